@@ -1,0 +1,60 @@
+/** Every error a client, a job record or an operator can see. Status and title follow from the code. */
+export const ERRORS = {
+  invalid_request: { status: 400, retryable: false, title: "The request is not valid" },
+  malformed_json: { status: 400, retryable: false, title: "The body is not valid JSON" },
+  context_overflow: { status: 400, retryable: false, title: "The prompt is longer than the model allows" },
+  not_found: { status: 404, retryable: false, title: "There is nothing at this address" },
+  job_not_found: { status: 404, retryable: false, title: "No such job" },
+  document_not_found: { status: 404, retryable: false, title: "No such document" },
+  model_not_found: { status: 404, retryable: false, title: "No such model" },
+  method_not_allowed: { status: 405, retryable: false, title: "The method is not allowed here" },
+  result_not_ready: { status: 409, retryable: true, title: "The job has not finished" },
+  job_not_succeeded: { status: 409, retryable: false, title: "The job ended without a result" },
+  payload_too_large: { status: 413, retryable: false, title: "The body is too large" },
+  unsupported_media_type: { status: 415, retryable: false, title: "The content type is not supported" },
+  invalid_model: { status: 500, retryable: false, title: "The model cannot be loaded" },
+  out_of_memory: { status: 500, retryable: false, title: "The engine has too little memory for this job" },
+  attempts_exhausted: { status: 500, retryable: false, title: "The job crashed its worker too often" },
+  store_unsuitable: { status: 500, retryable: false, title: "The object store lacks compare-and-swap" },
+  engine_failed: { status: 500, retryable: true, title: "The engine failed" },
+  lease_lost: { status: 500, retryable: true, title: "Another worker took the job over" },
+  unavailable: { status: 503, retryable: true, title: "The service is not available now" },
+  internal: { status: 500, retryable: true, title: "An internal error" },
+} as const satisfies Record<string, { status: number; retryable: boolean; title: string }>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+type AppErrorOptions = {
+  /** What the caller may read: what was wrong and how to mend it. */
+  detail?: string;
+  /** Path of the offending field of the request, e.g. `document.text`. */
+  field?: string;
+  /** Extra members of the problem document, e.g. `{ prompt_tokens: 131090 }`. */
+  extra?: Record<string, unknown>;
+  cause?: unknown;
+};
+
+/** The one error class. `message` is for operators; only code, title, detail, field and extra leave the process. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+  readonly detail: string | undefined;
+  readonly field: string | undefined;
+  readonly extra: Record<string, unknown>;
+
+  constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
+    super(message, { cause: options.cause });
+    this.name = "AppError";
+    this.code = code;
+    this.detail = options.detail;
+    this.field = options.field;
+    this.extra = options.extra ?? {};
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+}

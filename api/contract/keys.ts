@@ -1,0 +1,9 @@
+/** Where things live in the object store. Tenant first, so that access can be granted by prefix. */
+export const keys = {
+  jobRequest: (tenant: string, job: string) => `t/${tenant}/j/${job}/request.json`,
+  jobState: (tenant: string, job: string) => `t/${tenant}/j/${job}/state.json`,
+  jobResult: (tenant: string, job: string) => `t/${tenant}/j/${job}/result.json`,
+  document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,
+  documentInfo: (tenant: string, document: string) => `t/${tenant}/d/${document}/info.json`,
+  probe: (nonce: string) => `probe/${nonce}`,
+};

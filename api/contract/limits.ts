@@ -1,0 +1,17 @@
+/** Every timing and size that two parts must agree on. */
+export const limits = {
+  /** A received message and the lease of its job both last this long without a heartbeat. */
+  leaseMs: 60_000,
+  /** Heartbeats leave room for two failures before the lease ends. */
+  heartbeatMs: 20_000,
+  /** Progress of a running job is written at most this often. */
+  progressMs: 1_000,
+  /** Deliveries of a job before it is failed with attempts_exhausted. */
+  maxAttempts: 5,
+  longPollMs: 20_000,
+  requestBodyBytes: 16 * 1024 * 1024,
+  questionsPerJob: 64,
+  questionCharacters: 16_384,
+  defaultMaxTokens: 256,
+  messageBytes: 1024,
+} as const;

@@ -1,0 +1,28 @@
+/** Opaque version of an object's content, for compare-and-swap. */
+export type Etag = string;
+
+export type StoredObject = { body: Uint8Array; etag: Etag };
+export type ObjectInfo = { key: string; bytes: number; etag: Etag };
+
+/**
+ * Port to the object store. Strongly consistent reads and lists. Keys are `/`-separated printable
+ * ASCII without `.` or `..` segments. Every method may throw AppError `unavailable` (retryable).
+ */
+export interface ObjectStore {
+  put(key: string, body: Uint8Array): Promise<Etag>;
+  /** Creates the object; null if it exists already. */
+  putIfAbsent(key: string, body: Uint8Array): Promise<Etag | null>;
+  /** Replaces the object if its content is still `etag`; null if it changed or is gone. */
+  compareAndSwap(key: string, etag: Etag, body: Uint8Array): Promise<Etag | null>;
+  /** null if absent. */
+  get(key: string): Promise<StoredObject | null>;
+  /** Bytes [start, end) of the object, clipped to its size; null if absent. */
+  getRange(key: string, start: number, end: number): Promise<Uint8Array | null>;
+  /** Keys under `prefix` in ascending byte order, after `after` if given, at most `limit`. */
+  list(prefix: string, options?: { after?: string; limit?: number }): Promise<ObjectInfo[]>;
+  /** Succeeds if the object is absent too. */
+  delete(key: string): Promise<void>;
+  /** A URL that reads (GET) or writes (PUT) the object without credentials until it expires. */
+  presign(key: string, method: "GET" | "PUT", expiresSeconds: number): Promise<string>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,116 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+
+/** The addon as C++ exports it. Every argument is complete and valid: index.ts sees to that. */
+export type NativeEngine = {
+  generate(request: NativeRequest, events: NativeEvents): bigint;
+  cancel(id: bigint): void;
+  plan(promptTokens: number, maxNewTokens: number): Plan;
+  stats(): EngineStats;
+  model(): ModelInfo;
+  close(onClosed: () => void): void;
+};
+export type NativeRequest = {
+  tokens: Uint32Array;
+  maxNewTokens: number;
+  temperature: number;
+  topP: number;
+  topK: number;
+  seed: bigint;
+  stopTokenIds: Uint32Array;
+  ignoreEos: boolean;
+  wantTokens: boolean;
+};
+export type NativeEvents = {
+  progress(progress: Progress): void;
+  tokens(tokens: Uint32Array): void;
+  done(result: GenerateResult): void;
+  error(code: string, message: string): void;
+};
+export type NativeOptions = {
+  modelDir: string;
+  device: "cpu" | "cuda";
+  cache: CacheOptions;
+  threads: number;
+  deviceBytes: number;
+  hostBytes: number;
+  maxBatch: number;
+};
+
+export type CacheOptions = {
+  kind: "full" | "shadowkv";
+  rank: number;
+  chunkSize: number;
+  sparseBudget: number;
+  outlierChunks: number;
+  localWindow: number;
+  slots: number;
+};
+export type CacheBytes = { device: number; host: number };
+export type Progress = {
+  phase: "prefill" | "decode";
+  prefillTokens: number;
+  promptTokens: number;
+  generatedTokens: number;
+};
+export type GenerateResult = {
+  tokens: Uint32Array;
+  finishReason: "stop" | "length";
+  promptTokens: number;
+  queueMs: number;
+  prefillMs: number;
+  decodeMs: number;
+  cache: CacheBytes;
+  cacheFull: CacheBytes;
+  hitRate: number;
+};
+export type Plan = {
+  cache: CacheBytes;
+  cacheFull: CacheBytes;
+  workspaceBytes: number;
+  fits: boolean;
+  fitsNow: boolean;
+  reason: string;
+};
+export type EngineStats = {
+  waiting: number;
+  prefilling: number;
+  decoding: number;
+  used: CacheBytes;
+  capacity: CacheBytes;
+  prefilledTokens: number;
+  decodedTokens: number;
+  prefillSeconds: number;
+  decodeSeconds: number;
+  hitRate: number;
+};
+export type ModelInfo = {
+  vocabSize: number;
+  hiddenSize: number;
+  numLayers: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  maxPositionEmbeddings: number;
+  eosTokenIds: number[];
+  weightBytes: number;
+};
+
+type Addon = {
+  /** Loads on a thread of its own; settles the promise on the JavaScript thread. */
+  load(options: NativeOptions): Promise<NativeEngine>;
+};
+
+const BUILT = new URL("../.build/native/gnomon.node", import.meta.url);
+
+/** Loads the addon that the set-up built, or says how to build it. */
+export function loadAddon(): Addon {
+  const path = fileURLToPath(BUILT);
+  if (!existsSync(path)) {
+    throw new Error(
+      `the native engine is not built (${path} is missing): run \`npm run quickstart\` or \`npm test\` once`,
+    );
+  }
+  return createRequire(import.meta.url)(path) as Addon;
+}

@@ -1,0 +1,116 @@
+#pragma once
+// Every device operation of the engine, declared once at the granularity a GPU wants; model.cpp
+// is written against this. A backend is used from one thread only. Calls may return before the
+// device has finished; `read` waits. Shapes are comments: (rows, columns).
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "engine/cache_geometry.h"
+#include "engine/config.h"
+#include "engine/tensor.h"
+
+namespace gnomon {
+
+/// Backend-owned memory for one activation matrix.
+struct Buffer {
+  virtual ~Buffer() = default;
+  virtual Matrix matrix() const = 0;
+};
+
+/// A model tensor in the layout its backend computes with.
+struct Weight {
+  virtual ~Weight() = default;
+};
+
+struct CacheBytes {
+  int64_t device = 0;
+  int64_t host = 0;  // values that ShadowKV moved out
+};
+
+struct CacheStats {
+  int64_t selected_chunks = 0;  // over layers, KV heads and decode steps
+  int64_t hit_chunks = 0;       // of these, already reconstructed in a slot
+};
+
+/// The keys and values of one sequence, all layers. Made by a backend, used only with it.
+struct SequenceCache {
+  virtual ~SequenceCache() = default;
+  virtual const CacheGeometry& geometry() const = 0;
+  virtual CacheStats stats() const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  /// Bytes this backend may use in total; the ledger admits against it.
+  virtual CacheBytes capacity() const = 0;
+  virtual int64_t element_bytes() const = 0;
+
+  // Memory. Contents start undefined. Throws out_of_memory.
+  virtual std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) = 0;
+  virtual std::unique_ptr<SequenceCache> make_cache(const CacheGeometry& geometry) = 0;
+  /// Exactly what make_cache(geometry) allocates.
+  virtual CacheBytes cache_bytes(const CacheGeometry& geometry) const = 0;
+
+  // Weights. The host tensors may be unmapped afterwards.
+  /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
+  /// or has one (out_i) per weight.
+  virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
+                                              std::span<const HostTensor> biases) = 0;
+  virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
+  virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
+
+  // Token-wise operations.
+  /// out (n, hidden) = table[tokens]
+  virtual void embed(std::span<const uint32_t> tokens, const Weight& table, Matrix out) = 0;
+  /// out (n, hidden) = x / sqrt(mean(x^2) + eps) * gain
+  virtual void rms_norm(Matrix x, const Weight& gain, double eps, Matrix out) = 0;
+  /// out (n, out) = x (n, in) W^T + bias. Row i of the result depends on row i of x alone, bit for
+  /// bit, whatever n is: this is what makes greedy tokens independent of the batch.
+  virtual void linear(Matrix x, const Weight& weight, Matrix out) = 0;
+  /// out += x W^T + bias
+  virtual void linear_add(Matrix x, const Weight& weight, Matrix out) = 0;
+  /// out (n, f) = silu(gate_up[:, :f]) * gate_up[:, f:]
+  virtual void silu_multiply(Matrix gate_up, Matrix out) = 0;
+  /// Splits qkv (n, (num_heads + 2 num_kv_heads) * head_dim) and rotates by `positions` (n).
+  /// query (n, num_heads * head_dim) and key (n, key_width) rotated; value (n, key_width);
+  /// key_pre_rope (n, key_width) unless its data is null.
+  virtual void split_and_rotate(Matrix qkv, std::span<const int32_t> positions, Matrix query,
+                                Matrix key_pre_rope, Matrix key, Matrix value) = 0;
+
+  // Attention.
+  /// Causal attention of prompt rows [first, first + query.rows) over rows [0, first + query.rows)
+  /// of key and value (prompt, key_width). out may be the query matrix itself.
+  virtual void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,
+                                 Matrix out) = 0;
+  /// Ends the prefill of one layer: stores what decode needs of key_pre_rope, key and value
+  /// (prompt, key_width). For a ShadowKV geometry: the rank-r factor of key_pre_rope, landmarks,
+  /// outlier chunks, local window and values (paper, algorithm 1). key_pre_rope is ignored for a
+  /// dense geometry.
+  virtual void summarise(int64_t layer, Matrix key_pre_rope, Matrix key, Matrix value,
+                         SequenceCache& cache) = 0;
+  /// One decode step of one layer for a batch (paper, algorithm 2). Row i of query
+  /// (n, num_heads * head_dim), key and value (n, key_width) belongs to caches[i]; key and value
+  /// join its generated tokens, then the query attends. out (n, num_heads * head_dim).
+  virtual void decode_attention(int64_t layer, Matrix query, Matrix key, Matrix value,
+                                std::span<SequenceCache* const> caches, Matrix out) = 0;
+
+  /// Copies a matrix to the host as fp32, after all earlier work. out has rows * cols elements.
+  virtual void read(Matrix x, std::span<float> out) = 0;
+};
+
+struct BackendOptions {
+  int64_t threads = 0;         // CPU; 0: all cores this process may run on
+  int64_t device_bytes = 0;    // 0: what the device has free, less a reserve
+  int64_t host_bytes = 0;      // for values of ShadowKV
+};
+
+/// Both throw device_unavailable where they cannot run.
+std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const BackendOptions& options);
+std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config,
+                                           const BackendOptions& options);
+
+}  // namespace gnomon
