@@ -1,0 +1,104 @@
+#include "cpu/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace gnomon::cpu {
+
+namespace {
+
+// Decode steps are a few milliseconds of many short loops: a worker that slept between them would
+// cost more than the loop. It spins this long for the next one, then sleeps.
+constexpr auto kSpin = std::chrono::microseconds(50);
+
+int64_t available_cores() {
+#ifdef __linux__
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
+#endif
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+template <typename Predicate>
+bool spin_until(Predicate done) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    for (int i = 0; i < 16; ++i) {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int64_t threads) {
+  const int64_t team = threads > 0 ? threads : available_cores();
+  for (int64_t worker = 1; worker < team; ++worker) {
+    workers_.emplace_back([this, worker] { run_worker(worker); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+    round_.fetch_add(1);
+  }
+  wake_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void ThreadPool::parallel_for(int64_t count, const std::function<void(int64_t, int64_t)>& body) {
+  if (count <= 0) return;
+  if (count == 1 || workers_.empty()) {
+    for (int64_t i = 0; i < count; ++i) body(i, 0);
+    return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    body_ = &body;
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    busy_.store(static_cast<int64_t>(workers_.size()), std::memory_order_relaxed);
+    round_.fetch_add(1, std::memory_order_release);
+  }
+  wake_.notify_all();
+  take_indices(0);
+  while (busy_.load(std::memory_order_acquire) > 0) {
+    // The other workers are in their last iteration; with fewer cores than threads, let them run.
+    if (!spin_until([this] { return busy_.load(std::memory_order_acquire) == 0; })) {
+      std::this_thread::yield();
+    }
+  }
+}
+
+void ThreadPool::run_worker(int64_t worker) {
+  uint64_t seen = 0;
+  while (true) {
+    const auto started = [&] { return round_.load(std::memory_order_acquire) != seen; };
+    if (!spin_until(started)) {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, started);
+    }
+    if (stop_) return;
+    seen = round_.load(std::memory_order_acquire);
+    take_indices(worker);
+    busy_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+void ThreadPool::take_indices(int64_t worker) {
+  while (true) {
+    const int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
+    if (index >= count_) return;
+    (*body_)(index, worker);
+  }
+}
+
+}  // namespace gnomon::cpu
