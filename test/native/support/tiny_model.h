@@ -32,10 +32,10 @@ class TinyModel {
     final_norm = make({hidden}, 0.1f, 1.0f);
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       layers.push_back({make({hidden}, 0.1f, 1.0f), make({query, hidden}, 2 * spread(hidden)),
-                        make({key, hidden}, 2 * spread(hidden)), make({key, hidden}, spread(hidden)),
-                        make({hidden, query}, spread(query)), make({hidden}, 0.1f, 1.0f),
-                        make({ffn, hidden}, spread(hidden)), make({ffn, hidden}, spread(hidden)),
-                        make({hidden, ffn}, spread(ffn))});
+                        make({key, hidden}, 2 * spread(hidden)),
+                        make({key, hidden}, spread(hidden)), make({hidden, query}, spread(query)),
+                        make({hidden}, 0.1f, 1.0f), make({ffn, hidden}, spread(hidden)),
+                        make({ffn, hidden}, spread(hidden)), make({hidden, ffn}, spread(ffn))});
     }
   }
 
