@@ -1,7 +1,6 @@
 #pragma once
-// The keys and values of one sequence, as the CPU keeps them. Every row of keys or values is
-// head_dim floats padded with zeros to a whole number of vectors (`head_stride`), so that the
-// loops over it have no tail.
+// The keys and values of one sequence, as the CPU keeps them: rows of head_stride floats
+// (head_rows.h), KV head by KV head.
 
 #include <cstdint>
 #include <vector>
@@ -34,6 +33,7 @@ struct SparseHead {
   float* generated_keys = nullptr;    // (max_new_tokens, head_stride)
   float* generated_values = nullptr;  // (max_new_tokens, head_stride)
   float* values = nullptr;            // (prompt_tokens, head_stride), counted as host bytes
+  int32_t* slot_storage = nullptr;    // of `slots`
   SlotTable slots;
 };
 
@@ -66,7 +66,8 @@ class CpuCache final : public SequenceCache {
 
  private:
   struct Arenas;
-  void lay_out(const ModelConfig& config, Arenas& arenas);
+  CpuCache(const ModelConfig& config, const CacheGeometry& geometry, Arenas& measured);
+  void lay_out(int64_t num_layers, Arenas& arenas);
   int64_t at(int64_t layer, int64_t kv_head) const { return layer * num_kv_heads_ + kv_head; }
 
   CacheGeometry geometry_;
