@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { ROOT, run } from "./step.mjs";
 
 const TOP_LEVEL = new Set(["README.md", "package.json", "tsconfig.json", "api", "worker", "native", "infra", "test"]);
@@ -12,11 +13,11 @@ const NATIVE_INCLUDES = {
   addon: ["engine"],
 };
 
-/** Rules of the tree that no other linter knows: the top level, the licence, and who includes whom in native/. */
+/** Rules of the tree that no other linter knows: the top level, the licence, the lock file, and who includes whom in native/. */
 export async function layoutProblems() {
   const { output } = await run("git", ["ls-files", "--cached", "--others", "--exclude-standard"]);
   const files = output.split("\n").filter((file) => file !== "");
-  return [...topLevelProblems(files), ...licenceProblems(), ...includeProblems(files)];
+  return [...topLevelProblems(files), ...licenceProblems(), ...lockProblems(), ...includeProblems(files)];
 }
 
 function topLevelProblems(files) {
@@ -32,6 +33,14 @@ function licenceProblems() {
   return license === "Apache-2.0" && text.includes("Apache License")
     ? []
     : ["package.json and .licenses/Apache-2.0.txt do not agree on the licence"];
+}
+
+function lockProblems() {
+  const project = JSON.parse(readFileSync(`${ROOT}/package.json`, "utf8"));
+  const locked = JSON.parse(readFileSync(`${ROOT}/package-lock.json`, "utf8")).packages[""];
+  return ["dependencies", "devDependencies", "optionalDependencies"]
+    .filter((kind) => !isDeepStrictEqual(project[kind], locked[kind]))
+    .map((kind) => `package-lock.json: its ${kind} are not those of package.json; run npm install`);
 }
 
 function includeProblems(files) {

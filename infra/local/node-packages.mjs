@@ -5,11 +5,14 @@ import { ROOT, SetupError, step } from "./step.mjs";
 const MODULES = `${ROOT}/node_modules`;
 const NODE_MAJOR = 24;
 
+// What `npm ci` would install, but without emptying node_modules under a service that may be running.
+const INSTALL = ["install", "--no-save", "--include=dev", "--include=optional", "--loglevel=error"];
+
 /** Installs what package-lock.json names, unless that is what is there. Returns the Node to run the project with. */
 export async function nodePackages() {
   if (!isInstalled()) {
     const [command, args] = npmCommand();
-    await step("npm ci (Node packages)", command, [...args, "ci", "--include=dev", "--include=optional"], {
+    await step("Node packages (npm install)", command, [...args, ...INSTALL], {
       env: { ...process.env, PATH: systemPath() },
       remedy: "Is the npm registry in reach? After that, run the same command again.",
     });
@@ -19,14 +22,14 @@ export async function nodePackages() {
 
 /** npm keeps a record of what it installed, written last; it is compared with the lock file, package by package. */
 function isInstalled() {
-  // A linked node_modules belongs to another checkout: never replaced from here.
+  // A linked node_modules belongs to another checkout: never changed from here.
   if (lstatSync(MODULES, { throwIfNoEntry: false })?.isSymbolicLink()) return true;
   const record = `${MODULES}/.package-lock.json`;
   if (!existsSync(record)) return false;
   const installed = JSON.parse(readFileSync(record, "utf8")).packages;
   const { "": _project, ...locked } = JSON.parse(readFileSync(`${ROOT}/package-lock.json`, "utf8")).packages;
   return (
-    Object.keys(installed).every((path) => path in locked) &&
+    Object.entries(installed).every(([path, { optional }]) => path in locked || optional) &&
     Object.entries(locked).every(([path, { version, optional }]) =>
       path in installed ? installed[path].version === version : optional,
     )
