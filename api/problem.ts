@@ -39,13 +39,15 @@ async function malformedJson(c: Context): Promise<AppError> {
   });
 }
 
-/** Where the text stops being JSON. Hono drops the parser's message, and the message quotes the body. */
+/** Where the text stops being JSON, if the parser says so. Its message as a whole may quote the body. */
 function jsonErrorPosition(text: string): string {
   try {
     JSON.parse(text);
     return "";
   } catch (error) {
-    const position = /at position \d+(?: \(line \d+ column \d+\))?/.exec(String(error))?.[0];
-    return position ? ` (it breaks ${position})` : " (it ends too early)";
+    const position = /at position \d+(?: \(line \d+ column \d+\))?|Unexpected end of JSON input/.exec(
+      String(error),
+    )?.[0];
+    return position === undefined ? "" : `: ${position.replace(/^at/, "it breaks at")}`;
   }
 }
