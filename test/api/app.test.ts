@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AppError } from "../../api/contract/errors.ts";
 import { limits } from "../../api/contract/limits.ts";
-import { openTestApp, readProblem, type TestApp } from "../support/test-app.ts";
+import { openTestApp, readJson, readProblem, type TestApp } from "../support/test-app.ts";
 
 let app: TestApp;
 beforeAll(async () => {
@@ -14,17 +14,17 @@ describe("200", () => {
     for (const path of ["/healthz", "/readyz"]) {
       const response = await app.get(path);
       expect(response.status).toBe(200);
-      expect(await response.json()).toEqual({ status: "ok" });
+      expect(await readJson(response)).toEqual({ status: "ok" });
     }
   });
 
   it("lists the model it serves with its limit", async () => {
-    const list = await (await app.get("/v1/models")).json();
+    const list = await readJson(await app.get("/v1/models"));
     expect(list).toEqual({ object: "list", data: [{ object: "model", id: "words", context_tokens: 100 }] });
   });
 
   it("describes every route in OpenAPI 3.1, problems included", async () => {
-    const document = await (await app.get("/openapi.json")).json();
+    const document = await readJson(await app.get("/openapi.json"));
     expect(document.openapi).toBe("3.1.0");
     expect(Object.keys(document.paths)).toEqual([
       "/v1/jobs",
@@ -46,7 +46,7 @@ describe("200", () => {
 
   it("explains what the type of a problem points to", async () => {
     const { type } = await readProblem(await app.get("/nowhere"));
-    expect(await (await app.get(type)).json()).toMatchObject({ code: "not_found", status: 404, retryable: false });
+    expect(await readJson(await app.get(type))).toMatchObject({ code: "not_found", status: 404, retryable: false });
   });
 });
 

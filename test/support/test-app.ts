@@ -41,9 +41,12 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
 
 export type TestApp = Awaited<ReturnType<typeof openTestApp>>;
 
+/** What a test expects of a body, it checks itself: hence `any`. */
+export const readJson = (response: Response): Promise<any> => response.json() as Promise<any>;
+
 /** The problem document of a response, after what holds for each of them. */
 export async function readProblem(response: Response): Promise<Record<string, any>> {
-  const body = await response.json();
+  const body = await readJson(response);
   const own = { type: `/problems/${body.code}`, status: response.status };
   if (response.headers.get("content-type") !== "application/problem+json") throw new Error("not a problem document");
   if (body.type !== own.type || body.status !== own.status) throw new Error(`inconsistent: ${JSON.stringify(body)}`);
