@@ -4,7 +4,7 @@ import type { DocumentStore } from "../api/state/document-store.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
 import type { Claim, JobStore } from "../api/state/job-store.ts";
 import type { Engine } from "../native/index.ts";
-import { backoffMs, isEngineDead, toAppError } from "./failure.ts";
+import { attemptsExhausted, backoffMs, isEngineDead, toAppError } from "./failure.ts";
 import { holdLease, type LeaseDeps } from "./lease.ts";
 import { type Prompts, type RunControl, runJob } from "./run-job.ts";
 
@@ -75,7 +75,7 @@ export async function runAttempt(
     const readable = error.detail ?? `${ERRORS[error.code].title}.`;
     if (!error.retryable) return { code: error.code, message: readable };
     if (attempt < limits.maxAttempts) return null;
-    return { code: "attempts_exhausted", message: `Gave up after ${attempt} attempts. The last one: ${readable}` };
+    return attemptsExhausted(attempt, readable);
   }
 }
 

@@ -1,8 +1,9 @@
 import { AppError } from "../api/contract/errors.ts";
-import { JobMessage } from "../api/contract/job.ts";
 import type { ReceivedMessage } from "../api/state/job-queue.ts";
 import { type AttemptDeps, type AttemptLog, runAttempt } from "./attempt.ts";
 import type { Delivery } from "./consumer.ts";
+import { attemptsExhausted } from "./failure.ts";
+import { parseMessage } from "./message.ts";
 
 export type DeliveryDeps = AttemptDeps & {
   /** Names this worker in leases. */
@@ -40,8 +41,7 @@ export function createDelivery(message: ReceivedMessage, deps: DeliveryDeps): De
       case "claimed": {
         const { attempt } = claimed.claim.state;
         if (Math.max(attempt, message.receiveCount) > limits.maxAttempts) {
-          const failure = { code: "attempts_exhausted", message: `Gave up after ${limits.maxAttempts} attempts.` };
-          await jobs.settleFailed(claimed.claim, failure);
+          await jobs.settleFailed(claimed.claim, attemptsExhausted(limits.maxAttempts));
           jobLog.error({ attempt }, "attempts exhausted");
           await queue.delete(message.receipt);
           return;
@@ -68,12 +68,4 @@ export function createDelivery(message: ReceivedMessage, deps: DeliveryDeps): De
     // The message stays and becomes visible again: what broke off here is found as it was left.
     done: deliver().catch((error) => log.error({ err: error, message_id: message.id }, "delivery broke off")),
   };
-}
-
-function parseMessage(body: string): JobMessage | null {
-  try {
-    return JobMessage.parse(JSON.parse(body));
-  } catch {
-    return null;
-  }
 }

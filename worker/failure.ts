@@ -1,4 +1,5 @@
 import { AppError, type ErrorCode } from "../api/contract/errors.ts";
+import type { JobFailure } from "../api/contract/job.ts";
 
 /** The engine's codes (native/engine/error.h) as the job's. What is not here may pass on another try. */
 const ENGINE_CODES: Record<string, ErrorCode> = {
@@ -30,3 +31,8 @@ function engineCode(thrown: unknown): string | undefined {
 
 /** 1 s, 2 s, 4 s ... up to a minute. */
 export const backoffMs = (attempt: number): number => Math.min(60_000, 1_000 * 2 ** Math.max(0, attempt - 1));
+
+export const attemptsExhausted = (attempts: number, last?: string): JobFailure => ({
+  code: "attempts_exhausted",
+  message: `Gave up after ${attempts} attempts.${last ? ` The last one: ${last}` : ""}`,
+});
