@@ -15,7 +15,7 @@ export async function openEmbedded(directory: string, now: () => number = Date.n
     urls,
     objects,
     queue,
-    async close() {
+    close: async () => {
       await queue.close();
       await objects.close();
       await database.close();

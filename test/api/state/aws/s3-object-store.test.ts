@@ -93,12 +93,10 @@ describe.skipIf(motoMissing !== null)(motoMissing === null ? "S3 on moto" : `S3 
     let lost = false;
     return (incoming, response) => {
       const target = new URL(incoming.url ?? "/", moto.endpoint);
-      const outgoing = request(target, { method: incoming.method, headers: incoming.headers }, async (answer) => {
-        const lose = !lost && incoming.method === "PUT";
-        if (lose) {
+      const outgoing = request(target, { method: incoming.method, headers: incoming.headers }, (answer) => {
+        if (!lost && incoming.method === "PUT") {
           lost = true;
-          await afterWrite();
-          incoming.socket.destroy();
+          void afterWrite().finally(() => incoming.socket.destroy());
           return;
         }
         response.writeHead(answer.statusCode ?? 500, answer.headers);
