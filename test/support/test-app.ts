@@ -21,7 +21,7 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
     model: WORD_MODEL,
     tenant: "default",
     checkReady,
-    newRequestId: randomUUID,
+    newId: randomUUID,
     log: { info: log, error: log },
   });
   return {

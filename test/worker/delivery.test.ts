@@ -175,6 +175,12 @@ describe("a job that fails", () => {
     expect(await worker.job(id)).toMatchObject({ status: "failed", error: { code: "document_not_found" } });
   });
 
+  it("fails if it is for another model than the worker's", async () => {
+    const id = await worker.submit(["why"], { model: "other" });
+    await worker.deliver(await worker.receive()).done;
+    expect(await worker.job(id)).toMatchObject({ status: "failed", error: { code: "model_not_found" } });
+  });
+
   it("stops its other questions as soon as one fails", async () => {
     const id = await worker.submit(["why", "where"]);
     const delivery = worker.deliver(await worker.receive());
