@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
 import { layoutProblems } from "./layout.mjs";
+import { sourceFiles } from "./source-files.mjs";
 import { BUILD, PROJECT_ENV, run } from "./step.mjs";
 
 const CLANG_FORMAT_MAJOR = 14;
@@ -20,10 +20,16 @@ export async function lint() {
   await check("oxlint", "oxlint", ["--type-aware", "--deny-warnings"]);
   await check("tsc", "tsc", ["-p", "."]);
   await check("knip", "knip", []);
+  const files = await sourceFiles();
   const formatter = await clangFormat();
   if (formatter === null) console.log(`skipped clang-format (no clang-format ${CLANG_FORMAT_MAJOR} here, and no PyPI)`);
-  else await check("clang-format", formatter, ["--dry-run", "-Werror", ...(await nativeSources())]);
-  report("layout", (await layoutProblems()).join("\n"));
+  else
+    await check("clang-format", formatter, [
+      "--dry-run",
+      "-Werror",
+      ...files.filter((file) => /\.(cpp|h|cu|cuh)$/.test(file)),
+    ]);
+  report("layout", layoutProblems(files).join("\n"));
   return failed.length === 0 ? 0 : 1;
 }
 
@@ -35,9 +41,4 @@ async function clangFormat() {
     if (status === 0 && output.includes(`version ${CLANG_FORMAT_MAJOR}.`)) return candidate;
   }
   return null;
-}
-
-async function nativeSources() {
-  const { output } = await run("git", ["ls-files", "*.cpp", "*.h", "*.cu", "*.cuh"]);
-  return output.split("\n").filter((file) => file !== "" && existsSync(file));
 }

@@ -40,7 +40,7 @@ async function aptInstall(missing) {
   if (sudo.length > 0 && (await run("sudo", ["-n", "true"])).status !== 0) {
     throw new SetupError(
       `[setup] These Debian packages are missing: ${missing.join(" ")}\n` +
-        `[setup] Installing them needs root, and sudo does not work here without a password. Run: sudo sh -c '${commandLine}'`,
+        `[setup] Installing them needs root or sudo without a password. As root, run: ${commandLine}`,
     );
   }
   const apt = [...sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"];
