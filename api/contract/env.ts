@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AppError } from "./errors.ts";
 
-// The environment of each process, as flat objects: infra checks what it sets against their keys. README has the table.
+// The environment of each process, as flat objects: infra checks what it sets against their keys.
 
 const positiveInt = z.coerce.number().int().min(1);
 /** 0 lets the engine choose. */

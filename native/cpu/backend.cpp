@@ -2,12 +2,12 @@
 #include <memory>
 #include <string>
 
-#include "cpu/aligned_floats.h"
 #include "cpu/available_memory.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/decode_attention.h"
 #include "cpu/embed.h"
 #include "cpu/linear.h"
+#include "cpu/memory_block.h"
 #include "cpu/prefill_attention.h"
 #include "cpu/rms_norm.h"
 #include "cpu/sequence_cache.h"
@@ -24,12 +24,12 @@ namespace {
 
 struct CpuBuffer final : Buffer {
   CpuBuffer(int64_t rows, int64_t cols)
-      : rows(rows), cols(cols), values(allocate_floats(rows * cols)) {}
-  Matrix matrix() const override { return {values.get(), rows, cols}; }
+      : rows(rows), cols(cols), values(rows * cols * sizeof(float)) {}
+  Matrix matrix() const override { return {values.floats(), rows, cols}; }
 
   int64_t rows;
   int64_t cols;
-  AlignedFloats values;
+  MemoryBlock values;
 };
 
 const LinearWeight& linear_weight(const Weight& w) { return static_cast<const LinearWeight&>(w); }

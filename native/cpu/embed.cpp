@@ -6,7 +6,7 @@ namespace gnomon::cpu {
 
 void embed(std::span<const uint32_t> tokens, const TableWeight& table, Matrix out) {
   for (size_t i = 0; i < tokens.size(); ++i) {
-    std::copy_n(table.values.get() + tokens[i] * table.cols, table.cols, row(out, i));
+    std::copy_n(table.values.floats() + tokens[i] * table.cols, table.cols, row(out, i));
   }
 }
 

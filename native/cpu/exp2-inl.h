@@ -7,7 +7,7 @@
 #define GNOMON_CPU_EXP2_INL_H_
 #endif
 
-#include <hwy/highway.h>
+#include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gnomon::cpu::HWY_NAMESPACE {

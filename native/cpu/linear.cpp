@@ -1,12 +1,14 @@
 #include "cpu/linear.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/linear.cpp"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
-
 #include <algorithm>
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/linear.cpp"
+#include "cpu/simd_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+// Compiled for the target that foreach_target has chosen.
 #include "cpu/tile_product-inl.h"
 
 #ifndef GNOMON_CPU_LINEAR_BLOCK_
@@ -83,8 +85,8 @@ void multiply(Context& context, Matrix x, const LinearWeight& weight, Matrix out
     const int64_t first = task / panels * kBlockRows, panel = task % panels;
     const int64_t col = panel * kTileWidth;
     multiply_one({.x = row(x, first),
-                  .panel = weight.panels.get() + panel * weight.in * kTileWidth,
-                  .bias = weight.bias ? weight.bias.get() + col : nullptr,
+                  .panel = weight.panels.floats() + panel * weight.in * kTileWidth,
+                  .bias = weight.bias.floats() ? weight.bias.floats() + col : nullptr,
                   .out = row(out, first) + col,
                   .rows = std::min(kBlockRows, x.rows - first),
                   .cols = std::min(kTileWidth, weight.out - col),

@@ -5,16 +5,19 @@
 
 #include "cpu/prefill_attention.h"
 
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/prefill_attention.cpp"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "cpu/aligned_floats.h"
+#include "cpu/memory_block.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/prefill_attention.cpp"
+#include "cpu/simd_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+// Compiled for the target that foreach_target has chosen.
 #include "cpu/exp2-inl.h"
 #include "cpu/tile_product-inl.h"
 
@@ -179,7 +182,7 @@ void prefill_attention(Context& context, Matrix query, int64_t first, Matrix key
   const int64_t queries = query.rows * group;  // of one KV head
   const int64_t tiles = (queries + kTileWidth - 1) / kTileWidth;
   const int64_t scratch_size = PrefillScratch::size(head_dim);
-  const AlignedFloats scratch = allocate_floats(context.pool.size() * scratch_size);
+  const MemoryBlock scratch(context.pool.size() * scratch_size * sizeof(float));
   context.pool.parallel_for(tiles * c.num_kv_heads, [&](int64_t task, int64_t worker) {
     // Late tiles see the most keys: they go first, so that no thread is left alone with one.
     const int64_t tile = tiles - 1 - task / c.num_kv_heads, kv_head = task % c.num_kv_heads;
@@ -196,7 +199,7 @@ void prefill_attention(Context& context, Matrix query, int64_t first, Matrix key
             .first = first,
             .begin = begin,
             .count = std::min(kTileWidth, queries - begin)},
-           PrefillScratch(scratch.get() + worker * scratch_size, head_dim));
+           PrefillScratch(scratch.floats() + worker * scratch_size, head_dim));
   });
 }
 

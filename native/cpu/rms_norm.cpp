@@ -26,7 +26,7 @@ float sum_of_squares(const float* x, int64_t count) {
 }  // namespace
 
 void rms_norm(Context& context, Matrix x, const TableWeight& gain, double eps, Matrix out) {
-  const float* g = gain.values.get();
+  const float* g = gain.values.floats();
   for_each_row(context.pool, x.rows, x.cols, [&](int64_t i) {
     const float* in = row(x, i);
     float* normed = row(out, i);

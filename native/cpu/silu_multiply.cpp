@@ -1,12 +1,15 @@
 #include "cpu/silu_multiply.h"
 
+#include "cpu/row_blocks.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/silu_multiply.cpp"
-#include <hwy/foreach_target.h>
-#include <hwy/highway.h>
+#include "cpu/simd_targets.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
 
+// Compiled for the target that foreach_target has chosen.
 #include "cpu/exp2-inl.h"
-#include "cpu/row_blocks.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gnomon::cpu::HWY_NAMESPACE {

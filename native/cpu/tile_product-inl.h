@@ -8,12 +8,11 @@
 #define GNOMON_CPU_TILE_PRODUCT_INL_H_
 #endif
 
-#include <hwy/highway.h>
-
 #include <cstddef>
 #include <cstdint>
 
 #include "cpu/tile_width.h"
+#include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gnomon::cpu::HWY_NAMESPACE {

@@ -42,7 +42,7 @@ void pack_rows(const HostTensor& w, int64_t first, LinearWeight& packed) {
   for (int64_t i = 0; i < w.shape[0]; ++i) {
     to_floats(w, i * packed.in, packed.in, values.data());
     const int64_t panel = (first + i) / kTileWidth, lane = (first + i) % kTileWidth;
-    float* column = packed.panels.get() + panel * packed.in * kTileWidth + lane;
+    float* column = packed.panels.floats() + panel * packed.in * kTileWidth + lane;
     for (int64_t k = 0; k < packed.in; ++k) column[k * kTileWidth] = values[k];
   }
 }
@@ -71,18 +71,19 @@ std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
   for (const HostTensor& w : weights) packed->out += w.shape[0];
   const int64_t panels = (packed->out + kTileWidth - 1) / kTileWidth;
   const int64_t count = panels * packed->in * kTileWidth;
-  packed->panels = allocate_floats(count);
-  std::fill_n(packed->panels.get() + count - packed->in * kTileWidth, packed->in * kTileWidth, 0.f);
+  packed->panels = MemoryBlock(count * sizeof(float));
+  std::fill_n(packed->panels.floats() + count - packed->in * kTileWidth, packed->in * kTileWidth,
+              0.f);
   int64_t first = 0;
   for (const HostTensor& w : weights) {
     pack_rows(w, first, *packed);
     first += w.shape[0];
   }
   if (biases.empty()) return packed;
-  packed->bias = allocate_floats(packed->out);
+  packed->bias = MemoryBlock(packed->out * sizeof(float));
   first = 0;
   for (const HostTensor& b : biases) {
-    to_floats(b, 0, b.shape[0], packed->bias.get() + first);
+    to_floats(b, 0, b.shape[0], packed->bias.floats() + first);
     first += b.shape[0];
   }
   return packed;
@@ -92,8 +93,8 @@ std::unique_ptr<Weight> load_table(const HostTensor& tensor) {
   auto table = std::make_unique<TableWeight>();
   table->cols = tensor.shape.back();
   table->rows = tensor.shape.size() == 1 ? 1 : tensor.shape[0];
-  table->values = allocate_floats(table->rows * table->cols);
-  to_floats(tensor, 0, table->rows * table->cols, table->values.get());
+  table->values = MemoryBlock(table->rows * table->cols * sizeof(float));
+  to_floats(tensor, 0, table->rows * table->cols, table->values.floats());
   return table;
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <span>
 
-#include "cpu/aligned_floats.h"
+#include "cpu/memory_block.h"
 #include "engine/backend.h"
 
 namespace gnomon::cpu {
@@ -13,15 +13,15 @@ namespace gnomon::cpu {
 struct LinearWeight final : Weight {
   int64_t in = 0;
   int64_t out = 0;
-  AlignedFloats panels;  // (ceil(out / kTileWidth), in, kTileWidth), zero beyond `out`
-  AlignedFloats bias;    // (out), null without biases
+  MemoryBlock panels;  // (ceil(out / kTileWidth), in, kTileWidth), zero beyond `out`
+  MemoryBlock bias;    // (out), empty without biases
 };
 
 /// An embedding table (rows, cols), or the gain of a norm (1, cols).
 struct TableWeight final : Weight {
   int64_t rows = 0;
   int64_t cols = 0;
-  AlignedFloats values;  // (rows, cols)
+  MemoryBlock values;  // (rows, cols)
 };
 
 /// Backend::load_linear.
