@@ -47,7 +47,12 @@ class Backend {
 
   /// Bytes this backend may use in total; the ledger admits against it.
   virtual CacheBytes capacity() const = 0;
+  /// Whether `host` bytes come out of the same memory as `device` bytes.
+  virtual bool unified_memory() const { return false; }
   virtual int64_t element_bytes() const = 0;
+  /// Prompt rows that one prefill step works on: enough to fill the device, few enough that a
+  /// cancel is seen soon.
+  virtual int64_t prefill_rows() const { return 512; }
 
   // Memory. Contents start undefined. Throws out_of_memory.
   virtual std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) = 0;
@@ -55,7 +60,7 @@ class Backend {
   /// Exactly what make_cache(geometry) allocates.
   virtual CacheBytes cache_bytes(const CacheGeometry& geometry) const = 0;
 
-  // Weights. The host tensors may be unmapped afterwards.
+  // Weights. The data of host tensors is aligned to their dtype; it may be unmapped afterwards.
   /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
   /// or has one (out_i) per weight.
   virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
@@ -103,9 +108,9 @@ class Backend {
 };
 
 struct BackendOptions {
-  int64_t threads = 0;         // CPU; 0: all cores this process may run on
-  int64_t device_bytes = 0;    // 0: what the device has free, less a reserve
-  int64_t host_bytes = 0;      // for values of ShadowKV
+  int64_t threads = 0;       // CPU; 0: all cores this process may run on
+  int64_t device_bytes = 0;  // 0: what the device has free, less a reserve
+  int64_t host_bytes = 0;    // for values of ShadowKV
 };
 
 /// Both throw device_unavailable where they cannot run.
