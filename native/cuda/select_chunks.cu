@@ -2,66 +2,21 @@
 // finds the k-th largest; prefix sums keep everything in chunk order, so ties and slots come out
 // the same in every run.
 
-#include <cub/block/block_scan.cuh>
-
 #include "cuda/check.h"
+#include "cuda/radix_select.cuh"
 #include "cuda/select_chunks.h"
 
 namespace gnomon::cuda {
 
 namespace {
 
-constexpr int kThreads = 1024;
+constexpr int kThreads = kSelectThreads;
 constexpr int kMaxGroup = 16;
-constexpr int kDigits = 256;
-using Scan = cub::BlockScan<int, kThreads>;
-
-/// Larger floats have larger bits. No score is NaN.
-__device__ uint32_t ordered_bits(float value) {
-  const uint32_t bits = __float_as_uint(value);
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
 
 struct Shared {
-  Scan::TempStorage scan;
+  SelectShared select;
   float log_sum[kMaxGroup];
-  int histogram[kDigits];
-  uint32_t prefix;
-  int remaining;
-  int hits;
 };
-
-/// The value at or above which exactly `count` of n ranks lie, and how many of those equal to it
-/// are taken.
-__device__ void find_threshold(const uint32_t* ranks, int n, int count, Shared& shared) {
-  if (threadIdx.x == 0) {
-    shared.prefix = 0;
-    shared.remaining = count;
-  }
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    if (threadIdx.x < kDigits) shared.histogram[threadIdx.x] = 0;
-    __syncthreads();
-    const uint32_t prefix = shared.prefix;
-    const uint32_t mask = shift == 24 ? 0 : ~0u << (shift + 8);
-    for (int i = threadIdx.x; i < n; i += kThreads) {
-      const uint32_t rank = ranks[i];
-      if ((rank & mask) == prefix) atomicAdd(&shared.histogram[rank >> shift & 255], 1);
-    }
-    __syncthreads();
-    // Digit d is the threshold's if fewer than `remaining` are above it, but not with it.
-    const int digit = kDigits - 1 - static_cast<int>(threadIdx.x);  // descending
-    const int here = threadIdx.x < kDigits ? shared.histogram[digit] : 0;
-    int above;
-    Scan(shared.scan).ExclusiveSum(here, above);
-    const int remaining = shared.remaining;
-    __syncthreads();
-    if (threadIdx.x < kDigits && above < remaining && above + here >= remaining) {
-      shared.prefix = prefix | static_cast<uint32_t>(digit) << shift;
-      shared.remaining = remaining - above;
-    }
-    __syncthreads();
-  }
-}
 
 __global__ void __launch_bounds__(kThreads)
     select(const HeadView* heads, ChunkScores scores, const int32_t* step_counter, uint32_t* ranks,
@@ -99,9 +54,9 @@ __global__ void __launch_bounds__(kThreads)
     rank[c] = ordered_bits(best);
   }
   __syncthreads();
-  find_threshold(rank, n, k, shared);
-  const uint32_t threshold = shared.prefix;
-  const int equal_taken = shared.remaining;
+  find_threshold(rank, n, k, shared.select);
+  const uint32_t threshold = shared.select.threshold;
+  const int equal_taken = shared.select.equal_taken;
 
   // Chunks in order: hits are marked and listed, misses listed apart.
   int taken = 0, missed = 0, equal_seen = 0;
@@ -110,7 +65,7 @@ __global__ void __launch_bounds__(kThreads)
     const uint32_t value = c < n ? rank[c] : 0;
     const int equal = c < n && value == threshold;
     int equal_before, equal_sum;
-    Scan(shared.scan).ExclusiveSum(equal, equal_before, equal_sum);
+    SelectScan(shared.select.scan).ExclusiveSum(equal, equal_before, equal_sum);
     __syncthreads();
     const bool chosen =
         c < n && (value > threshold || (equal && equal_seen + equal_before < equal_taken));
@@ -118,7 +73,7 @@ __global__ void __launch_bounds__(kThreads)
     const int slot = chosen ? head.chunk_slot[c] : -1;
     const int hit = chosen && slot >= 0, miss = chosen && slot < 0;
     int counts_before, counts;  // hits in the low half, misses in the high
-    Scan(shared.scan).ExclusiveSum(hit | miss << 16, counts_before, counts);
+    SelectScan(shared.select.scan).ExclusiveSum(hit | miss << 16, counts_before, counts);
     __syncthreads();
     if (hit) {
       head.slot_used[slot] = step;
@@ -137,37 +92,37 @@ __global__ void __launch_bounds__(kThreads)
 
   // Slots that this step does not use, oldest first: a histogram of ages finds how old a slot must
   // be to be freed.
-  if (threadIdx.x < kDigits) shared.histogram[threadIdx.x] = 0;
+  if (threadIdx.x < kSelectDigits) shared.select.histogram[threadIdx.x] = 0;
   __syncthreads();
-  const auto age_of = [&](int slot) { return min(step - head.slot_used[slot], kDigits - 1); };
+  const auto age_of = [&](int slot) { return min(step - head.slot_used[slot], kSelectDigits - 1); };
   for (int s = threadIdx.x; s < head.num_slots; s += kThreads) {
-    atomicAdd(&shared.histogram[age_of(s)], 1);
+    atomicAdd(&shared.select.histogram[age_of(s)], 1);
   }
   __syncthreads();
-  const int age = kDigits - 1 - static_cast<int>(threadIdx.x);
-  const int here = threadIdx.x < kDigits ? shared.histogram[age] : 0;
+  const int age = kSelectDigits - 1 - static_cast<int>(threadIdx.x);
+  const int here = threadIdx.x < kSelectDigits ? shared.select.histogram[age] : 0;
   int older;
-  Scan(shared.scan).ExclusiveSum(here, older);
+  SelectScan(shared.select.scan).ExclusiveSum(here, older);
   __syncthreads();
-  if (threadIdx.x < kDigits && older < missed && older + here >= missed) {
-    shared.prefix = age;
-    shared.remaining = missed - older;
+  if (threadIdx.x < kSelectDigits && older < missed && older + here >= missed) {
+    shared.select.threshold = age;
+    shared.select.equal_taken = missed - older;
   }
   __syncthreads();
-  const int threshold_age = static_cast<int>(shared.prefix), threshold_taken = shared.remaining;
+  const int threshold_age = static_cast<int>(shared.select.threshold), threshold_taken = shared.select.equal_taken;
   int freed = 0, same_seen = 0;
   for (int base = 0; base < head.num_slots; base += kThreads) {
     const int s = base + threadIdx.x;
     const int slot_age = s < head.num_slots ? age_of(s) : -1;
     const int same = slot_age == threshold_age;
     int same_before, same_sum;
-    Scan(shared.scan).ExclusiveSum(same, same_before, same_sum);
+    SelectScan(shared.select.scan).ExclusiveSum(same, same_before, same_sum);
     __syncthreads();
     const int free =
         slot_age > threshold_age || (same && same_seen + same_before < threshold_taken);
     same_seen += same_sum;
     int free_before, free_sum;
-    Scan(shared.scan).ExclusiveSum(free, free_before, free_sum);
+    SelectScan(shared.select.scan).ExclusiveSum(free, free_before, free_sum);
     __syncthreads();
     if (free) {
       const int i = freed + free_before;
