@@ -15,6 +15,7 @@ export const ERRORS = {
   invalid_model: { status: 500, retryable: false, title: "The model cannot be loaded" },
   out_of_memory: { status: 500, retryable: false, title: "The engine has too little memory for this job" },
   attempts_exhausted: { status: 500, retryable: false, title: "The job crashed its worker too often" },
+  invalid_environment: { status: 500, retryable: false, title: "The environment is not valid" },
   store_unsuitable: { status: 500, retryable: false, title: "The object store lacks compare-and-swap" },
   engine_failed: { status: 500, retryable: true, title: "The engine failed" },
   lease_lost: { status: 500, retryable: true, title: "Another worker took the job over" },

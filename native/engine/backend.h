@@ -60,7 +60,7 @@ class Backend {
   /// Exactly what make_cache(geometry) allocates.
   virtual CacheBytes cache_bytes(const CacheGeometry& geometry) const = 0;
 
-  // Weights. The host tensors may be unmapped afterwards.
+  // Weights. The data of host tensors is aligned to their dtype; it may be unmapped afterwards.
   /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
   /// or has one (out_i) per weight.
   virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <new>
 #include <string>
 #include <utility>
 
@@ -20,19 +19,6 @@ CacheBytes plus(CacheBytes a, CacheBytes b) { return {a.device + b.device, a.hos
 
 CacheBytes workspace(const Model& model, const Backend& backend, int64_t prompt_tokens) {
   return {Prefill::workspace_bytes(model.config(), backend, prompt_tokens), 0};
-}
-
-/// What was thrown, as an EngineError.
-EngineError as_engine_error(std::exception_ptr thrown) {
-  try {
-    std::rethrow_exception(thrown);
-  } catch (const EngineError& error) {
-    return error;
-  } catch (const std::bad_alloc&) {
-    return EngineError("out_of_memory", "the host ran out of memory");
-  } catch (const std::exception& error) {
-    return EngineError("internal", error.what());
-  }
 }
 
 }  // namespace
