@@ -20,7 +20,7 @@ export type AppDeps = {
   tenant: string;
   /** Throws AppError `unavailable` where the service cannot take jobs. */
   checkReady: () => Promise<void>;
-  newRequestId: () => string;
+  newId: () => string;
   log: Log;
 };
 
@@ -75,10 +75,10 @@ export function createApp(deps: AppDeps) {
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** One log line a request. Only the path is logged of what the client sent. */
-function nameAndLog({ newRequestId, log }: AppDeps): MiddlewareHandler<AppEnv> {
+function nameAndLog({ newId, log }: AppDeps): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const started = performance.now();
-    c.set("requestId", newRequestId());
+    c.set("requestId", newId());
     await next();
     c.header("X-Request-Id", c.get("requestId"));
     const ms = Math.round(performance.now() - started);

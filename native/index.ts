@@ -12,7 +12,7 @@ import {
 import { type Check, createCheck } from "./check.ts";
 import { type NativeError, rememberCallSite } from "./engine-error.ts";
 import { type EngineOptions, fillOptions } from "./options.ts";
-import { describeOverflow, fillRequest, type GenerateOptions } from "./request.ts";
+import { checkPositions, fillRequest, type GenerateOptions } from "./request.ts";
 
 export type {
   CacheBytes,
@@ -40,7 +40,7 @@ export type GenerateControl = {
  * idle engine does not. Everything throws or rejects with EngineError, except that an abort rejects with its reason.
  */
 export interface Engine {
-  /** What a request would take. Too many tokens for the model is a plan that does not fit. */
+  /** What a request would take, and whether there is memory for it. */
   plan(request: { promptTokens: number; maxNewTokens: number }): Plan;
   generate(request: GenerateOptions, control?: GenerateControl): Promise<GenerateResult>;
   stats(): EngineStats;
@@ -76,9 +76,8 @@ class LoadedEngine implements Engine {
   plan(request: { promptTokens: number; maxNewTokens: number }): Plan {
     const promptTokens = check.wholeNumber("promptTokens", request.promptTokens, 1);
     const maxNewTokens = check.wholeNumber("maxNewTokens", request.maxNewTokens, 1);
-    const plan = atCallSite(() => this.#native.plan(promptTokens, maxNewTokens));
-    const overflow = describeOverflow(promptTokens, maxNewTokens, this.model);
-    return overflow === undefined ? plan : { ...plan, fits: false, fitsNow: false, reason: overflow };
+    checkPositions(promptTokens, maxNewTokens, this.model);
+    return atCallSite(() => this.#native.plan(promptTokens, maxNewTokens));
   }
 
   stats(): EngineStats {

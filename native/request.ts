@@ -20,8 +20,7 @@ export function fillRequest(request: GenerateOptions, model: ModelInfo): Omit<Na
   const { tokens, sampling = {}, stopTokenIds = [], ignoreEos = false } = request;
   checkTokens(tokens, model.vocabSize);
   const maxNewTokens = check.wholeNumber("maxNewTokens", request.maxNewTokens, 1);
-  const overflow = describeOverflow(tokens.length, maxNewTokens, model);
-  if (overflow !== undefined) throw new EngineError("context_overflow", overflow);
+  checkPositions(tokens.length, maxNewTokens, model);
   if (!Array.isArray(stopTokenIds)) check.refuse("stopTokenIds is not a list; give an array of token ids");
   check.keys("sampling", sampling, ["temperature", "topP", "topK", "seed"]);
   return {
@@ -38,24 +37,24 @@ export function fillRequest(request: GenerateOptions, model: ModelInfo): Omit<Na
   };
 }
 
-/** Why the model has no positions for so many tokens; undefined if it has. */
-export function describeOverflow(promptTokens: number, maxNewTokens: number, model: ModelInfo): string | undefined {
+/** Throws context_overflow if the model has no positions for so many tokens. */
+export function checkPositions(promptTokens: number, maxNewTokens: number, model: ModelInfo): void {
   const positions = model.maxPositionEmbeddings;
   const excess = promptTokens + maxNewTokens - positions;
-  if (excess <= 0) return undefined;
-  return (
+  if (excess <= 0) return;
+  throw new EngineError(
+    "context_overflow",
     `a prompt of ${promptTokens} tokens and ${maxNewTokens} new ones need ${promptTokens + maxNewTokens} positions; ` +
-    `the model has ${positions}: shorten the prompt or lower maxNewTokens by ${excess}`
+      `the model has ${positions}: shorten the prompt or lower maxNewTokens by ${excess}`,
   );
 }
 
 function checkTokens(tokens: unknown, vocabSize: number): asserts tokens is Uint32Array {
   if (!(tokens instanceof Uint32Array)) check.refuse("tokens is not a Uint32Array; give the prompt's token ids in one");
   if (tokens.length === 0) check.refuse("tokens is empty; a prompt has at least one token");
-  for (let i = 0; i < tokens.length; i++) {
-    if (tokens[i]! >= vocabSize) {
-      check.refuse(`tokens[${i}] is ${tokens[i]}; the model's token ids are below ${vocabSize}`);
-    }
+  const outside = tokens.findIndex((id) => id >= vocabSize);
+  if (outside >= 0) {
+    check.refuse(`tokens[${outside}] is ${tokens[outside]}; the model's token ids are below ${vocabSize}`);
   }
 }
 

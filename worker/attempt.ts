@@ -14,6 +14,8 @@ export type AttemptDeps = {
   queue: Pick<JobQueue, "extend" | "delete">;
   engine: Engine;
   prompts: Prompts;
+  /** The model that the engine has loaded. */
+  model: string;
   limits: LeaseDeps["limits"] & { maxAttempts: number };
   now: () => number;
   delay: LeaseDeps["delay"];
@@ -81,7 +83,7 @@ export async function runAttempt(
 
 async function produceResult(
   { state }: Claim,
-  { jobs, documents, engine, prompts }: AttemptDeps,
+  { jobs, documents, engine, prompts, model }: AttemptDeps,
   control: RunControl,
 ): Promise<JobResult> {
   // A worker that died between result and state left the answer behind.
@@ -90,6 +92,10 @@ async function produceResult(
 
   const request = await jobs.getRequest(state.tenant, state.id);
   if (request === null) throw new AppError("job_not_found", "request.json is gone");
+  if (request.model !== model) {
+    const detail = `The job is for model ${request.model}, and its worker serves ${model}.`;
+    throw new AppError("model_not_found", detail, { detail });
+  }
   const document = await documents.getDocumentText(state.tenant, request.document_id);
   if (document === null) {
     const detail = `Document ${request.document_id} was deleted before the job ran.`;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AppError } from "./errors.ts";
 
-// The environment of each process, as flat objects: infra checks what it sets against their keys. README has the table.
+// The environment of each process, as flat objects: infra checks what it sets against their keys.
 
 const positiveInt = z.coerce.number().int().min(1);
 /** 0 lets the engine choose. */
@@ -26,6 +26,10 @@ const model = {
   GNOMON_MODEL: z.string().default("native/models/needle"),
 };
 
+const process = {
+  GNOMON_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+};
+
 type StateFields = z.infer<z.ZodObject<typeof state>>;
 const neededForAws = ["GNOMON_BUCKET", "GNOMON_QUEUE_URL", "GNOMON_DEAD_LETTER_QUEUE_URL", "AWS_REGION"] as const;
 
@@ -45,6 +49,7 @@ export const ApiEnv = z
   .object({
     ...state,
     ...model,
+    ...process,
     GNOMON_HOST: z.string().default("127.0.0.1"),
     /** 0 takes a free port. */
     GNOMON_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
@@ -56,6 +61,9 @@ export const WorkerEnv = z
   .object({
     ...state,
     ...model,
+    ...process,
+    /** How long running jobs may go on after SIGTERM before they are given back. */
+    GNOMON_GRACE_SECONDS: z.coerce.number().min(0).default(30),
     GNOMON_DEVICE: z.enum(["cpu", "cuda"]).optional(),
     GNOMON_CACHE: z.enum(["full", "shadowkv"]).default("shadowkv"),
     /** ShadowKV's knobs; the engine's defaults where unset. The sparse budget and the local window are in tokens. */

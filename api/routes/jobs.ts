@@ -54,9 +54,9 @@ const getResult = createRoute({
   },
 });
 
-type Deps = { jobs: JobStore; documents: DocumentStore; model: ServedModel; tenant: string };
+type Deps = { jobs: JobStore; documents: DocumentStore; model: ServedModel; tenant: string; newId: () => string };
 
-export const jobRoutes = ({ jobs, documents, model, tenant }: Deps) => {
+export const jobRoutes = ({ jobs, documents, model, tenant, newId }: Deps) => {
   /** The text to ask about, which is stored only once the prompts are known to fit. */
   async function readDocument({ id, text }: CreateJob["document"]): Promise<string> {
     if (id === undefined) return text ?? "";
@@ -90,7 +90,8 @@ export const jobRoutes = ({ jobs, documents, model, tenant }: Deps) => {
         seed: asked.seed,
         metadata: asked.metadata,
       };
-      const job = describeJob(await jobs.submit(tenant, request, queuedProgress(promptTokens)));
+      const state = await jobs.submit(tenant, request, queuedProgress(promptTokens), `job_${newId()}`);
+      const job = describeJob(state);
       return c.json(job, 202, { Location: job.urls.self });
     })
     .openapi(getJob, async (c) => c.json(describeJob(await readJob(c.req.valid("param").id)), 200))

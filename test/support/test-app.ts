@@ -1,5 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { expect } from "vitest";
+import type { z } from "zod";
 import { createApp } from "../../api/app.ts";
+import { Problem } from "../../api/contract/problem.ts";
 import { openTempState } from "./temp-state.ts";
 
 /** A model whose prompt has one token for each word of document and question, and one to begin with. */
@@ -21,7 +24,7 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
     model: WORD_MODEL,
     tenant: "default",
     checkReady,
-    newRequestId: randomUUID,
+    newId: randomUUID,
     log: { info: log, error: log },
   });
   return {
@@ -41,14 +44,14 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
 
 export type TestApp = Awaited<ReturnType<typeof openTestApp>>;
 
-/** What a test expects of a body, it checks itself: hence `any`. */
-export const readJson = (response: Response): Promise<any> => response.json() as Promise<any>;
+/** The body of a response, which keeps to the contract's schema. */
+export const readJson = async <S extends z.ZodType>(schema: S, response: Response): Promise<z.infer<S>> =>
+  schema.parse(await response.json());
 
 /** The problem document of a response, after what holds for each of them. */
-export async function readProblem(response: Response): Promise<Record<string, any>> {
-  const body = await readJson(response);
-  const own = { type: `/problems/${body.code}`, status: response.status };
-  if (response.headers.get("content-type") !== "application/problem+json") throw new Error("not a problem document");
-  if (body.type !== own.type || body.status !== own.status) throw new Error(`inconsistent: ${JSON.stringify(body)}`);
-  return body;
+export async function readProblem(response: Response): Promise<Problem> {
+  const problem = await readJson(Problem, response);
+  expect(response.headers.get("content-type")).toBe("application/problem+json");
+  expect(problem).toMatchObject({ type: `/problems/${problem.code}`, status: response.status });
+  return problem;
 }

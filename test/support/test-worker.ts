@@ -20,6 +20,7 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     queue: state.queue,
     engine: fake.engine,
     prompts: WORD_PROMPTS,
+    model: "words",
     limits: { leaseMs: limits.leaseMs, heartbeatMs: 40, progressMs: 5, maxAttempts: limits.maxAttempts },
     now: state.now,
     delay,

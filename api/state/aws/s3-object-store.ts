@@ -47,7 +47,7 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
       } catch (error) {
         if (isRefusal(error)) return (error.$metadata.attempts ?? 1) > 1 ? etagIfMarked(key, mark) : null;
         if (!isStatus(error, 409) || conflicts >= maxConflicts) throw unavailable(`put of ${key}`, error);
-        await delay(Math.random() * 20 * 2 ** conflicts);
+        await delay(Math.random() * 10 * 2 ** conflicts);
       }
     }
   }

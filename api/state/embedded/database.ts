@@ -7,8 +7,7 @@
 // deleted because of a state cannot outlive it.
 //
 // A killed process leaves no lock behind: SQLite's locks are the kernel's and end with it.
-import { mkdirSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { mkdir, open as openFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
@@ -50,14 +49,22 @@ export type Database = {
 
 /** Opens or creates the database in `directory`. Throws AppError `unavailable`. */
 export async function openDatabase(directory: string): Promise<Database> {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  try {
+    return await open(directory);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new AppError("unavailable", `the state directory ${directory} cannot be opened: ${reason}`, { cause });
+  }
+}
+
+async function open(directory: string): Promise<Database> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, "state.db");
   const db = new DatabaseSync(path, { timeout: busyTimeoutMs });
   await enterWalMode(db);
-  db.exec("PRAGMA synchronous = NORMAL");
-  guard(() => db.exec(`BEGIN IMMEDIATE; ${schema} COMMIT`));
+  db.exec(`PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE; ${schema} COMMIT`);
   // Closing a descriptor of the database file itself would drop this process's locks on it; the WAL carries none.
-  const wal = await open(`${path}-wal`, "r");
+  const wal = await openFile(`${path}-wal`, "r");
   await syncDirectory(directory);
 
   let running = Promise.resolve();
@@ -111,8 +118,8 @@ async function enterWalMode(db: DatabaseSync): Promise<void> {
     try {
       db.exec("PRAGMA journal_mode = WAL");
       return;
-    } catch (cause) {
-      if (performance.now() > deadline) throw new AppError("unavailable", "the state database is locked", { cause });
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
       await delay(20);
     }
   }
@@ -131,6 +138,6 @@ function guard<T>(run: () => T): T {
 
 /** Makes created, renamed and removed names in `directory` survive a power loss. */
 export async function syncDirectory(directory: string): Promise<void> {
-  await using handle = await open(directory, "r");
+  await using handle = await openFile(directory, "r");
   await handle.sync();
 }

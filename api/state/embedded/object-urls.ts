@@ -22,7 +22,7 @@ export function createObjectUrls(secret: Uint8Array, now: () => number, baseUrl 
         expires: String(expires),
         signature: signature(key, method, expires).toString("base64url"),
       });
-      return `${baseUrl}${objectsPath}${key.split("/").map(encodeURIComponent).join("/")}?${query}`;
+      return `${baseUrl}${objectsPath}${key.split("/").map(encodeURIComponent).join("/")}?${query.toString()}`;
     },
 
     verify(method, url) {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Document } from "../../../api/contract/document.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
 
 let app: TestApp;
@@ -15,7 +16,7 @@ describe("POST /v1/documents: 201", () => {
     ["plain text with a charset", "Grüße", "Text/Plain; charset=utf-8"],
   ])("stores %s, counted in bytes of UTF-8", async (_, body, type) => {
     const response = await app.post("/v1/documents", body, type);
-    const document = await readJson(response);
+    const document = await readJson(Document, response);
     expect(response.status).toBe(201);
     expect(response.headers.get("location")).toBe(`/v1/documents/${document.id}`);
     expect(document).toMatchObject({ object: "document", bytes: 7 });
@@ -27,11 +28,11 @@ describe("POST /v1/documents: 201", () => {
       await app.post("/v1/documents", { text: "same" }),
       await app.post("/v1/documents", "same", "text/plain"),
     ];
-    expect((await readJson(one)).id).toBe((await readJson(two)).id);
+    expect((await readJson(Document, one)).id).toBe((await readJson(Document, two)).id);
   });
 
   it("keeps plain text that looks like JSON as it is", async () => {
-    const { id } = await readJson(await app.post("/v1/documents", '{"text": "inner"}', "text/plain"));
+    const { id } = await readJson(Document, await app.post("/v1/documents", '{"text": "inner"}', "text/plain"));
     expect(await app.state.documents.getDocumentText("default", id)).toBe('{"text": "inner"}');
   });
 });
@@ -67,10 +68,10 @@ describe("POST /v1/documents: 415", () => {
 
 describe("GET /v1/documents/{id}: 200", () => {
   it("describes the document that was sent", async () => {
-    const sent = await readJson(await app.post("/v1/documents", { text: "a text" }));
+    const sent = await readJson(Document, await app.post("/v1/documents", { text: "a text" }));
     const response = await app.get(`/v1/documents/${sent.id}`);
     expect(response.status).toBe(200);
-    expect(await readJson(response)).toEqual(sent);
+    expect(await readJson(Document, response)).toEqual(sent);
   });
 });
 

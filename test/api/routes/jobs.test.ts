@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Document } from "../../../api/contract/document.ts";
+import { Job, JobResult } from "../../../api/contract/job.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
 
 let app: TestApp;
@@ -13,7 +15,7 @@ const words = (count: number) => Array.from({ length: count }, () => "word").joi
 async function submit(body: object = JOB) {
   const response = await app.post("/v1/jobs", { max_tokens: 10, ...body });
   expect(response.status).toBe(202);
-  return readJson(response);
+  return readJson(Job, response);
 }
 
 const refuse = async (body: unknown, type?: string) => readProblem(await app.post("/v1/jobs", body, type));
@@ -27,7 +29,7 @@ async function claim(id: string) {
 describe("POST /v1/jobs: 202", () => {
   it("accepts a job with an inline document and says where to poll", async () => {
     const response = await app.post("/v1/jobs", { ...JOB, max_tokens: 10, metadata: { ward: "7" } });
-    const job = await readJson(response);
+    const job = await readJson(Job, response);
     expect(response.status).toBe(202);
     expect(response.headers.get("location")).toBe(`/v1/jobs/${job.id}`);
     expect(job).toMatchObject({
@@ -54,7 +56,7 @@ describe("POST /v1/jobs: 202", () => {
 
   it("sends one pointer to the queue and stores the resolved request", async () => {
     await using own = await openTestApp();
-    const job = await readJson(await own.post("/v1/jobs", { ...JOB, max_tokens: 10, temperature: 0.5 }));
+    const job = await readJson(Job, await own.post("/v1/jobs", { ...JOB, max_tokens: 10, temperature: 0.5 }));
     const messages = await own.state.queue.receive({ max: 10, waitMs: 0, visibilityMs: 1000 });
     expect(messages.map(({ body }) => JSON.parse(body))).toEqual([{ v: 1, tenant: "default", job: job.id }]);
     const request = await own.state.jobs.getRequest("default", job.id);
@@ -70,7 +72,7 @@ describe("POST /v1/jobs: 202", () => {
   });
 
   it("takes a document that was sent before", async () => {
-    const document = await readJson(await app.post("/v1/documents", { text: "once upon a time" }));
+    const document = await readJson(Document, await app.post("/v1/documents", { text: "once upon a time" }));
     const job = await submit({ document: { id: document.id }, question: "when" });
     expect(job.progress.prompt_tokens).toBe(6);
   });
@@ -113,7 +115,7 @@ describe("POST /v1/jobs: 400", () => {
 
   it("names every offending field at once", async () => {
     const { errors, detail } = await refuse({ ...JOB, top_p: 2, seed: -1 });
-    expect(errors.map(({ field }: { field: string }) => field)).toEqual(["top_p", "seed"]);
+    expect(errors?.map(({ field }) => field)).toEqual(["top_p", "seed"]);
     expect(detail).toContain("and 1 more");
   });
 
@@ -193,7 +195,7 @@ describe("GET /v1/jobs/{id}: 200", () => {
     const { id } = await submit();
     const held = await claim(id);
     await app.state.jobs.renew(held, { ...held.state.progress, prefill_tokens: 5, generated_tokens: 2 });
-    const job = await readJson(await app.get(`/v1/jobs/${id}`));
+    const job = await readJson(Job, await app.get(`/v1/jobs/${id}`));
     expect(job).toMatchObject({
       status: "running",
       attempt: 1,
@@ -207,7 +209,7 @@ describe("GET /v1/jobs/{id}: 200", () => {
     const { id } = await submit();
     const error = { code: "out_of_memory", message: "too long for this worker" };
     await app.state.jobs.settleFailed(await claim(id), error);
-    const job = await readJson(await app.get(`/v1/jobs/${id}`));
+    const job = await readJson(Job, await app.get(`/v1/jobs/${id}`));
     expect(job).toMatchObject({ status: "failed", error });
     expect(job.finished_at).not.toBeNull();
   });
@@ -237,7 +239,7 @@ describe("GET /v1/jobs/{id}/result: 200", () => {
     await app.state.jobs.settleSucceeded(await claim(id), result);
     const response = await app.get(`/v1/jobs/${id}/result`);
     expect(response.status).toBe(200);
-    expect(await readJson(response)).toEqual(result);
+    expect(await readJson(JobResult, response)).toEqual(result);
   });
 });
 
