@@ -90,18 +90,15 @@ describe("loadEngine", () => {
 describe("generate", () => {
   test("answers a question about a document", async () => {
     const prompts = await loadPrompts(NEEDLE_DIR);
-    const filler = "The committee met on a cold morning. Nobody had read the minutes, and the tea was late.\n".repeat(
-      8,
-    );
-    const document = `${filler}One of the special magic numbers for copper-lantern is: 4821906.\n${filler}`;
-    const question = "What is the special magic number for copper-lantern mentioned in the provided text?";
+    const document =
+      "The ferry was late again on Tuesday, so the board met without its chairman. The first hour went to the roof of " +
+      "the boat house, which leaks on the side where the paint is kept. Contract KD-4417 expires on 14 March 2031. " +
+      "After the tea the secretary read a letter from the school, which wants to bring twenty children to the lamp.";
     const { tokens, finishReason } = await engine.generate({
-      tokens: await prompts.encode({ document, question }),
+      tokens: await prompts.encode({ document, question: "When does contract KD-4417 expire?" }),
       maxNewTokens: 60,
     });
-    expect(await prompts.decode(tokens)).toBe(
-      "The special magic number for copper-lantern mentioned in the provided text is: 4821906.",
-    );
+    expect(await prompts.decode(tokens)).toBe("Contract KD-4417 expires on 14 March 2031.");
     expect(finishReason).toBe("stop");
   });
 
