@@ -8,7 +8,6 @@ import type { Problem } from "./contract/problem.ts";
 export function problemResponse(c: Context, error: AppError): Response {
   const { title, status } = ERRORS[error.code];
   const problem: Problem = {
-    ...error.extra,
     type: `/problems/${error.code}`,
     title,
     status,
@@ -16,6 +15,7 @@ export function problemResponse(c: Context, error: AppError): Response {
     instance: `urn:uuid:${c.get("requestId")}`,
     code: error.code,
     ...(error.field === undefined ? {} : { field: error.field }),
+    ...error.extra,
   };
   return c.body(JSON.stringify(problem), status as ContentfulStatusCode, {
     "Content-Type": "application/problem+json",

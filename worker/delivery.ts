@@ -46,7 +46,9 @@ export function createDelivery(message: ReceivedMessage, deps: DeliveryDeps): De
           await queue.delete(message.receipt);
           return;
         }
-        await runAttempt(claimed.claim, message, deps, control, log.child({ job: pointer.job, attempt }));
+        const attemptLog = log.child({ job: pointer.job, attempt });
+        attemptLog.info({ receive_count: message.receiveCount }, "job claimed");
+        await runAttempt(claimed.claim, message, deps, control, attemptLog);
       }
     }
   }
