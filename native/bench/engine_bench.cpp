@@ -122,7 +122,7 @@ struct Run {
         Prefill prefill(model, tokens, *caches.back());
         while (!prefill.step()) {
         }
-        next.push_back(arg_max(prefill.logits()));
+        next.push_back(model.greedy_tokens().front());
       }));
     }
     std::fprintf(stderr, "\r\033[K");
@@ -157,18 +157,10 @@ struct Run {
               const std::vector<std::unique_ptr<SequenceCache>>& caches) {
     std::vector<SequenceCache*> group;
     for (int64_t i = 0; i < batch; ++i) group.push_back(caches[i].get());
-    const std::span<const float> logits =
-        model.decode({next.data(), static_cast<size_t>(batch)},
-                     {positions.data(), static_cast<size_t>(batch)}, group);
-    const int64_t vocab = model.config().vocab_size;
-    for (int64_t i = 0; i < batch; ++i) {
-      next[i] = arg_max(logits.subspan(i * vocab, vocab));
-      ++positions[i];
-    }
-  }
-
-  static uint32_t arg_max(std::span<const float> logits) {
-    return static_cast<uint32_t>(std::ranges::max_element(logits) - logits.begin());
+    const size_t n = static_cast<size_t>(batch);
+    model.decode({{next.data(), n}, {positions.data(), n}, group});
+    std::ranges::copy(model.greedy_tokens(), next.begin());
+    for (int64_t i = 0; i < batch; ++i) ++positions[i];
   }
 
   static double hit_rate(const SequenceCache& cache) {

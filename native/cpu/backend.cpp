@@ -102,8 +102,17 @@ class CpuBackend final : public Backend {
     cpu::decode_attention(context_, layer, query, key, value, caches, out);
   }
 
-  void read(Matrix x, std::span<float> out) override {
-    std::copy_n(floats(x), x.rows * x.cols, out.data());
+  void logits(Matrix x, const Weight& lm_head, std::span<float> out) override {
+    linear(x, lm_head, {out.data(), x.rows, config_.vocab_size});
+  }
+  void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) override {
+    const int64_t vocab = config_.vocab_size;
+    logits_.resize(x.rows * vocab);
+    logits(x, lm_head, logits_);
+    for (int64_t i = 0; i < x.rows; ++i) {
+      const auto row = std::span(logits_).subspan(i * vocab, vocab);
+      out[i] = static_cast<uint32_t>(std::ranges::max_element(row) - row.begin());
+    }
   }
 
  private:
@@ -112,6 +121,7 @@ class CpuBackend final : public Backend {
   RopeTable rope_;
   Context context_;
   int64_t capacity_bytes_;
+  std::vector<float> logits_;  // of the last greedy_tokens
 };
 
 }  // namespace

@@ -29,11 +29,8 @@ float from_f16(uint16_t bits) {
 
 template <float (*convert)(uint16_t)>
 void convert_all(const std::byte* data, int64_t count, float* out) {
-  for (int64_t i = 0; i < count; ++i) {
-    uint16_t bits;  // the file's offsets need not be even
-    std::memcpy(&bits, data + 2 * i, 2);
-    out[i] = convert(bits);
-  }
+  std::transform(reinterpret_cast<const uint16_t*>(data),
+                 reinterpret_cast<const uint16_t*>(data) + count, out, convert);
 }
 
 /// Rows [first, first + w.shape[0]) of the packed weight.

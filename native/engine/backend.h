@@ -1,9 +1,10 @@
 #pragma once
 // Every device operation of the engine, declared once at the granularity a GPU wants; model.cpp
 // is written against this. A backend is used from one thread only. Calls may return before the
-// device has finished; `read` waits. Shapes are comments: (rows, columns).
+// device has finished; `logits` and `greedy_tokens` wait. Shapes are comments: (rows, columns).
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -39,6 +40,13 @@ struct SequenceCache {
   virtual ~SequenceCache() = default;
   virtual const CacheGeometry& geometry() const = 0;
   virtual CacheStats stats() const = 0;
+};
+
+/// What one decode step feeds: tokens[i] at positions[i] to caches[i].
+struct DecodeStep {
+  std::span<const uint32_t> tokens;
+  std::span<const int32_t> positions;
+  std::span<SequenceCache* const> caches;
 };
 
 class Backend {
@@ -103,8 +111,14 @@ class Backend {
   virtual void decode_attention(int64_t layer, Matrix query, Matrix key, Matrix value,
                                 std::span<SequenceCache* const> caches, Matrix out) = 0;
 
-  /// Copies a matrix to the host as fp32, after all earlier work. out has rows * cols elements.
-  virtual void read(Matrix x, std::span<float> out) = 0;
+  /// out (n, vocab_size) on the host = x (n, hidden_size) W^T in fp32, after all earlier work.
+  virtual void logits(Matrix x, const Weight& lm_head, std::span<float> out) = 0;
+  /// out (n) on the host = for each row, the first token of the highest logit.
+  virtual void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) = 0;
+
+  /// Runs one decode step. For every step of as many sequences `forward` makes the same calls on
+  /// the same matrices, with the spans of the step; so a backend may record them and replay.
+  virtual void decode_step(const DecodeStep&, const std::function<void()>& forward) { forward(); }
 };
 
 struct BackendOptions {

@@ -18,13 +18,10 @@ Model::Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t
       value_(backend.allocate(max_batch, config_.key_width())),
       gate_up_(backend.allocate(rows_, 2 * config_.intermediate_size)),
       mlp_(backend.allocate(rows_, config_.intermediate_size)),
-      logits_(backend.allocate(max_batch, config_.vocab_size)),
-      host_logits_(max_batch * config_.vocab_size) {}
+      final_(backend.allocate(max_batch, config_.hidden_size)) {}
 
-std::span<const float> Model::decode(std::span<const uint32_t> tokens,
-                                     std::span<const int32_t> positions,
-                                     std::span<SequenceCache* const> caches) {
-  const int64_t n = static_cast<int64_t>(tokens.size());
+void Model::decode(const DecodeStep& step) {
+  const int64_t n = static_cast<int64_t>(step.tokens.size());
   const Matrix hidden = first_rows(hidden_->matrix(), n);
   const Matrix normed = first_rows(normed_->matrix(), n);
   const Matrix qkv = first_rows(qkv_->matrix(), n);
@@ -32,16 +29,18 @@ std::span<const float> Model::decode(std::span<const uint32_t> tokens,
   const Matrix key = first_rows(key_->matrix(), n);
   const Matrix value = first_rows(value_->matrix(), n);
 
-  backend_.embed(tokens, *weights_.embedding, hidden);
-  for (int64_t i = 0; i < config_.num_layers; ++i) {
-    const LayerWeights& layer = weights_.layers[i];
-    backend_.rms_norm(hidden, *layer.input_norm, config_.rms_norm_eps, normed);
-    backend_.linear(normed, *layer.qkv, qkv);
-    backend_.split_and_rotate(qkv, positions, query, {}, key, value);
-    backend_.decode_attention(i, query, key, value, caches, query);
-    finish_layer(layer, query, hidden);
-  }
-  return read_logits(hidden);
+  backend_.decode_step(step, [&] {
+    backend_.embed(step.tokens, *weights_.embedding, hidden);
+    for (int64_t i = 0; i < config_.num_layers; ++i) {
+      const LayerWeights& layer = weights_.layers[i];
+      backend_.rms_norm(hidden, *layer.input_norm, config_.rms_norm_eps, normed);
+      backend_.linear(normed, *layer.qkv, qkv);
+      backend_.split_and_rotate(qkv, step.positions, query, {}, key, value);
+      backend_.decode_attention(i, query, key, value, step.caches, query);
+      finish_layer(layer, query, hidden);
+    }
+    finish(hidden);
+  });
 }
 
 void Model::finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden) {
@@ -55,14 +54,21 @@ void Model::finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidd
   backend_.linear_add(mlp, *layer.down, hidden);
 }
 
-std::span<const float> Model::read_logits(Matrix hidden) {
-  const Matrix normed = first_rows(normed_->matrix(), hidden.rows);
-  const Matrix logits = first_rows(logits_->matrix(), hidden.rows);
-  backend_.rms_norm(hidden, *weights_.final_norm, config_.rms_norm_eps, normed);
-  backend_.linear(normed, *weights_.lm_head, logits);
-  const std::span<float> out(host_logits_.data(), hidden.rows * config_.vocab_size);
-  backend_.read(logits, out);
-  return out;
+void Model::finish(Matrix hidden) {
+  last_ = first_rows(final_->matrix(), hidden.rows);
+  backend_.rms_norm(hidden, *weights_.final_norm, config_.rms_norm_eps, last_);
+}
+
+std::span<const float> Model::logits() {
+  logits_.resize(last_.rows * config_.vocab_size);
+  backend_.logits(last_, *weights_.lm_head, logits_);
+  return logits_;
+}
+
+std::span<const uint32_t> Model::greedy_tokens() {
+  tokens_.resize(last_.rows);
+  backend_.greedy_tokens(last_, *weights_.lm_head, tokens_);
+  return tokens_;
 }
 
 }  // namespace gnomon

@@ -15,11 +15,14 @@ class Model {
  public:
   Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t max_batch);
 
-  /// One decode step: row i feeds tokens[i] at positions[i] to caches[i]. Returns logits
-  /// (n, vocab_size), valid until the next call.
-  std::span<const float> decode(std::span<const uint32_t> tokens,
-                                std::span<const int32_t> positions,
-                                std::span<SequenceCache* const> caches);
+  /// One decode step, for at most max_batch sequences. logits() and greedy_tokens() then speak of
+  /// the tokens that follow, one row a sequence.
+  void decode(const DecodeStep& step);
+
+  /// Of the last decode or finished prefill: (rows, vocab_size), valid until the next call.
+  std::span<const float> logits();
+  /// Of the same: the most likely token of every row, the first of equals.
+  std::span<const uint32_t> greedy_tokens();
 
   const ModelConfig& config() const { return config_; }
   Backend& backend() { return backend_; }
@@ -30,8 +33,8 @@ class Model {
   /// Residual attention output projection and MLP of one layer, in place on `hidden`.
   /// attended (n, num_heads * head_dim), hidden (n, hidden_size).
   void finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden);
-  /// Final norm and LM head of hidden (n, hidden_size) → logits_ (n, vocab_size) on the host.
-  std::span<const float> read_logits(Matrix hidden);
+  /// Keeps the final norm of hidden (n, hidden_size) for logits() and greedy_tokens().
+  void finish(Matrix hidden);
 
   ModelConfig config_;
   ModelWeights weights_;
@@ -46,8 +49,10 @@ class Model {
   std::unique_ptr<Buffer> value_;    // (max_batch, key_width)
   std::unique_ptr<Buffer> gate_up_;  // (rows, 2 intermediate_size)
   std::unique_ptr<Buffer> mlp_;      // (rows, intermediate_size)
-  std::unique_ptr<Buffer> logits_;   // (max_batch, vocab_size)
-  std::vector<float> host_logits_;
+  std::unique_ptr<Buffer> final_;    // (max_batch, hidden_size)
+  Matrix last_;                      // the rows of final_ that count
+  std::vector<float> logits_;
+  std::vector<uint32_t> tokens_;
 };
 
 /// The first `rows` rows of a matrix.

@@ -66,8 +66,7 @@ bool Prefill::step() {
   stage_ = Stage::project;
   next_row_ = 0;
   if (++layer_ < c.num_layers) return false;
-  logits_ = model_.read_logits(
-      row_range(hidden_->matrix(), prompt - 1, 1, model_.backend().element_bytes()));
+  model_.finish(row_range(hidden_->matrix(), prompt - 1, 1, model_.backend().element_bytes()));
   return true;
 }
 

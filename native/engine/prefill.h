@@ -19,15 +19,12 @@ class Prefill {
   static int64_t workspace_bytes(const ModelConfig& config, const Backend& backend,
                                  int64_t prompt_tokens);
 
-  /// Does one block of rows of one layer. Returns true once the whole prompt is done.
+  /// Does one block of rows of one layer. Returns true once the whole prompt is done; the model's
+  /// logits() then are those of the last prompt token.
   bool step();
 
   /// Prompt tokens done, counted by the floating-point work behind them.
   int64_t tokens_done() const;
-
-  /// After the last step: logits of the last prompt token (vocab_size), valid until the model's
-  /// next call.
-  std::span<const float> logits() const { return logits_; }
 
  private:
   enum class Stage { project, attend };
@@ -51,7 +48,6 @@ class Prefill {
   int64_t next_row_ = 0;
   double work_done_ = 0;
   double work_total_ = 0;
-  std::span<const float> logits_;
 };
 
 }  // namespace gnomon

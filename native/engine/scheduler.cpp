@@ -174,12 +174,12 @@ void Scheduler::prefill_step() {
   if (!prefilled) return;
 
   totals_.prefilled_tokens += sequence.prompt_tokens();
-  const std::span<const float> logits = sequence.prefill->logits();
   sequence.prefill.reset();
   ledger_.remove(sequence.workspace_bytes);
   sequence.workspace_bytes = {};
   sequence.decode_started = Clock::now();
-  if (take_token(sequence, logits)) {
+  const uint32_t token = next_tokens({&prefilling_, 1}).front();
+  if (take_token(sequence, token)) {
     prefilling_.reset();
   } else {
     decoding_.push_back(std::move(prefilling_));
@@ -196,9 +196,10 @@ void Scheduler::decode_step() {
     positions.push_back(sequence->next_position());
     caches.push_back(sequence->cache.get());
   }
-  std::span<const float> logits;
+  std::vector<uint32_t> next;
   try {
-    logits = model_.decode(tokens, positions, caches);
+    model_.decode({tokens, positions, caches});
+    next = next_tokens(decoding_);
   } catch (...) {
     const EngineError error = as_engine_error(std::current_exception());
     auto failed = std::move(decoding_);
@@ -210,9 +211,8 @@ void Scheduler::decode_step() {
     if (error.code == "device_failed") throw error;
     return;
   }
-  const int64_t vocab = model_.config().vocab_size;
   for (size_t i = 0; i < decoding_.size(); ++i) {
-    if (take_token(*decoding_[i], logits.subspan(i * vocab, vocab))) decoding_[i].reset();
+    if (take_token(*decoding_[i], next[i])) decoding_[i].reset();
   }
   std::erase(decoding_, nullptr);
   decode_ended_ = Clock::now();
@@ -221,9 +221,24 @@ void Scheduler::decode_step() {
   totals_.decoded_tokens += static_cast<int64_t>(tokens.size());
 }
 
-bool Scheduler::take_token(Sequence& sequence, std::span<const float> logits) {
-  const int64_t step = static_cast<int64_t>(sequence.generated.size());
-  const uint32_t token = sample(sequence.request.sampling, logits, step);
+std::vector<uint32_t> Scheduler::next_tokens(std::span<const std::unique_ptr<Sequence>> rows) {
+  const auto is_greedy = [](const auto& row) { return row->request.sampling.temperature <= 0; };
+  std::vector<uint32_t> tokens;
+  if (std::ranges::all_of(rows, is_greedy)) {
+    const auto greedy = model_.greedy_tokens();
+    tokens.assign(greedy.begin(), greedy.end());
+    return tokens;
+  }
+  const std::span<const float> logits = model_.logits();
+  const int64_t vocab = model_.config().vocab_size;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    tokens.push_back(sample(rows[i]->request.sampling, logits.subspan(i * vocab, vocab),
+                            static_cast<int64_t>(rows[i]->generated.size())));
+  }
+  return tokens;
+}
+
+bool Scheduler::take_token(Sequence& sequence, uint32_t token) {
   if (is_stop_token(sequence, token)) {
     finish(sequence, "stop");
     return true;
@@ -231,7 +246,8 @@ bool Scheduler::take_token(Sequence& sequence, std::span<const float> logits) {
   sequence.generated.push_back(token);
   if (sequence.callbacks.on_tokens) sequence.callbacks.on_tokens({&sequence.generated.back(), 1});
   report_progress(sequence);
-  if (step + 1 < sequence.request.max_new_tokens) return false;
+  const int64_t generated = static_cast<int64_t>(sequence.generated.size());
+  if (generated < sequence.request.max_new_tokens) return false;
   finish(sequence, "length");
   return true;
 }

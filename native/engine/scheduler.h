@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
+#include <span>
 #include <vector>
 
 #include "engine/memory_ledger.h"
@@ -36,8 +36,10 @@ class Scheduler {
   void prefill_step();
   void decode_step();
   bool decode_is_due() const;
-  /// Takes the sequence's next token; true if that ended it.
-  bool take_token(Sequence& sequence, std::span<const float> logits);
+  /// The token that follows each row of the model's last step.
+  std::vector<uint32_t> next_tokens(std::span<const std::unique_ptr<Sequence>> rows);
+  /// Adds a token to the sequence; true if that ended it.
+  bool take_token(Sequence& sequence, uint32_t token);
   void report_progress(const Sequence& sequence) const;
   void finish(Sequence& sequence, const char* reason);
   void release(const Sequence& sequence);

@@ -82,6 +82,7 @@ TEST_CASE("a token without room is an error, never dropped") {
   }
 }
 
+#if !defined(__SANITIZE_ADDRESS__)  // whose malloc aborts instead of failing
 TEST_CASE("a cache larger than memory is refused") {
   CacheCase shape;
   shape.options.kind = CacheKind::full;
@@ -93,6 +94,7 @@ TEST_CASE("a cache larger than memory is refused") {
     CHECK(error.code == "out_of_memory");
   }
 }
+#endif
 
 }  // namespace
 }  // namespace gnomon::cpu

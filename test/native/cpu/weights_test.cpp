@@ -65,15 +65,6 @@ TEST_CASE("weights: every bf16 value is the upper half of its float") {
   CHECK(wrong == 0);
 }
 
-TEST_CASE("weights: a tensor at an odd address is read") {
-  const std::vector<uint16_t> bits{0x3f80, 0xc000};
-  std::vector<std::byte> bytes(5);
-  std::copy_n(reinterpret_cast<const std::byte*>(bits.data()), 4, bytes.data() + 1);
-  std::vector<float> out(2);
-  cpu::to_floats({"t", DType::bf16, {2}, bytes.data() + 1}, 0, 2, out.data());
-  CHECK(out == std::vector<float>{1.0f, -2.0f});
-}
-
 TEST_CASE("weights: stacked weights and biases act like one after the other") {
   constexpr int64_t kIn = 37;
   const std::vector<int64_t> outs{70, 1, 33};

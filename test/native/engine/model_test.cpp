@@ -34,7 +34,8 @@ std::vector<float> prefill(Model& model, const std::vector<uint32_t>& tokens,
     before = prefill.tokens_done();
   }
   CHECK(before == static_cast<int64_t>(tokens.size()));
-  return {prefill.logits().begin(), prefill.logits().end()};
+  const auto logits = model.logits();
+  return {logits.begin(), logits.end()};
 }
 
 /// Prefills `prompt`, then feeds `continuation`; returns the logits after each token from the last
@@ -50,7 +51,8 @@ std::vector<std::vector<float>> run(const TinyModel& tiny, const CacheOptions& o
   SequenceCache* caches[] = {cache.get()};
   for (size_t i = 0; i < continuation.size(); ++i) {
     const int32_t position = static_cast<int32_t>(prompt.size() + i);
-    const auto out = model.decode({&continuation[i], 1}, {&position, 1}, caches);
+    model.decode({{&continuation[i], 1}, {&position, 1}, caches});
+    const auto out = model.logits();
     logits.emplace_back(out.begin(), out.end());
   }
   return logits;

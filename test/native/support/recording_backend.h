@@ -51,7 +51,8 @@ class RecordingBackend final : public Backend {
                         Matrix) override {
     refuse();
   }
-  void read(Matrix, std::span<float>) override { refuse(); }
+  void logits(Matrix, const Weight&, std::span<float>) override { refuse(); }
+  void greedy_tokens(Matrix, const Weight&, std::span<uint32_t>) override { refuse(); }
 
  private:
   [[noreturn]] static void refuse() { throw std::logic_error("this backend only loads"); }

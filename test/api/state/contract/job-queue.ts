@@ -111,8 +111,8 @@ export function describeJobQueue(name: string, suite: Suite): void {
       expect(await queue.delete(fresh.receipt)).toBe(true);
     });
 
-    test.runIf(tellsStaleReceipts)(
-      "a visible message cannot be extended, but still be deleted by who had it",
+    test.skipIf(staleReceiptsAccepted !== null)(
+      `a visible message cannot be extended, but still be deleted by who had it${why}`,
       async () => {
         await queue.send({ body: "m" });
         const { receipt } = await receiveOne();
