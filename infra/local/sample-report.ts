@@ -12,8 +12,11 @@ export type SampleReport = {
   prompt_tokens: number;
   prefill_tokens_per_second: number;
   decode_tokens_per_second: number;
+  /** What full attention would keep on the device. */
   kv_bytes_full: number;
+  /** What ShadowKV keeps there, and the values that it has moved to the host. */
   kv_bytes_shadow: number;
+  kv_bytes_shadow_host: number;
 };
 
 export function reportSample(questions: SampleQuestions, result: JobResult): SampleReport {
@@ -37,6 +40,7 @@ export function reportSample(questions: SampleQuestions, result: JobResult): Sam
     decode_tokens_per_second: round(Math.max(...decodeRates)),
     kv_bytes_full: sum(({ cache }) => cache.full_bytes),
     kv_bytes_shadow: sum(({ cache }) => cache.device_bytes),
+    kv_bytes_shadow_host: sum(({ cache }) => cache.host_bytes),
   };
 }
 
@@ -47,8 +51,6 @@ const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 /** The report to read, and what to try next. */
 export function formatReport(report: SampleReport, { answers }: JobResult, documentId: string): string {
-  const device = answers.reduce((sum, { cache }) => sum + cache.device_bytes, 0);
-  const host = answers.reduce((sum, { cache }) => sum + cache.host_bytes, 0);
   return [
     "",
     ...report.answers.flatMap(({ question, answer, expected }) => [
@@ -60,7 +62,7 @@ export function formatReport(report: SampleReport, { answers }: JobResult, docum
     `prompts    ${n(report.prompt_tokens)} tokens`,
     `prefill    ${n(report.prefill_tokens_per_second)} tokens/s`,
     `decode     ${n(report.decode_tokens_per_second)} tokens/s`,
-    `KV state   full attention ${mib(report.kv_bytes_full)}, ShadowKV ${mib(device)} and ${mib(host)} of values moved to the host`,
+    `KV state   full attention ${mib(report.kv_bytes_full)}, ShadowKV ${mib(report.kv_bytes_shadow)} + ${mib(report.kv_bytes_shadow_host)} of values moved to the host`,
     "",
     "Next: run `npm start`, and in another terminal",
     `  curl localhost:8080/v1/documents -H 'content-type: text/plain' --data-binary @native/models/needle/sample/document.txt`,

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => service?.[Symbol.asyncDispose]());
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 180_000;
 
 async function finish(job: Job) {
   const seen: Job[] = [];
