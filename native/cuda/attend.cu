@@ -29,36 +29,65 @@ struct Tile {
   static constexpr size_t kBytes = 2 * kStages * kElements * sizeof(__nv_bfloat16);
 };
 
-__device__ const __nv_bfloat16* row_address(const __nv_bfloat16* exact, const __nv_bfloat16* pool,
-                                            const AttendSource& source, int token, int chunk_size,
-                                            int head_dim) {
-  if (token < source.exact_tokens) return exact + static_cast<int64_t>(token) * head_dim;
-  const int offset = token - source.exact_tokens;
-  const int64_t slot = source.slots[offset / chunk_size];
-  return pool + (slot * chunk_size + offset % chunk_size) * head_dim;
-}
+/// The rows of one KV head of one sequence, in the order they are attended to.
+struct Rows {
+  const __nv_bfloat16* exact_keys;
+  const __nv_bfloat16* exact_values;
+  const __nv_bfloat16* chunk_keys;
+  const __nv_bfloat16* chunk_values;
+  const int32_t* slots;
+  const int32_t* slot_chunk;  // null: values lie in slots too
+  int64_t exact_stride;
+  int32_t exact_tokens;
+  int32_t tokens;
+  int32_t chunk_size;
+
+  __device__ Rows(const AttendSources& sources, int sequence, int index, int chunk_size,
+                  int max_selected)
+      : exact_stride(sources.exact_stride), chunk_size(chunk_size) {
+    const HeadView& head = sources.heads[index];
+    exact_keys = head.exact_keys;
+    exact_values = head.exact_values;
+    chunk_keys = head.slot_keys;
+    chunk_values = head.slot_values != nullptr ? head.slot_values : head.values;
+    slot_chunk = head.slot_values != nullptr ? nullptr : head.slot_chunk;
+    exact_tokens = head.exact_tokens +
+                   (sources.extra_tokens != nullptr ? sources.extra_tokens[sequence] : 0);
+    slots = sources.slots + static_cast<int64_t>(index) * max_selected;
+    tokens = exact_tokens + (sources.slots != nullptr ? head.num_selected * chunk_size : 0);
+  }
+
+  /// Addresses of key and value of one token.
+  template <int kHeadDim>
+  __device__ void at(int token, const __nv_bfloat16*& key, const __nv_bfloat16*& value) const {
+    if (token < exact_tokens) {
+      key = exact_keys + token * exact_stride;
+      value = exact_values + token * exact_stride;
+      return;
+    }
+    const int chunk = (token - exact_tokens) / chunk_size;
+    const int row = (token - exact_tokens) % chunk_size;
+    const int64_t slot = slots[chunk];
+    const int64_t value_chunk = slot_chunk != nullptr ? slot_chunk[slot] : slot;
+    key = chunk_keys + (slot * chunk_size + row) * kHeadDim;
+    value = chunk_values + (value_chunk * chunk_size + row) * kHeadDim;
+  }
+};
 
 /// Starts the copy of one tile of keys and values; rows past `end` become zeros.
 template <int kHeadDim>
-__device__ void load_tile(const AttendSource& source, int chunk_size, int first, int end,
-                          __nv_bfloat16* keys, __nv_bfloat16* values) {
+__device__ void load_tile(const Rows& rows, int first, int end, __nv_bfloat16* keys,
+                          __nv_bfloat16* values) {
   constexpr int kPieces = kHeadDim / 8;  // of 16 bytes
   for (int i = threadIdx.x; i < kTileTokens * kPieces; i += kWarps * 32) {
     const int row = i / kPieces, piece = i % kPieces * 8;
     __nv_bfloat16* key = keys + row * Tile<kHeadDim>::kPitch + piece;
     __nv_bfloat16* value = values + row * Tile<kHeadDim>::kPitch + piece;
-    const int token = first + row;
-    if (token < end) {
-      __pipeline_memcpy_async(key,
-                              row_address(source.exact_keys, source.slot_keys, source, token,
-                                          chunk_size, kHeadDim) +
-                                  piece,
-                              16);
-      __pipeline_memcpy_async(value,
-                              row_address(source.exact_values, source.slot_values, source, token,
-                                          chunk_size, kHeadDim) +
-                                  piece,
-                              16);
+    if (first + row < end) {
+      const __nv_bfloat16 *key_row, *value_row;
+      rows.at<kHeadDim>(first + row, key_row, value_row);
+      __pipeline_memcpy_async(key, key_row + piece, 16);
+      __pipeline_memcpy_async(value, value_row + piece, 16);
     } else {
       *reinterpret_cast<uint4*>(key) = {};
       *reinterpret_cast<uint4*>(value) = {};
@@ -70,17 +99,16 @@ __device__ void load_tile(const AttendSource& source, int chunk_size, int first,
 /// parts (batch, num_kv_heads, splits, group, head_dim + 2) fp32.
 template <int kHeadDim>
 __global__ void __launch_bounds__(kWarps * 32)
-    attend_split(const AttendSource* sources, const __nv_bfloat16* query, float* parts,
-                 int num_kv_heads, int group, int chunk_size) {
+    attend_split(AttendSources sources, const __nv_bfloat16* query, float* parts,
+                 int num_kv_heads, int group, int chunk_size, int max_selected) {
   using T = Tile<kHeadDim>;
   extern __shared__ __align__(16) __nv_bfloat16 shared[];
   __nv_bfloat16* const key_tiles = shared;
   __nv_bfloat16* const value_tiles = shared + kStages * T::kElements;
 
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
-  const AttendSource source = sources[sequence * num_kv_heads + kv_head];
-  const int length = source.exact_tokens + source.num_chunks * chunk_size;
-  const int begin = split * kSplitTokens, end = min(length, begin + kSplitTokens);
+  const Rows rows(sources, sequence, sequence * num_kv_heads + kv_head, chunk_size, max_selected);
+  const int begin = split * kSplitTokens, end = min(rows.tokens, begin + kSplitTokens);
   if (begin >= end) return;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 
@@ -107,7 +135,7 @@ __global__ void __launch_bounds__(kWarps * 32)
   const int tiles = (end - begin + kTileTokens - 1) / kTileTokens;
   for (int stage = 0; stage < kStages - 1; ++stage) {
     if (stage < tiles) {
-      load_tile<kHeadDim>(source, chunk_size, begin + stage * kTileTokens, end,
+      load_tile<kHeadDim>(rows, begin + stage * kTileTokens, end,
                           key_tiles + stage * T::kElements, value_tiles + stage * T::kElements);
     }
     __pipeline_commit();
@@ -117,7 +145,7 @@ __global__ void __launch_bounds__(kWarps * 32)
     __syncthreads();
     const int ahead = tile + kStages - 1;
     if (ahead < tiles) {
-      load_tile<kHeadDim>(source, chunk_size, begin + ahead * kTileTokens, end,
+      load_tile<kHeadDim>(rows, begin + ahead * kTileTokens, end,
                           key_tiles + ahead % kStages * T::kElements,
                           value_tiles + ahead % kStages * T::kElements);
     }
@@ -236,13 +264,13 @@ __global__ void __launch_bounds__(kWarps * 32)
 }
 
 /// One block per (KV head and query head of its group, sequence); head_dim threads.
-__global__ void join_splits(const AttendSource* sources, const float* parts, __nv_bfloat16* out,
-                            int num_kv_heads, int group, int chunk_size, int splits) {
+__global__ void join_splits(AttendSources sources, const float* parts, __nv_bfloat16* out,
+                            int num_kv_heads, int group, int chunk_size, int max_selected,
+                            int splits) {
   const int head = blockIdx.x, sequence = blockIdx.y, head_dim = blockDim.x;
   const int kv_head = head / group;
-  const AttendSource& source = sources[sequence * num_kv_heads + kv_head];
-  const int length = source.exact_tokens + source.num_chunks * chunk_size;
-  const int used = (length + kSplitTokens - 1) / kSplitTokens;
+  const Rows rows(sources, sequence, sequence * num_kv_heads + kv_head, chunk_size, max_selected);
+  const int used = (rows.tokens + kSplitTokens - 1) / kSplitTokens;
   const int stride = group * (head_dim + 2);
   const float* part = parts +
                       (static_cast<int64_t>(sequence) * num_kv_heads + kv_head) * splits * stride +
@@ -258,12 +286,12 @@ __global__ void join_splits(const AttendSource* sources, const float* parts, __n
       __float2bfloat16(sum / total);
 }
 
-int splits_of(const AttendShape& shape) {
+int splits_of(const DecodeShape& shape) {
   return (shape.max_tokens + kSplitTokens - 1) / kSplitTokens;
 }
 
 template <int kHeadDim>
-void launch(const AttendShape& shape, const AttendSource* sources, const __nv_bfloat16* query,
+void launch(const DecodeShape& shape, const AttendSources& sources, const __nv_bfloat16* query,
             __nv_bfloat16* out, float* parts, cudaStream_t stream) {
   const int group = shape.num_heads / shape.num_kv_heads, splits = splits_of(shape);
   constexpr size_t kJoinBytes = kWarps * kMaxGroup * (kHeadDim + 2) * sizeof(float);
@@ -273,21 +301,21 @@ void launch(const AttendShape& shape, const AttendSource* sources, const __nv_bf
   CUDA_CHECK(raised);
   attend_split<kHeadDim>
       <<<dim3(splits, shape.num_kv_heads, shape.batch), kWarps * 32, kBytes, stream>>>(
-          sources, query, parts, shape.num_kv_heads, group, shape.chunk_size);
+          sources, query, parts, shape.num_kv_heads, group, shape.chunk_size, shape.max_selected);
   CUDA_CHECK(cudaGetLastError());
   join_splits<<<dim3(shape.num_heads, shape.batch), kHeadDim, 0, stream>>>(
-      sources, parts, out, shape.num_kv_heads, group, shape.chunk_size, splits);
+      sources, parts, out, shape.num_kv_heads, group, shape.chunk_size, shape.max_selected, splits);
   CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace
 
-size_t attend_scratch_bytes(const AttendShape& shape) {
+size_t attend_scratch_bytes(const DecodeShape& shape) {
   return static_cast<size_t>(shape.batch) * shape.num_heads * splits_of(shape) *
          (shape.head_dim + 2) * sizeof(float);
 }
 
-void attend(const AttendShape& shape, const AttendSource* sources, const __nv_bfloat16* query,
+void attend(const DecodeShape& shape, const AttendSources& sources, const __nv_bfloat16* query,
             __nv_bfloat16* out, void* scratch, cudaStream_t stream) {
   float* parts = static_cast<float*>(scratch);
   if (shape.num_heads / shape.num_kv_heads > kMaxGroup) {

@@ -19,9 +19,10 @@ __global__ void __launch_bounds__(kThreads)
   // Misses of all lists are numbered through; a warp takes every `warps`-th.
   int first = 0, next = warp;
   for (int list = 0; list < num_lists; ++list) {
-    const int count = selection.miss_counts[list];
+    const HeadView& head = heads[list];
+    // Values in device memory are read where they are.
+    const int count = head.slot_values != nullptr ? selection.miss_counts[list] : 0;
     if (next < first + count) {
-      const HeadView& head = heads[list];
       const int64_t at = static_cast<int64_t>(list) * max_selected;
       for (; next < first + count; next += warps) {
         const int chunk = selection.miss_chunks[at + next - first];

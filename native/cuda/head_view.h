@@ -1,7 +1,6 @@
 #pragma once
 // What the decode kernels know of one KV head of one layer of one sequence. A table of these in
-// device memory, (num_layers, batch, num_kv_heads), is uploaded whenever the batch changes; what
-// changes from step to step is in StepView.
+// device memory, (num_layers, batch, num_kv_heads), is uploaded whenever the batch changes.
 
 #include <cuda_bf16.h>
 
@@ -26,17 +25,12 @@ struct HeadView {
   const __nv_bfloat16* basis;       // (rank, head_dim)
   const __nv_bfloat16* values;      // (num_chunks, chunk_size, head_dim), device or pinned host
   __nv_bfloat16* slot_keys;         // (num_slots, chunk_size, head_dim)
-  __nv_bfloat16* slot_values;       // (num_slots, chunk_size, head_dim)
+  __nv_bfloat16* slot_values;       // (num_slots, chunk_size, head_dim), or null: `values` are
+                                    // in device memory and read in place
   int32_t* chunk_slot;              // (num_chunks) slot that holds the chunk, or -1
   int32_t* slot_chunk;              // (num_slots) chunk the slot holds, or -1
   int32_t* slot_used;               // (num_slots) step of the last use
   unsigned long long* hits;         // chunks selected that a slot already held
-};
-
-/// One row of the batch in this step.
-struct StepView {
-  int32_t position;   // of the token fed
-  int32_t generated;  // tokens generated before it, all in the cache
 };
 
 /// What selection leaves for the kernels after it; per (sequence, KV head).

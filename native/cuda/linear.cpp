@@ -32,15 +32,18 @@ Linear::~Linear() {
   cublasLtDestroy(handle_);
 }
 
-const Linear::Plan& Linear::plan(const Product& p) {
-  const Key key{p.rows, p.inputs, p.outputs, p.accumulate, p.fp32_out, p.bias != nullptr};
+const Linear::Plan& Linear::plan(const Key& key) {
   if (const auto it = plans_.find(key); it != plans_.end()) return *it->second;
+  const auto& [rows, inputs, outputs, kind] = key;
   auto made = std::make_unique<Plan>();
   CUDA_CHECK(cublasLtMatmulDescCreate(&made->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+  // In column-major terms a gram product is x (width, rows) times its transpose.
   const cublasOperation_t transpose = CUBLAS_OP_T;
-  CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation, CUBLASLT_MATMUL_DESC_TRANSA,
-                                            &transpose, sizeof(transpose)));
-  if (p.bias != nullptr) {
+  CUDA_CHECK(cublasLtMatmulDescSetAttribute(
+      made->operation,
+      kind.is_gram ? CUBLASLT_MATMUL_DESC_TRANSB : CUBLASLT_MATMUL_DESC_TRANSA, &transpose,
+      sizeof(transpose)));
+  if (kind.has_bias) {
     const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
     const cudaDataType_t bias_type = CUDA_R_16BF;
     CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
@@ -49,10 +52,11 @@ const Linear::Plan& Linear::plan(const Product& p) {
                                               CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type,
                                               sizeof(bias_type)));
   }
-  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->weight, CUDA_R_16BF, p.inputs, p.outputs, p.inputs));
-  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->x, CUDA_R_16BF, p.inputs, p.rows, p.inputs));
-  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->y, p.fp32_out ? CUDA_R_32F : CUDA_R_16BF, p.outputs,
-                                        p.rows, p.outputs));
+  const int64_t a_cols = kind.is_gram ? rows : outputs, y_cols = kind.is_gram ? inputs : rows;
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->weight, CUDA_R_16BF, inputs, a_cols, inputs));
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->x, CUDA_R_16BF, inputs, rows, inputs));
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->y, kind.fp32_out ? CUDA_R_32F : CUDA_R_16BF,
+                                        outputs, y_cols, outputs));
 
   cublasLtMatmulPreference_t preference = nullptr;
   CUDA_CHECK(cublasLtMatmulPreferenceCreate(&preference));
@@ -68,16 +72,17 @@ const Linear::Plan& Linear::plan(const Product& p) {
   cublasLtMatmulPreferenceDestroy(preference);
   CUDA_CHECK(status);
   if (found == 0) {
-    throw EngineError("device_failed", "cuBLASLt has no product of " + std::to_string(p.rows) +
-                                           " x " + std::to_string(p.inputs) + " x " +
-                                           std::to_string(p.outputs));
+    throw EngineError("device_failed", "cuBLASLt has no product of " + std::to_string(rows) +
+                                           " x " + std::to_string(inputs) + " x " +
+                                           std::to_string(outputs));
   }
   made->algorithm = best.algo;
   return *plans_.emplace(key, made.release()).first->second;
 }
 
 void Linear::run(const Product& p, cudaStream_t stream) {
-  const Plan& plan = this->plan(p);
+  const Plan& plan =
+      this->plan({p.rows, p.inputs, p.outputs, {p.fp32_out, p.bias != nullptr, false}});
   if (p.bias != nullptr) {
     CUDA_CHECK(cublasLtMatmulDescSetAttribute(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
                                               &p.bias, sizeof(p.bias)));
@@ -86,6 +91,15 @@ void Linear::run(const Product& p, cudaStream_t stream) {
   CUDA_CHECK(cublasLtMatmul(handle_, plan.operation, &one, p.weight, plan.weight, p.x, plan.x,
                             &beta, p.y, plan.y, p.y, plan.y, &plan.algorithm, workspace_,
                             workspace_bytes_, stream));
+}
+
+void Linear::gram(const __nv_bfloat16* x, int64_t rows, int64_t width, float* out,
+                  cudaStream_t stream) {
+  const Plan& plan = this->plan({rows, width, width, {true, false, true}});
+  const float one = 1.0f, zero = 0.0f;
+  CUDA_CHECK(cublasLtMatmul(handle_, plan.operation, &one, x, plan.weight, x, plan.x, &zero, out,
+                            plan.y, out, plan.y, &plan.algorithm, workspace_, workspace_bytes_,
+                            stream));
 }
 
 }  // namespace gnomon::cuda

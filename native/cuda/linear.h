@@ -3,6 +3,7 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <tuple>
@@ -32,10 +33,17 @@ class Linear {
 
   void run(const Product& product, cudaStream_t stream);
 
+  /// out (width, width) fp32 = x^T x for x (rows, width); symmetric.
+  void gram(const __nv_bfloat16* x, int64_t rows, int64_t width, float* out, cudaStream_t stream);
+
  private:
-  using Key = std::tuple<int64_t, int64_t, int64_t, bool, bool, bool>;
   struct Plan;
-  const Plan& plan(const Product& product);
+  struct Kind {
+    bool fp32_out, has_bias, is_gram;
+    auto operator<=>(const Kind&) const = default;
+  };
+  using Key = std::tuple<int64_t, int64_t, int64_t, Kind>;
+  const Plan& plan(const Key& key);
 
   cublasLtHandle_t handle_ = nullptr;
   void* workspace_ = nullptr;

@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   if (threadIdx.x == 0) {
     selection.miss_counts[index] = missed;
-    *head.hits += taken;
+    atomicAdd(head.hits, static_cast<unsigned long long>(taken));
   }
   if (missed == 0) return;
 

@@ -1,0 +1,131 @@
+#include "cuda/prefill_attention.h"
+
+#include <cudnn.h>
+#include <cudnn_frontend.h>
+
+#include <cmath>
+#include <map>
+#include <string>
+#include <unordered_map>
+
+#include "cuda/check.h"
+#include "cuda/memory.h"
+
+namespace gnomon::cuda {
+
+namespace fe = cudnn_frontend;
+
+namespace {
+
+enum Uid : int64_t { kQuery = 1, kKey, kValue, kOut, kQueryLength, kKeyLength };
+
+void check_graph(const fe::error_t& error, const char* what) {
+  if (error.is_good()) return;
+  throw EngineError("device_failed", std::string("cuDNN ") + what + ": " + error.get_message());
+}
+
+void check_cudnn(cudnnStatus_t status, const char* what) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  throw EngineError("device_failed", std::string(what) + ": " + cudnnGetErrorString(status));
+}
+
+struct Plan {
+  std::shared_ptr<fe::graph::Graph> graph;
+  DeviceBlock workspace;
+};
+
+}  // namespace
+
+struct PrefillAttention::Impl {
+  int64_t num_heads, num_kv_heads, head_dim;
+  cudnnHandle_t handle = nullptr;
+  DeviceBlock length{sizeof(int32_t)};  // of the prompt, for query and key alike
+  std::map<int64_t, Plan> plans;        // by padded rows
+
+  Plan& plan(int64_t rows);
+};
+
+PrefillAttention::PrefillAttention(int64_t num_heads, int64_t num_kv_heads, int64_t head_dim)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->num_heads = num_heads;
+  impl_->num_kv_heads = num_kv_heads;
+  impl_->head_dim = head_dim;
+  check_cudnn(cudnnCreate(&impl_->handle), "cudnnCreate");
+}
+
+PrefillAttention::~PrefillAttention() { cudnnDestroy(impl_->handle); }
+
+int64_t PrefillAttention::padded_rows(int64_t prompt_tokens) {
+  // Steps of an eighth of the next lower power of two, at least 256: little waste, few plans.
+  int64_t step = 256;
+  while (step * 16 <= prompt_tokens) step *= 2;
+  return (prompt_tokens + step - 1) / step * step;
+}
+
+Plan& PrefillAttention::Impl::plan(int64_t rows) {
+  if (const auto it = plans.find(rows); it != plans.end()) return it->second;
+  Plan made;
+  made.graph = std::make_shared<fe::graph::Graph>();
+  made.graph->set_io_data_type(fe::DataType_t::BFLOAT16)
+      .set_intermediate_data_type(fe::DataType_t::FLOAT)
+      .set_compute_data_type(fe::DataType_t::FLOAT);
+  const auto tensor = [&](const char* name, Uid uid, int64_t heads) {
+    const int64_t width = heads * head_dim;
+    return made.graph->tensor(fe::graph::Tensor_attributes()
+                                  .set_name(name)
+                                  .set_uid(uid)
+                                  .set_dim({1, heads, rows, head_dim})
+                                  .set_stride({rows * width, head_dim, width, 1}));
+  };
+  const auto length_tensor = [&](const char* name, Uid uid) {
+    return made.graph->tensor(fe::graph::Tensor_attributes()
+                                  .set_name(name)
+                                  .set_uid(uid)
+                                  .set_dim({1, 1, 1, 1})
+                                  .set_stride({1, 1, 1, 1})
+                                  .set_data_type(fe::DataType_t::INT32));
+  };
+  auto attributes = fe::graph::SDPA_attributes()
+                        .set_name("prefill_attention")
+                        .set_generate_stats(false)
+                        .set_causal_mask(true)
+                        .set_attn_scale(1.0f / std::sqrt(static_cast<float>(head_dim)))
+                        .set_padding_mask(true)
+                        .set_seq_len_q(length_tensor("query_length", kQueryLength))
+                        .set_seq_len_kv(length_tensor("key_length", kKeyLength));
+  auto [out, stats] =
+      made.graph->sdpa(tensor("query", kQuery, num_heads), tensor("key", kKey, num_kv_heads),
+                       tensor("value", kValue, num_kv_heads), attributes);
+  const int64_t width = num_heads * head_dim;
+  out->set_output(true)
+      .set_uid(kOut)
+      .set_dim({1, num_heads, rows, head_dim})
+      .set_stride({rows * width, head_dim, width, 1});
+  check_graph(made.graph->build(handle, {fe::HeurMode_t::A}), "attention plan");
+  int64_t workspace_bytes = 0;
+  check_graph(made.graph->get_workspace_size(workspace_bytes), "attention workspace");
+  made.workspace = DeviceBlock(workspace_bytes);
+  return plans.emplace(rows, std::move(made)).first->second;
+}
+
+void PrefillAttention::run(const __nv_bfloat16* query, const __nv_bfloat16* key,
+                           const __nv_bfloat16* value, int64_t prompt_tokens, __nv_bfloat16* out,
+                           cudaStream_t stream) {
+  Plan& plan = impl_->plan(padded_rows(prompt_tokens));
+  const int32_t length = static_cast<int32_t>(prompt_tokens);
+  auto* device_length = impl_->length.as<int32_t>();
+  CUDA_CHECK(cudaMemcpyAsync(device_length, &length, sizeof(length), cudaMemcpyHostToDevice,
+                             stream));
+  check_cudnn(cudnnSetStream(impl_->handle, stream), "cudnnSetStream");
+  std::unordered_map<int64_t, void*> pointers{
+      {kQuery, const_cast<__nv_bfloat16*>(query)},
+      {kKey, const_cast<__nv_bfloat16*>(key)},
+      {kValue, const_cast<__nv_bfloat16*>(value)},
+      {kOut, out},
+      {kQueryLength, device_length},
+      {kKeyLength, device_length}};
+  check_graph(plan.graph->execute(impl_->handle, pointers, plan.workspace.as<void>()),
+              "attention");
+}
+
+}  // namespace gnomon::cuda

@@ -1,0 +1,59 @@
+#pragma once
+// The keys and values of one sequence on the GPU: one device block and one pinned host block, cut
+// into the arrays that HeadView points to.
+
+#include <cstdint>
+#include <vector>
+
+#include "cuda/head_view.h"
+#include "cuda/memory.h"
+#include "engine/backend.h"
+
+namespace gnomon::cuda {
+
+/// What a sequence keeps of one layer besides its HeadViews, for summarise to fill. All heads of a
+/// kind lie behind each other.
+struct LayerStorage {
+  __nv_bfloat16* exact_keys = nullptr;    // (num_kv_heads, exact capacity, head_dim)
+  __nv_bfloat16* exact_values = nullptr;  // (num_kv_heads, exact capacity, head_dim)
+  __nv_bfloat16* landmarks = nullptr;     // (num_kv_heads, num_chunks, head_dim)
+  uint32_t* outliers = nullptr;           // (num_kv_heads, ceil(num_chunks / 32))
+  __nv_bfloat16* factor = nullptr;        // (context_tokens, rank)
+  __nv_bfloat16* basis = nullptr;         // (num_kv_heads, rank, head_dim)
+  __nv_bfloat16* values = nullptr;        // (num_kv_heads, context_tokens, head_dim)
+};
+
+class CudaCache final : public SequenceCache {
+ public:
+  /// Throws out_of_memory.
+  CudaCache(const ModelConfig& config, const CacheGeometry& geometry, bool values_on_host,
+            PinnedMemory& pinned, cudaStream_t stream);
+  /// Exactly what the constructor allocates.
+  static CacheBytes bytes(const ModelConfig& config, const CacheGeometry& geometry,
+                          bool values_on_host);
+
+  const CacheGeometry& geometry() const override { return geometry_; }
+  /// Waits for the device.
+  CacheStats stats() const override;
+
+  LayerStorage& layer(int64_t index) { return layers_[index]; }
+  /// (num_layers, num_kv_heads)
+  const std::vector<HeadView>& heads() const { return heads_; }
+  /// Rows of one head's exact region.
+  int64_t exact_capacity() const;
+  int64_t exact_tokens() const;  // of the prompt
+
+  int64_t steps = 0;      // decode steps so far
+  int64_t generated = 0;  // tokens appended
+
+ private:
+
+  CacheGeometry geometry_;
+  DeviceBlock device_;
+  PinnedMemory::Block host_;
+  std::vector<LayerStorage> layers_;
+  std::vector<HeadView> heads_;
+  unsigned long long* hits_ = nullptr;
+};
+
+}  // namespace gnomon::cuda

@@ -1,0 +1,83 @@
+#include "cuda/summarise.h"
+
+#include "cuda/check.h"
+#include "cuda/summarise_kernels.h"
+
+namespace gnomon::cuda {
+
+Summariser::Summariser(const ModelConfig& config, Linear& linear)
+    : config_(config), linear_(linear) {
+  const int width = static_cast<int>(config.key_width());
+  CUDA_CHECK(cusolverDnCreate(&solver_));
+  gram_ = DeviceBlock(sizeof(float) * width * width);
+  eigenvalues_ = DeviceBlock(sizeof(float) * width);
+  CUDA_CHECK(cusolverDnSsyevd_bufferSize(solver_, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_LOWER,
+                                         width, gram_.as<float>(), width, eigenvalues_.as<float>(),
+                                         &solver_elements_));
+  solver_workspace_ = DeviceBlock(sizeof(float) * solver_elements_);
+  info_ = DeviceBlock(sizeof(int));
+  projection_ = DeviceBlock(sizeof(__nv_bfloat16) * width * width);
+}
+
+Summariser::~Summariser() { cusolverDnDestroy(solver_); }
+
+void Summariser::run(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
+                     const __nv_bfloat16* key, const __nv_bfloat16* value, CudaCache& cache,
+                     cudaStream_t stream) {
+  const CacheGeometry& g = cache.geometry();
+  const LayerStorage& layer = cache.layer(layer_index);
+  const PromptShape shape{g.prompt_tokens, static_cast<int32_t>(config_.num_kv_heads),
+                          static_cast<int32_t>(config_.head_dim),
+                          static_cast<int32_t>(g.chunk_size), g.num_chunks};
+  const int64_t stride = cache.exact_capacity() * config_.head_dim;
+  if (g.dense) {
+    copy_rows(shape, key, 0, g.prompt_tokens, layer.exact_keys, stride, stream);
+    copy_rows(shape, value, 0, g.prompt_tokens, layer.exact_values, stride, stream);
+    return;
+  }
+  if (g.num_chunks > chunk_capacity_) {
+    CUDA_CHECK(cudaStreamSynchronize(stream));
+    chunk_capacity_ = g.num_chunks;
+    const size_t count = config_.num_kv_heads * chunk_capacity_;
+    cosines_ = DeviceBlock(sizeof(float) * count);
+    ranks_ = DeviceBlock(sizeof(uint32_t) * count);
+    chunks_ = DeviceBlock(sizeof(int32_t) * count);
+  }
+  factorise(key_pre_rope, g, layer, stream);
+
+  const auto outliers = static_cast<int32_t>(g.num_outlier_chunks);
+  auto* chunks = chunks_.as<int32_t>();
+  make_landmarks(shape, key, layer.landmarks, cosines_.as<float>(), stream);
+  select_outliers(shape, cosines_.as<float>(), outliers, ranks_.as<uint32_t>(), layer.outliers,
+                  chunks, stream);
+
+  // The exact region: local window, then outlier chunks; generated tokens follow in decode.
+  const int64_t local = g.local_tokens() * config_.head_dim;
+  copy_rows(shape, key, g.context_tokens(), g.local_tokens(), layer.exact_keys, stride, stream);
+  copy_rows(shape, value, g.context_tokens(), g.local_tokens(), layer.exact_values, stride,
+            stream);
+  copy_chunks(shape, key, chunks, outliers, layer.exact_keys + local, stride, stream);
+  copy_chunks(shape, value, chunks, outliers, layer.exact_values + local, stride, stream);
+  copy_rows(shape, value, 0, g.context_tokens(), layer.values,
+            g.context_tokens() * config_.head_dim, stream);
+}
+
+void Summariser::factorise(const __nv_bfloat16* key_pre_rope, const CacheGeometry& g,
+                           const LayerStorage& layer, cudaStream_t stream) {
+  const int64_t width = config_.key_width();
+  auto* gram = gram_.as<float>();
+  linear_.gram(key_pre_rope, g.prompt_tokens, width, gram, stream);
+  CUDA_CHECK(cusolverDnSetStream(solver_, stream));
+  CUDA_CHECK(cusolverDnSsyevd(solver_, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_LOWER,
+                              static_cast<int>(width), gram, static_cast<int>(width),
+                              eigenvalues_.as<float>(), solver_workspace_.as<float>(),
+                              solver_elements_, info_.as<int>()));
+  auto* projection = projection_.as<__nv_bfloat16>();
+  make_basis(gram, static_cast<int32_t>(width), static_cast<int32_t>(config_.head_dim),
+             static_cast<int32_t>(g.rank), layer.basis, projection, stream);
+  linear_.run({key_pre_rope, projection, nullptr, layer.factor, g.context_tokens(), width, g.rank,
+               false, false},
+              stream);
+}
+
+}  // namespace gnomon::cuda
