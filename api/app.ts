@@ -8,15 +8,20 @@ import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
+import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { DocumentStore } from "./state/document-store.ts";
+import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
+import type { ObjectStore } from "./state/object-store.ts";
 
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
   model: ServedModel;
+  /** Where the object store leaves serving its presigned URLs to us. */
+  signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
   tenant: string;
   /** Throws AppError `unavailable` where the service cannot take jobs. */
   checkReady: () => Promise<void>;
@@ -39,6 +44,7 @@ export function createApp(deps: AppDeps) {
     .route("/", modelRoutes(deps.model))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
+  if (deps.signedObjects) app.route("/", objectRoutes(deps.signedObjects));
 
   app.doc31("/openapi.json", {
     openapi: "3.1.0",

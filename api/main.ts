@@ -40,13 +40,15 @@ async function startApi(): Promise<Running> {
     jobs: createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs }),
     documents: createDocumentStore({ objects: state.objects, now }),
     model,
+    signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     tenant: SINGLE_TENANT,
     checkReady,
     newId,
     log,
   });
 
-  const server = createServer(getRequestListener(app.fetch));
+  const listener = getRequestListener(app.fetch);
+  const server = createServer((request, response) => void listener(request, response));
   await listen(server, env.GNOMON_HOST, env.GNOMON_PORT);
   const { address, port, family } = server.address() as AddressInfo;
   const url = `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;

@@ -6,7 +6,7 @@ import { createProgressSum } from "./job-progress.ts";
 /** As much of the model's prompt format as a job needs. */
 export type Prompts = {
   encode(prompt: { document: string; question: string }): Promise<Uint32Array>;
-  decode(tokens: Uint32Array): Promise<string> | string;
+  decode(tokens: Uint32Array): Promise<string>;
 };
 
 export type RunControl = {

@@ -3,6 +3,7 @@ export const ERRORS = {
   invalid_request: { status: 400, retryable: false, title: "The request is not valid" },
   malformed_json: { status: 400, retryable: false, title: "The body is not valid JSON" },
   context_overflow: { status: 400, retryable: false, title: "The prompt is longer than the model allows" },
+  url_refused: { status: 403, retryable: false, title: "The signed URL is not valid" },
   not_found: { status: 404, retryable: false, title: "There is nothing at this address" },
   job_not_found: { status: 404, retryable: false, title: "No such job" },
   document_not_found: { status: 404, retryable: false, title: "No such document" },

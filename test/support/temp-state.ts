@@ -23,6 +23,7 @@ export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = li
   return {
     directory,
     objects,
+    urls,
     queue,
     jobs: createJobStore({ objects, queue, now, newId, leaseMs }),
     documents: createDocumentStore({ objects, now }),

@@ -22,6 +22,7 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
     jobs: state.jobs,
     documents: state.documents,
     model: WORD_MODEL,
+    signedObjects: state,
     tenant: "default",
     checkReady,
     newId: randomUUID,
