@@ -19,7 +19,7 @@ namespace {
 
 enum Uid : int64_t { kQuery = 1, kKey, kValue, kOut, kQueryLength, kKeyLength };
 
-void check_graph(const fe::error_t& error, const char* what) {
+void check_graph(fe::error_t error, const char* what) {
   if (error.is_good()) return;
   throw EngineError("device_failed", std::string("cuDNN ") + what + ": " + error.get_message());
 }

@@ -61,9 +61,15 @@ class Backend {
   /// Prompt rows that one prefill step works on: enough to fill the device, few enough that a
   /// cancel is seen soon.
   virtual int64_t prefill_rows() const { return 512; }
+  /// Prompt rows that one call of prefill_attention takes.
+  virtual int64_t attention_rows() const { return prefill_rows(); }
 
   // Memory. Contents start undefined. Throws out_of_memory.
   virtual std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) = 0;
+  /// Exactly what allocate(rows, cols) takes.
+  virtual int64_t matrix_bytes(int64_t rows, int64_t cols) const {
+    return rows * cols * element_bytes();
+  }
   virtual std::unique_ptr<SequenceCache> make_cache(const CacheGeometry& geometry) = 0;
   /// Exactly what make_cache(geometry) allocates.
   virtual CacheBytes cache_bytes(const CacheGeometry& geometry) const = 0;

@@ -6,20 +6,6 @@
 
 namespace gnomon {
 
-namespace {
-
-/// Multiply-adds per row of the projections before and after attention.
-double project_work(const ModelConfig& c) {
-  return static_cast<double>(c.hidden_size) * (c.query_width() + 2 * c.key_width());
-}
-
-double finish_work(const ModelConfig& c) {
-  return static_cast<double>(c.query_width()) * c.hidden_size +
-         3.0 * c.hidden_size * c.intermediate_size;
-}
-
-}  // namespace
-
 Prefill::Prefill(Model& model, std::span<const uint32_t> tokens, SequenceCache& cache)
     : model_(model), tokens_(tokens), cache_(cache) {
   const ModelConfig& c = model.config();
@@ -30,44 +16,82 @@ Prefill::Prefill(Model& model, std::span<const uint32_t> tokens, SequenceCache& 
   if (!cache.geometry().dense) key_pre_rope_ = backend.allocate(rows, c.key_width());
   key_ = backend.allocate(rows, c.key_width());
   value_ = backend.allocate(rows, c.key_width());
-  // The last layer attends with the last row only.
-  work_total_ = c.num_layers * rows * project_work(c) + (c.num_layers - 1) * attend_work(0, rows) +
-                attend_work(rows - 1, 1);
+  for (layer_ = 0; layer_ < c.num_layers; ++layer_) {
+    const int64_t first = first_row_out();
+    work_total_ += work(Stage::project, 0, rows) + work(Stage::attend, first, rows - first) +
+                   work(Stage::finish, first, rows - first);
+  }
+  layer_ = 0;
   backend.embed(tokens, *model.weights_.embedding, hidden_->matrix());
 }
 
 int64_t Prefill::workspace_bytes(const ModelConfig& c, const Backend& backend,
                                  int64_t prompt_tokens) {
-  return prompt_tokens * (c.hidden_size + c.query_width() + 3 * c.key_width()) *
-         backend.element_bytes();
+  const auto bytes = [&](int64_t cols) { return backend.matrix_bytes(prompt_tokens, cols); };
+  return bytes(c.hidden_size) + bytes(c.query_width()) + 3 * bytes(c.key_width());
 }
 
-double Prefill::attend_work(int64_t first, int64_t rows) const {
+double Prefill::work(Stage stage, int64_t first, int64_t rows) const {
   const ModelConfig& c = model_.config();
-  const double mean_context = first + 0.5 * (rows + 1);
-  return rows * (finish_work(c) + 2.0 * mean_context * c.query_width());
+  const double hidden = c.hidden_size, query = c.query_width();
+  switch (stage) {
+    case Stage::project:
+      return rows * hidden * (query + 2 * c.key_width());
+    case Stage::attend:
+      return rows * query * 2 * (first + 0.5 * (rows + 1));
+    case Stage::finish:
+      return rows * hidden * (query + 3.0 * c.intermediate_size);
+  }
+  return 0;
+}
+
+int64_t Prefill::first_row_out() const {
+  const int64_t prompt = static_cast<int64_t>(tokens_.size());
+  return layer_ + 1 == model_.config().num_layers ? prompt - 1 : 0;
 }
 
 bool Prefill::step() {
-  const ModelConfig& c = model_.config();
+  const Backend& backend = model_.backend();
   const int64_t prompt = static_cast<int64_t>(tokens_.size());
-  const int64_t rows = std::min(model_.backend().prefill_rows(), prompt - next_row_);
-  if (stage_ == Stage::project) {
-    project_block(next_row_, rows);
-    work_done_ += rows * project_work(c);
-    next_row_ += rows;
-    if (next_row_ == prompt) start_attention();
-    return false;
+  const int64_t most =
+      stage_ == Stage::attend ? backend.attention_rows() : backend.prefill_rows();
+  const int64_t first = next_row_, rows = std::min(most, prompt - first);
+  switch (stage_) {
+    case Stage::project:
+      project_block(first, rows);
+      break;
+    case Stage::attend:
+      attend_block(first, rows);
+      break;
+    case Stage::finish:
+      finish_block(first, rows);
+      break;
   }
-  attend_block(next_row_, rows);
-  work_done_ += attend_work(next_row_, rows);
+  work_done_ += work(stage_, first, rows);
   next_row_ += rows;
-  if (next_row_ < prompt) return false;
-  stage_ = Stage::project;
-  next_row_ = 0;
-  if (++layer_ < c.num_layers) return false;
-  model_.finish(row_range(hidden_->matrix(), prompt - 1, 1, model_.backend().element_bytes()));
-  return true;
+  if (next_row_ == prompt) end_stage();
+  return layer_ == model_.config().num_layers;
+}
+
+void Prefill::end_stage() {
+  switch (stage_) {
+    case Stage::project:
+      model_.backend().summarise(layer_, key_pre_rope_ ? key_pre_rope_->matrix() : Matrix{},
+                                 key_->matrix(), value_->matrix(), cache_);
+      stage_ = Stage::attend;
+      next_row_ = first_row_out();
+      return;
+    case Stage::attend:
+      stage_ = Stage::finish;
+      next_row_ = first_row_out();
+      return;
+    case Stage::finish:
+      stage_ = Stage::project;
+      next_row_ = 0;
+      if (++layer_ < model_.config().num_layers) return;
+      model_.finish(row_range(hidden_->matrix(), static_cast<int64_t>(tokens_.size()) - 1, 1,
+                              model_.backend().element_bytes()));
+  }
 }
 
 void Prefill::project_block(int64_t first, int64_t rows) {
@@ -88,21 +112,16 @@ void Prefill::project_block(int64_t first, int64_t rows) {
                            block(value_));
 }
 
-void Prefill::start_attention() {
-  model_.backend().summarise(layer_, key_pre_rope_ ? key_pre_rope_->matrix() : Matrix{},
-                             key_->matrix(), value_->matrix(), cache_);
-  const int64_t prompt = static_cast<int64_t>(tokens_.size());
-  const bool last_layer = layer_ + 1 == model_.config().num_layers;
-  stage_ = Stage::attend;
-  next_row_ = last_layer ? prompt - 1 : 0;
-}
-
 void Prefill::attend_block(int64_t first, int64_t rows) {
   Backend& backend = model_.backend();
-  const int64_t bytes = backend.element_bytes();
-  const Matrix query = row_range(query_->matrix(), first, rows, bytes);
+  const Matrix query = row_range(query_->matrix(), first, rows, backend.element_bytes());
   backend.prefill_attention(query, first, key_->matrix(), value_->matrix(), query);
-  model_.finish_layer(model_.weights_.layers[layer_], query,
+}
+
+void Prefill::finish_block(int64_t first, int64_t rows) {
+  const int64_t bytes = model_.backend().element_bytes();
+  model_.finish_layer(model_.weights_.layers[layer_],
+                      row_range(query_->matrix(), first, rows, bytes),
                       row_range(hidden_->matrix(), first, rows, bytes));
 }
 

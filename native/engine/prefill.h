@@ -27,13 +27,15 @@ class Prefill {
   int64_t tokens_done() const;
 
  private:
-  enum class Stage { project, attend };
+  enum class Stage { project, attend, finish };
 
   void project_block(int64_t first, int64_t rows);
   void attend_block(int64_t first, int64_t rows);
-  double attend_work(int64_t first, int64_t rows) const;
-  /// Every row of the layer is projected: its cache is built, attention follows.
-  void start_attention();
+  void finish_block(int64_t first, int64_t rows);
+  void end_stage();
+  /// The last layer's output matters for the last row only.
+  int64_t first_row_out() const;
+  double work(Stage stage, int64_t first, int64_t rows) const;
 
   Model& model_;
   std::span<const uint32_t> tokens_;

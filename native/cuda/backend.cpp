@@ -1,0 +1,281 @@
+#include "engine/backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "cuda/decode_batch.h"
+#include "cuda/linear.h"
+#include "cuda/memory.h"
+#include "cuda/ops.h"
+#include "cuda/prefill_attention.h"
+#include "cuda/sequence_cache.h"
+#include "cuda/summarise.h"
+#include "cuda/weights.h"
+
+namespace gnomon {
+
+namespace cuda {
+
+namespace {
+
+constexpr size_t kLinearWorkspaceBytes = size_t{64} << 20;
+// Left free for cuBLAS, cuDNN, graphs and the driver.
+constexpr int64_t kReserveBytes = int64_t{3} << 30;
+
+struct CudaBuffer final : Buffer {
+  CudaBuffer(int64_t allocated_rows, int64_t rows, int64_t cols)
+      : block(allocated_rows * cols * sizeof(__nv_bfloat16)), rows(rows), cols(cols) {}
+  Matrix matrix() const override { return {block.as<void>(), rows, cols}; }
+  DeviceBlock block;
+  int64_t rows, cols;
+};
+
+__nv_bfloat16* elements(Matrix m) { return static_cast<__nv_bfloat16*>(m.data); }
+const CudaWeight& as_cuda(const Weight& w) { return static_cast<const CudaWeight&>(w); }
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(const ModelConfig& config, const BackendOptions& options)
+      : config_(config),
+        stream_(make_stream()),
+        rope_storage_(upload_rope()),
+        linear_(kLinearWorkspaceBytes),
+        attention_(config.num_heads, config.num_kv_heads, config.head_dim),
+        summariser_(config_, linear_),
+        decode_(config_, rope(), stream_),
+        pinned_(options.host_bytes),
+        device_bytes_(options.device_bytes) {}
+
+  ~CudaBackend() override {
+    cudaStreamSynchronize(stream_);
+    cudaStreamDestroy(stream_);
+  }
+
+  CacheBytes capacity() const override {
+    size_t free = 0, total = 0;
+    CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    const int64_t available = static_cast<int64_t>(free) - kReserveBytes;
+    const int64_t device = device_bytes_ > 0 ? std::min(device_bytes_, available) : available;
+    return {std::max<int64_t>(device, 0), static_cast<int64_t>(pinned_.bytes())};
+  }
+  int64_t element_bytes() const override { return sizeof(__nv_bfloat16); }
+  int64_t prefill_rows() const override { return 8192; }
+  int64_t attention_rows() const override { return std::numeric_limits<int64_t>::max() / 2; }
+
+  std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) override {
+    return std::make_unique<CudaBuffer>(PrefillAttention::padded_rows(rows), rows, cols);
+  }
+  int64_t matrix_bytes(int64_t rows, int64_t cols) const override {
+    return PrefillAttention::padded_rows(rows) * cols * element_bytes();
+  }
+  std::unique_ptr<SequenceCache> make_cache(const CacheGeometry& geometry) override {
+    return std::make_unique<CudaCache>(config_, geometry, values_on_host(), pinned_, stream_);
+  }
+  CacheBytes cache_bytes(const CacheGeometry& geometry) const override {
+    return CudaCache::bytes(config_, geometry, values_on_host());
+  }
+
+  std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
+                                      std::span<const HostTensor> biases) override {
+    return std::make_unique<CudaWeight>(weights, biases);
+  }
+  std::unique_ptr<Weight> load_embedding(const HostTensor& table) override {
+    return std::make_unique<CudaWeight>(std::span(&table, 1), std::span<const HostTensor>());
+  }
+  std::unique_ptr<Weight> load_norm(const HostTensor& gain) override {
+    return std::make_unique<CudaWeight>(std::span(&gain, 1), std::span<const HostTensor>());
+  }
+
+  void embed(std::span<const uint32_t> tokens, const Weight& table, Matrix out) override {
+    const uint32_t* on_device = in_step_ ? decode_.tokens() : upload(tokens);
+    cuda::embed(on_device, out.rows, as_cuda(table).values(), out.cols, elements(out), stream_);
+  }
+  void rms_norm(Matrix x, const Weight& gain, double eps, Matrix out) override {
+    cuda::rms_norm(elements(x), as_cuda(gain).values(), static_cast<float>(eps), x.rows, x.cols,
+                   elements(out), stream_);
+  }
+  void linear(Matrix x, const Weight& weight, Matrix out) override {
+    multiply(x, weight, out, false);
+  }
+  void linear_add(Matrix x, const Weight& weight, Matrix out) override {
+    multiply(x, weight, out, true);
+  }
+  void silu_multiply(Matrix gate_up, Matrix out) override {
+    cuda::silu_multiply(elements(gate_up), out.rows, out.cols, elements(out), stream_);
+  }
+  void split_and_rotate(Matrix qkv, std::span<const int32_t> positions, Matrix query,
+                        Matrix key_pre_rope, Matrix key, Matrix value) override {
+    // In prefill, rows follow each other.
+    const int32_t* on_device = in_step_ ? decode_.positions() : nullptr;
+    cuda::split_and_rotate(elements(qkv), on_device, positions.front(), qkv.rows,
+                           static_cast<int32_t>(config_.num_heads),
+                           static_cast<int32_t>(config_.num_kv_heads), rope(),
+                           {elements(query), elements(key_pre_rope), elements(key),
+                            elements(value)},
+                           stream_);
+  }
+
+  void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,
+                         Matrix out) override {
+    if (query.rows == 1) return attend_last_row(query, first, key, value, out);
+    const size_t bytes = matrix_bytes(query.rows, query.cols);
+    if (bytes > attended_bytes_) {
+      CUDA_CHECK(cudaStreamSynchronize(stream_));
+      attended_ = DeviceBlock();
+      attended_ = DeviceBlock(bytes);
+      attended_bytes_ = bytes;
+    }
+    auto* attended = attended_.as<__nv_bfloat16>();
+    attention_.run(elements(query), elements(key), elements(value), query.rows, attended, stream_);
+    CUDA_CHECK(cudaMemcpyAsync(out.data, attended, query.rows * query.cols * element_bytes(),
+                               cudaMemcpyDeviceToDevice, stream_));
+  }
+  void summarise(int64_t layer, Matrix key_pre_rope, Matrix key, Matrix value,
+                 SequenceCache& cache) override {
+    summariser_.run(layer, elements(key_pre_rope), elements(key), elements(value),
+                    static_cast<CudaCache&>(cache), stream_);
+  }
+
+  void decode_step(const DecodeStep& step, const std::function<void()>& forward) override {
+    in_step_ = true;
+    try {
+      decode_.run(step, forward);
+    } catch (...) {
+      in_step_ = false;
+      throw;
+    }
+    in_step_ = false;
+  }
+  void decode_attention(int64_t layer, Matrix query, Matrix key, Matrix value,
+                        std::span<SequenceCache* const>, Matrix out) override {
+    decode_.attend(layer, elements(query), elements(key), elements(value), elements(out));
+  }
+
+  void logits(Matrix x, const Weight& lm_head, std::span<float> out) override {
+    const float* on_device = multiply_logits(x, lm_head);
+    CUDA_CHECK(cudaMemcpyAsync(out.data(), on_device, out.size_bytes(), cudaMemcpyDeviceToHost,
+                               stream_));
+    CUDA_CHECK(cudaStreamSynchronize(stream_));
+  }
+  void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) override {
+    const float* on_device = multiply_logits(x, lm_head);
+    auto* tokens = reserve(tokens_, token_capacity_, x.rows * sizeof(uint32_t)).as<uint32_t>();
+    arg_max(on_device, x.rows, config_.vocab_size, tokens, stream_);
+    CUDA_CHECK(cudaMemcpyAsync(out.data(), tokens, out.size_bytes(), cudaMemcpyDeviceToHost,
+                               stream_));
+    CUDA_CHECK(cudaStreamSynchronize(stream_));
+  }
+
+ private:
+  static cudaStream_t make_stream() {
+    cudaStream_t stream = nullptr;
+    CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    return stream;
+  }
+
+  DeviceBlock upload_rope() {
+    const std::vector<float2> tables = make_rope_tables(config_);
+    DeviceBlock block(tables.size() * sizeof(float2));
+    CUDA_CHECK(cudaMemcpy(block.as<void>(), tables.data(), tables.size() * sizeof(float2),
+                          cudaMemcpyHostToDevice));
+    return block;
+  }
+  RopeTables rope() const {
+    const int64_t half = config_.head_dim / 2;
+    const int64_t coarse = (config_.max_position_embeddings + 255) / 256;
+    const auto* base = rope_storage_.as<float2>();
+    return {base, base + coarse * half, static_cast<int32_t>(half)};
+  }
+
+  /// `block`, made larger where it is too small. Callers use it on stream_ only.
+  DeviceBlock& reserve(DeviceBlock& block, size_t& capacity, size_t bytes) {
+    if (bytes <= capacity) return block;
+    CUDA_CHECK(cudaStreamSynchronize(stream_));
+    block = DeviceBlock();
+    block = DeviceBlock(bytes);
+    capacity = bytes;
+    return block;
+  }
+
+  const uint32_t* upload(std::span<const uint32_t> tokens) {
+    auto* on_device = reserve(tokens_, token_capacity_, tokens.size_bytes()).as<uint32_t>();
+    CUDA_CHECK(cudaMemcpyAsync(on_device, tokens.data(), tokens.size_bytes(),
+                               cudaMemcpyHostToDevice, stream_));
+    return on_device;
+  }
+
+  void multiply(Matrix x, const Weight& weight, Matrix out, bool accumulate) {
+    const CudaWeight& w = as_cuda(weight);
+    linear_.run({elements(x), w.values(), w.bias(), out.data, x.rows, x.cols, out.cols, accumulate,
+                 false},
+                stream_);
+  }
+  const float* multiply_logits(Matrix x, const Weight& lm_head) {
+    const int64_t vocab = config_.vocab_size;
+    auto* out = reserve(logits_, logits_bytes_, x.rows * vocab * sizeof(float)).as<float>();
+    linear_.run({elements(x), as_cuda(lm_head).values(), nullptr, out, x.rows, x.cols, vocab,
+                 false, true},
+                stream_);
+    return out;
+  }
+
+  /// The last prompt row of the last layer: decode attention over the prompt's own matrices.
+  void attend_last_row(Matrix query, int64_t first, Matrix key, Matrix value, Matrix out) {
+    std::vector<HeadView> heads(config_.num_kv_heads);
+    for (int64_t h = 0; h < config_.num_kv_heads; ++h) {
+      heads[h].exact_keys = elements(key) + h * config_.head_dim;
+      heads[h].exact_values = elements(value) + h * config_.head_dim;
+      heads[h].exact_tokens = static_cast<int32_t>(first + 1);
+    }
+    DecodeShape shape{};
+    shape.batch = 1;
+    shape.num_heads = static_cast<int32_t>(config_.num_heads);
+    shape.num_kv_heads = static_cast<int32_t>(config_.num_kv_heads);
+    shape.head_dim = static_cast<int32_t>(config_.head_dim);
+    shape.chunk_size = 8;
+    shape.max_tokens = static_cast<int32_t>(first + 1);
+    const DeviceBlock table(heads.size() * sizeof(HeadView));
+    const DeviceBlock scratch(attend_scratch_bytes(shape));
+    CUDA_CHECK(cudaMemcpyAsync(table.as<void>(), heads.data(), heads.size() * sizeof(HeadView),
+                               cudaMemcpyHostToDevice, stream_));
+    cuda::attend(shape, {table.as<HeadView>(), nullptr, nullptr, key.cols}, elements(query),
+                 elements(out), scratch.as<void>(), stream_);
+    CUDA_CHECK(cudaStreamSynchronize(stream_));
+  }
+
+  bool values_on_host() const { return pinned_.bytes() > 0; }
+
+  const ModelConfig config_;
+  cudaStream_t stream_;
+  DeviceBlock rope_storage_;
+  Linear linear_;
+  PrefillAttention attention_;
+  Summariser summariser_;
+  DecodeBatch decode_;
+  PinnedMemory pinned_;
+  int64_t device_bytes_;
+  bool in_step_ = false;
+
+  DeviceBlock attended_, logits_, tokens_;
+  size_t attended_bytes_ = 0, logits_bytes_ = 0, token_capacity_ = 0;
+};
+
+}  // namespace
+
+}  // namespace cuda
+
+std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config,
+                                           const BackendOptions& options) {
+  int devices = 0;
+  const cudaError_t status = cudaGetDeviceCount(&devices);
+  if (status != cudaSuccess || devices == 0) {
+    throw EngineError("device_unavailable",
+                      std::string("no CUDA device: ") + cudaGetErrorString(status));
+  }
+  return std::make_unique<cuda::CudaBackend>(config, options);
+}
+
+}  // namespace gnomon

@@ -1,0 +1,212 @@
+#include "cuda/decode_batch.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "cuda/gather_values.h"
+#include "cuda/ops.h"
+#include "cuda/reconstruct_keys.h"
+#include "cuda/select_chunks.h"
+
+namespace gnomon::cuda {
+
+namespace {
+
+constexpr int64_t kStepArrays = 4;  // tokens, positions, generated, attended
+
+/// Graphs bake the largest extents in: rounded up, a growing sequence needs a new one seldom.
+int32_t round_up(int64_t value, int64_t step) {
+  return static_cast<int32_t>((value + step - 1) / step * step);
+}
+
+}  // namespace
+
+struct DecodeBatch::Graph {
+  cudaGraphExec_t executable = nullptr;
+  ~Graph() { cudaGraphExecDestroy(executable); }
+};
+
+DecodeBatch::DecodeBatch(const ModelConfig& config, RopeTables rope, cudaStream_t stream)
+    : config_(config), rope_(rope), stream_(stream) {
+  CUDA_CHECK(cudaStreamCreateWithFlags(&side_, cudaStreamNonBlocking));
+  CUDA_CHECK(cudaEventCreateWithFlags(&selected_, cudaEventDisableTiming));
+  CUDA_CHECK(cudaEventCreateWithFlags(&gathered_, cudaEventDisableTiming));
+}
+
+DecodeBatch::~DecodeBatch() {
+  for (const auto& [key, graph] : graphs_) delete graph;
+  cudaFreeHost(staging_);
+  cudaEventDestroy(gathered_);
+  cudaEventDestroy(selected_);
+  cudaStreamDestroy(side_);
+}
+
+void DecodeBatch::reserve(int64_t batch) {
+  if (batch <= capacity_) return;
+  CUDA_CHECK(cudaStreamSynchronize(stream_));
+  for (const auto& [key, graph] : graphs_) delete graph;
+  graphs_.clear();
+  caches_.clear();
+  capacity_ = std::max<int64_t>(batch, 2 * capacity_);
+  tables_ = DeviceBlock(sizeof(HeadView) * config_.num_layers * capacity_ * config_.num_kv_heads);
+  const size_t bytes = sizeof(int32_t) * (kStepArrays * capacity_ + 1);
+  step_block_ = DeviceBlock(bytes);
+  cudaFreeHost(staging_);
+  staging_ = nullptr;
+  CUDA_CHECK(cudaMallocHost(&staging_, bytes));
+  auto* arrays = step_block_.as<int32_t>();
+  tokens_ = reinterpret_cast<uint32_t*>(arrays);
+  positions_ = arrays + capacity_;
+  generated_ = arrays + 2 * capacity_;
+  attended_ = arrays + 3 * capacity_;
+  step_ = arrays + 4 * capacity_;
+}
+
+void DecodeBatch::upload(const DecodeStep& step) {
+  const int64_t n = static_cast<int64_t>(step.tokens.size());
+  std::vector<CudaCache*> caches;
+  for (SequenceCache* cache : step.caches) caches.push_back(static_cast<CudaCache*>(cache));
+  reserve(n);
+  // The staging of the step before is free: its result was read.
+  auto* staged = static_cast<int32_t*>(staging_);
+  int64_t longest = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const auto generated = static_cast<int32_t>(caches[i]->generated);
+    const CacheGeometry& g = caches[i]->geometry();
+    if (generated >= g.max_new_tokens) {
+      throw EngineError("internal", "a sequence generated more tokens than it has room for");
+    }
+    std::memcpy(&staged[i], &step.tokens[i], sizeof(int32_t));
+    staged[capacity_ + i] = step.positions[i];
+    staged[2 * capacity_ + i] = generated;
+    staged[3 * capacity_ + i] = generated + 1;
+    longest = std::max(longest, caches[i]->exact_tokens() + generated + 1 +
+                                    (g.dense ? 0 : g.num_selected_chunks * g.chunk_size));
+    ++caches[i]->generated;
+    ++caches[i]->steps;
+  }
+  staged[4 * capacity_] = ++steps_;
+  CUDA_CHECK(cudaMemcpyAsync(step_block_.as<void>(), staging_,
+                             sizeof(int32_t) * (kStepArrays * capacity_ + 1),
+                             cudaMemcpyHostToDevice, stream_));
+  if (caches != caches_) upload_tables(caches);
+  shape_.max_tokens = round_up(longest, 4096);
+  reserve_scratch();
+}
+
+void DecodeBatch::upload_tables(std::span<CudaCache* const> caches) {
+  shape_ = {};
+  shape_.batch = static_cast<int32_t>(caches.size());
+  shape_.num_heads = static_cast<int32_t>(config_.num_heads);
+  shape_.num_kv_heads = static_cast<int32_t>(config_.num_kv_heads);
+  shape_.head_dim = static_cast<int32_t>(config_.head_dim);
+  shape_.chunk_size = 8;
+  shape_.rank = 8;
+  std::vector<HeadView> table;
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    for (const CudaCache* cache : caches) {
+      const auto first = cache->heads().begin() + layer * config_.num_kv_heads;
+      table.insert(table.end(), first, first + config_.num_kv_heads);
+    }
+  }
+  for (const CudaCache* cache : caches) {
+    const CacheGeometry& g = cache->geometry();
+    if (g.dense) continue;
+    shape_.chunk_size = static_cast<int32_t>(g.chunk_size);
+    shape_.rank = static_cast<int32_t>(g.rank);
+    shape_.max_chunks = std::max(shape_.max_chunks, round_up(g.num_chunks, 2048));
+    shape_.max_selected =
+        std::max(shape_.max_selected, static_cast<int32_t>(g.num_selected_chunks));
+  }
+  CUDA_CHECK(cudaMemcpyAsync(tables_.as<void>(), table.data(), sizeof(HeadView) * table.size(),
+                             cudaMemcpyHostToDevice, stream_));
+  CUDA_CHECK(cudaStreamSynchronize(stream_));
+  caches_.assign(caches.begin(), caches.end());
+}
+
+void DecodeBatch::reserve_scratch() {
+  const size_t heads = static_cast<size_t>(shape_.batch) * shape_.num_kv_heads;
+  const size_t group = shape_.group(), chunks = shape_.max_chunks;
+  const size_t selected = shape_.max_selected;
+  const size_t sizes[] = {heads * group * chunks * sizeof(float),
+                          heads * group * score_blocks(shape_) * sizeof(float2),
+                          heads * chunks * sizeof(uint32_t),
+                          heads * selected * sizeof(int32_t),
+                          heads * selected * sizeof(int32_t),
+                          heads * selected * sizeof(int32_t),
+                          heads * sizeof(int32_t),
+                          attend_scratch_bytes(shape_)};
+  size_t offsets[std::size(sizes)], total = 0;
+  for (size_t i = 0; i < std::size(sizes); ++i) {
+    offsets[i] = total;
+    total += (sizes[i] + 255) / 256 * 256;
+  }
+  if (total > scratch_bytes_) {
+    CUDA_CHECK(cudaStreamSynchronize(stream_));
+    for (const auto& [key, graph] : graphs_) delete graph;
+    graphs_.clear();
+    scratch_ = DeviceBlock(total);
+    scratch_bytes_ = total;
+  }
+  auto* base = scratch_.as<std::byte>();
+  scores_ = {reinterpret_cast<float*>(base + offsets[0]),
+             reinterpret_cast<float2*>(base + offsets[1])};
+  ranks_ = reinterpret_cast<uint32_t*>(base + offsets[2]);
+  selection_ = {reinterpret_cast<int32_t*>(base + offsets[3]),
+                reinterpret_cast<int32_t*>(base + offsets[4]),
+                reinterpret_cast<int32_t*>(base + offsets[5]),
+                reinterpret_cast<int32_t*>(base + offsets[6])};
+  attend_scratch_ = base + offsets[7];
+}
+
+void DecodeBatch::run(const DecodeStep& step, const std::function<void()>& forward) {
+  upload(step);
+  const std::vector<int32_t> key{shape_.batch,        shape_.max_chunks, shape_.max_selected,
+                                 shape_.max_tokens,   shape_.chunk_size, shape_.rank};
+  auto& graph = graphs_[key];
+  if (graph == nullptr) {
+    // The first run of a shape looks plans up and loads kernels, which no capture allows.
+    forward();
+    auto made = std::make_unique<Graph>();
+    cudaGraph_t recorded = nullptr;
+    CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    try {
+      forward();
+    } catch (...) {
+      cudaStreamEndCapture(stream_, &recorded);
+      cudaGraphDestroy(recorded);
+      throw;
+    }
+    CUDA_CHECK(cudaStreamEndCapture(stream_, &recorded));
+    const cudaError_t instantiated = cudaGraphInstantiate(&made->executable, recorded, 0);
+    cudaGraphDestroy(recorded);
+    CUDA_CHECK(instantiated);
+    graph = made.release();
+    return;
+  }
+  CUDA_CHECK(cudaGraphLaunch(graph->executable, stream_));
+}
+
+void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query, const __nv_bfloat16* key,
+                         const __nv_bfloat16* value, __nv_bfloat16* out) {
+  const HeadView* heads =
+      tables_.as<HeadView>() + layer * shape_.batch * config_.num_kv_heads;
+  append(shape_, heads, generated_, key, value, stream_);
+  if (shape_.max_chunks > 0) {
+    score_chunks(shape_, heads, query, scores_, stream_);
+    select_chunks(shape_, heads, scores_, step_, ranks_, selection_, stream_);
+    CUDA_CHECK(cudaEventRecord(selected_, stream_));
+    CUDA_CHECK(cudaStreamWaitEvent(side_, selected_));
+    gather_values(shape_, heads, selection_, side_);
+    CUDA_CHECK(cudaEventRecord(gathered_, side_));
+    reconstruct_keys(shape_, heads, selection_, rope_, stream_);
+    CUDA_CHECK(cudaStreamWaitEvent(stream_, gathered_));
+  }
+  const AttendSources sources{heads, attended_,
+                              shape_.max_chunks > 0 ? selection_.slots : nullptr,
+                              config_.head_dim};
+  cuda::attend(shape_, sources, query, out, attend_scratch_, stream_);
+}
+
+}  // namespace gnomon::cuda
