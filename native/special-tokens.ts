@@ -31,7 +31,7 @@ export function hideSpecialTokens(tokenizer: TokenizerJson): HiddenSpecialTokens
   const specials = tokenizer.added_tokens.filter((token) => token.special);
   const newNames = new Map(specials.map(({ id, content }) => [content, `{${secret}:${id}}`]));
   // A special token without its first character is none: that is all that shielding takes away.
-  const initials = [...new Set(specials.map(({ content }) => [...content][0] ?? ""))];
+  const initials = [...new Set(specials.map(({ content }) => String.fromCodePoint(content.codePointAt(0) ?? 0)))];
   const standIns = new Map(initials.map((initial, index) => [initial, `{${secret}/${index}}`]));
   const revealed = new Map([
     ...newNames,

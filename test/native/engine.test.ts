@@ -6,10 +6,12 @@ import { EngineError } from "../../native/engine-error.ts";
 import {
   type Engine,
   type EngineOptions,
+  type EngineStats,
   type GenerateOptions,
   loadEngine,
   type Progress,
 } from "../../native/index.ts";
+import { DEFAULT_CACHE } from "../../native/options.ts";
 import { loadPrompts } from "../../native/prompt.ts";
 import { NEEDLE_DIR, promptOf } from "./support/needle.ts";
 import { TINY, writeTinyModel } from "./support/tiny-model.ts";
@@ -19,6 +21,12 @@ const greedy = (promptTokens: number, maxNewTokens: number): GenerateOptions => 
   maxNewTokens,
   ignoreEos: true,
 });
+
+/** Stats are those of the last finished step, which may come a moment after the result. */
+async function idleStats(): Promise<EngineStats> {
+  await expect.poll(() => engine.stats()).toMatchObject({ waiting: 0, prefilling: 0, decoding: 0 });
+  return engine.stats();
+}
 
 let engine: Engine;
 let tinyDir: string;
@@ -90,18 +98,15 @@ describe("loadEngine", () => {
 describe("generate", () => {
   test("answers a question about a document", async () => {
     const prompts = await loadPrompts(NEEDLE_DIR);
-    const filler = "The committee met on a cold morning. Nobody had read the minutes, and the tea was late.\n".repeat(
-      8,
-    );
-    const document = `${filler}One of the special magic numbers for copper-lantern is: 4821906.\n${filler}`;
-    const question = "What is the special magic number for copper-lantern mentioned in the provided text?";
+    const document =
+      "The ferry was late again on Tuesday, so the board met without its chairman. The first hour went to the roof of " +
+      "the boat house, which leaks on the side where the paint is kept. Contract KD-4417 expires on 14 March 2031. " +
+      "After the tea the secretary read a letter from the school, which wants to bring twenty children to the lamp.";
     const { tokens, finishReason } = await engine.generate({
-      tokens: await prompts.encode({ document, question }),
+      tokens: await prompts.encode({ document, question: "When does contract KD-4417 expire?" }),
       maxNewTokens: 60,
     });
-    expect(await prompts.decode(tokens)).toBe(
-      "The special magic number for copper-lantern mentioned in the provided text is: 4821906.",
-    );
+    expect(await prompts.decode(tokens)).toBe("Contract KD-4417 expires on 14 March 2031.");
     expect(finishReason).toBe("stop");
   });
 
@@ -199,7 +204,7 @@ describe("generate", () => {
 describe("an abort", () => {
   test("that came before rejects with the signal's reason and starts nothing", async () => {
     const reason = new Error("too late");
-    const before = engine.stats();
+    const before = await idleStats();
     await expect(engine.generate(greedy(10, 4), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
     expect(engine.stats()).toEqual(before);
   });
@@ -261,6 +266,14 @@ describe("plan", () => {
     await small.close();
   });
 
+  test("counts with the default knobs what it counts with them given", async () => {
+    const given = await loadEngine({ modelDir: NEEDLE_DIR, cache: { ...DEFAULT_CACHE, kind: "shadowkv" } });
+    const request = { promptTokens: 20_000, maxNewTokens: 64 };
+    expect(given.plan(request)).toEqual(engine.plan(request));
+    expect(given.plan(request).cache.device).toBeLessThan(given.plan(request).cacheFull.device);
+    await given.close();
+  });
+
   test.each([
     [{ promptTokens: 0, maxNewTokens: 1 }, "invalid_request"],
     [{ promptTokens: 1, maxNewTokens: 1.5 }, "invalid_request"],
@@ -271,12 +284,13 @@ describe("plan", () => {
 });
 
 test("stats count what was done", async () => {
-  const before = engine.stats();
+  const before = await idleStats();
   await engine.generate(greedy(100, 10));
-  await expect.poll(() => engine.stats().prefilledTokens).toBe(before.prefilledTokens + 100);
-  const after = engine.stats();
-  expect(after.decodedTokens).toBe(before.decodedTokens + 9);
-  expect(after).toMatchObject({ waiting: 0, prefilling: 0, decoding: 0 });
+  // The first token comes from the prefill.
+  await expect.poll(() => engine.stats().decodedTokens).toBe(before.decodedTokens + 9);
+  const after = await idleStats();
+  expect(after.prefilledTokens).toBe(before.prefilledTokens + 100);
+  expect(after.used).toEqual({ device: 0, host: 0 });
   expect(after.capacity.device).toBeGreaterThan(0);
 });
 

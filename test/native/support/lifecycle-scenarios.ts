@@ -31,16 +31,16 @@ const scenarios: Record<string, () => Promise<void>> = {
   async "request in flight"() {
     const engine = await loadEngine({ modelDir });
     const request = { tokens: promptOf(64), maxNewTokens: 30, ignoreEos: true };
-    engine.generate(request).then(({ tokens }) => console.log(`${tokens.length} tokens`));
+    void engine.generate(request).then(({ tokens }) => console.log(`${tokens.length} tokens`));
   },
   async "exit mid-load"() {
-    loadEngine({ modelDir });
+    void loadEngine({ modelDir });
     setImmediate(() => process.exit(7));
   },
   async "exit mid-prefill"() {
     const engine = await loadEngine({ modelDir });
     const request = { tokens: promptOf(30_000), maxNewTokens: 5 };
-    engine.generate(request, { onProgress: () => process.exit(7) });
+    void engine.generate(request, { onProgress: () => process.exit(7) });
   },
   async "exit mid-decode"() {
     await keepBusy(await loadEngine({ modelDir }));
@@ -49,7 +49,7 @@ const scenarios: Record<string, () => Promise<void>> = {
   async "exit mid-close"() {
     const engine = await loadEngine({ modelDir });
     keepBusy(engine).catch(() => {});
-    engine.close();
+    void engine.close();
     process.exit(7);
   },
   async "uncaught error mid-decode"() {
@@ -94,7 +94,7 @@ const scenarios: Record<string, () => Promise<void>> = {
     process.exit(7);
   },
   async "in thread: load"() {
-    loadEngine({ modelDir });
+    void loadEngine({ modelDir });
     parentPort?.postMessage("loading");
   },
   async "in thread: decode"() {
@@ -105,7 +105,7 @@ const scenarios: Record<string, () => Promise<void>> = {
   async "in thread: close"() {
     const engine = await loadEngine({ modelDir });
     await keepBusy(engine);
-    engine.close();
+    void engine.close();
     parentPort?.postMessage("closing");
   },
 };
