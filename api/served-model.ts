@@ -18,7 +18,7 @@ export function checkModelIsServed(model: ServedModel, asked: string | undefined
 
 /**
  * Tokens of the prompt of each question. Throws context_overflow with every exact count if any of them
- * leaves no room for `maxTokens` more.
+ * leaves no room for `maxTokens` more. Of a document of more than twice the limit one count says it for all.
  */
 export async function countFittingPrompts(
   model: ServedModel,
@@ -27,7 +27,12 @@ export async function countFittingPrompts(
   maxTokens: number,
 ): Promise<number[]> {
   const counts: number[] = [];
-  for (const question of questions) counts.push(await model.countPromptTokens({ document, question }));
+  for (const question of questions) {
+    const count = await model.countPromptTokens({ document, question });
+    counts.push(count);
+    // No tokenizer makes more tokens than bytes, and a document of megabytes takes seconds to count.
+    if (count - Buffer.byteLength(question) > 2 * model.maxPositions) break;
+  }
   const longest = Math.max(...counts);
   if (longest + maxTokens <= model.maxPositions) return counts;
 

@@ -18,7 +18,7 @@ type Collaborators = {
   deliver(message: ReceivedMessage): Delivery;
   /** Sequences that could join the engine's batch beside `taken` seats; 0 while anything waits for memory. */
   room(taken: number): number;
-  limits: { longPollMs: number; leaseMs: number };
+  limits: { longPollMs: number; visibilityMs: number };
   delay: Delay;
   log: { error(fields: object, message: string): void };
 };
@@ -49,7 +49,7 @@ export function createConsumer({ queue, deliver, room, limits, delay, log }: Col
   async function receive(max: number): Promise<ReceivedMessage[]> {
     try {
       const { signal } = stopping;
-      return await queue.receive({ max, waitMs: limits.longPollMs, visibilityMs: limits.leaseMs, signal });
+      return await queue.receive({ max, waitMs: limits.longPollMs, visibilityMs: limits.visibilityMs, signal });
     } catch (error) {
       // A queue out of reach must not turn into a hot loop.
       log.error({ err: error }, "receive failed");

@@ -8,7 +8,7 @@ import { parseMessage } from "./message.ts";
 type Deps = {
   jobs: Pick<JobStore, "failAbandoned">;
   queue: Pick<JobQueue, "extend" | "delete">;
-  limits: { maxAttempts: number; leaseMs: number };
+  limits: { maxAttempts: number; visibilityMs: number };
   log: { error(fields: object, message: string): void };
 };
 
@@ -20,7 +20,7 @@ export function createDeadLetterDelivery(message: ReceivedMessage, { jobs, queue
     const state = pointer && (await jobs.failAbandoned(pointer.tenant, pointer.job, failure));
     if (state && !isTerminal(state.status)) {
       // Its last worker may still make it: look again when that lease has ended.
-      await queue.extend(message.receipt, limits.leaseMs);
+      await queue.extend(message.receipt, limits.visibilityMs);
       return;
     }
     log.error({ job: pointer?.job, message_id: message.id }, "dead letter removed");

@@ -7,7 +7,7 @@ import type { Delay } from "./delay.ts";
 export type LeaseDeps = {
   jobs: Pick<JobStore, "renew">;
   queue: Pick<JobQueue, "extend">;
-  limits: { leaseMs: number; heartbeatMs: number; progressMs: number };
+  limits: { visibilityMs: number; heartbeatMs: number; progressMs: number };
   now: () => number;
   delay: Delay;
 };
@@ -41,7 +41,7 @@ export function holdLease(first: Claim, receipt: string, { jobs, queue, limits, 
     try {
       const [renewed, visible] = await Promise.all([
         jobs.renew(claim, reported),
-        heartbeat ? queue.extend(receipt, limits.leaseMs) : true,
+        heartbeat ? queue.extend(receipt, limits.visibilityMs) : true,
       ]);
       if (renewed === null) return lose("another worker holds the lease");
       // The lease decides who runs the job; a message that someone else holds too only costs them a look.

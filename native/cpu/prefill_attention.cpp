@@ -14,6 +14,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/prefill_attention.cpp"
 #include "cpu/simd_targets.h"
+#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
@@ -141,26 +142,55 @@ void store_out(const PrefillTile& tile, const PrefillScratch& scratch, const flo
   }
 }
 
+/// Rows that the next product will read: far apart in memory, so the hardware does not foresee
+/// them.
+struct NextRows {
+  const float* data;
+  int64_t rows;
+  int64_t stride;
+  int64_t cols;
+
+  void prefetch(int64_t begin, int64_t end) const {
+    constexpr int64_t kLineFloats = 16;
+    for (int64_t i = begin; i < end; ++i) {
+      for (int64_t k = 0; k < cols; k += kLineFloats) hwy::Prefetch(data + i * stride + k);
+    }
+  }
+};
+
+/// tile_product of (rows, depth), fetching `next` little by little.
+void product_before(const NextRows& next, Strided a, int64_t rows, const float* b, int64_t depth,
+                    bool accumulate, int64_t cols, float* c) {
+  for (int64_t i = 0; i < rows; i += kTileRows) {
+    const int64_t end = std::min(i + kTileRows, rows);
+    next.prefetch(next.rows * i / rows, next.rows * end / rows);
+    tile_product(a, end - i, b, depth, accumulate, cols, c + i * kTileWidth);
+    a.data += kTileRows * a.row_stride;
+  }
+}
+
 void attend_tile(const PrefillTile& tile, const PrefillScratch& scratch) {
   SoftmaxState softmax;
   std::fill_n(softmax.max, kTileWidth, -std::numeric_limits<float>::infinity());
   std::fill_n(softmax.sum, kTileWidth, 0.0f);
   std::fill_n(scratch.sum, tile.head_dim * kTileWidth, 0.0f);
   load_query(tile, scratch);
+  const int64_t stride = tile.key_stride, head_dim = tile.head_dim;
   const int64_t visible = tile.position(tile.count - 1) + 1;
   for (int64_t first_key = 0; first_key < visible; first_key += kTileKeys) {
     const int64_t keys = std::min(kTileKeys, visible - first_key);
-    const float* key = tile.key + first_key * tile.key_stride;
-    const float* value = tile.value + first_key * tile.key_stride;
-    tile_product({key, tile.key_stride, 1}, keys, scratch.query, tile.head_dim, false, tile.count,
-                 scratch.scores);
+    const int64_t next_keys = std::min(kTileKeys, visible - first_key - keys);
+    const float* key = tile.key + first_key * stride;
+    const float* value = tile.value + first_key * stride;
+    product_before({value, keys, stride, head_dim}, {key, stride, 1}, keys, scratch.query, head_dim,
+                   false, tile.count, scratch.scores);
     if (first_key + keys > tile.position(0) + 1) mask_future(tile, first_key, keys, scratch.scores);
     for (int64_t i = 0; i < tile.count; i += kSoftmaxVectors * kLanes) {
-      update_softmax(keys, tile.head_dim, scratch.scores + i, softmax.max + i, softmax.sum + i,
+      update_softmax(keys, head_dim, scratch.scores + i, softmax.max + i, softmax.sum + i,
                      scratch.sum + i);
     }
-    tile_product({value, 1, tile.key_stride}, tile.head_dim, scratch.scores, keys, true, tile.count,
-                 scratch.sum);
+    product_before({key + keys * stride, next_keys, stride, head_dim}, {value, 1, stride}, head_dim,
+                   scratch.scores, keys, true, tile.count, scratch.sum);
   }
   store_out(tile, scratch, softmax.sum);
 }

@@ -21,7 +21,7 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     engine: fake.engine,
     prompts: WORD_PROMPTS,
     model: "words",
-    limits: { leaseMs: limits.leaseMs, heartbeatMs: 40, progressMs: 5, maxAttempts: limits.maxAttempts },
+    limits: { ...limits, heartbeatMs: 40, progressMs: 5 },
     now: state.now,
     delay,
     onEngineDead,
@@ -60,7 +60,7 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
       return (await state.jobs.submit("default", request, progress)).id;
     },
     async receive(): Promise<ReceivedMessage> {
-      const messages = await state.queue.receive({ max: 1, waitMs: 0, visibilityMs: limits.leaseMs });
+      const messages = await state.queue.receive({ max: 1, waitMs: 0, visibilityMs: limits.visibilityMs });
       if (!messages[0]) throw new Error("the queue shows no message");
       return messages[0];
     },

@@ -13,7 +13,7 @@ afterEach(() => worker[Symbol.asyncDispose]());
 async function dieOnce(claimId: string | null) {
   await worker.receive();
   if (claimId) await worker.state.jobs.claim("default", claimId, "dying");
-  worker.state.advance(limits.leaseMs + 1000);
+  worker.state.advance(limits.visibilityMs);
   await expect(worker.receive()).rejects.toThrow("no message");
   return receiveDead();
 }
@@ -42,7 +42,7 @@ it("leaves a job alone while a worker has it, and looks again", async () => {
   await worker.state.jobs.claim("default", id, "alive");
   await bury(letter);
   expect((await worker.job(id)).status).toBe("running");
-  worker.state.advance(limits.leaseMs + 1000);
+  worker.state.advance(limits.visibilityMs);
   await bury(await receiveDead());
   expect((await worker.job(id)).status).toBe("failed");
 });

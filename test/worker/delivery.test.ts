@@ -149,7 +149,7 @@ describe("a message that is not to be run", () => {
     await worker.state.jobs.claim("default", id, "other");
     await worker.deliver(await worker.receive()).done;
     expect((await worker.job(id)).lease?.owner).toBe("other");
-    worker.state.advance(worker.deps.limits.leaseMs + 1000);
+    worker.state.advance(worker.deps.limits.visibilityMs);
     const delivery = worker.deliver(await worker.receive());
     (await worker.sequence(0)).finish(1);
     await delivery.done;
@@ -241,11 +241,24 @@ describe("a job whose worker died", () => {
     for (let death = 0; death < patient.deps.limits.maxAttempts; death++) {
       await patient.receive();
       await patient.state.jobs.claim("default", id, "dying");
-      patient.state.advance(patient.deps.limits.leaseMs + 1000);
+      patient.state.advance(patient.deps.limits.visibilityMs);
     }
     await patient.deliver(await patient.receive()).done;
     expect(await patient.job(id)).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" } });
     expect(await patient.messagesLeft()).toBe(0);
+  });
+
+  it("comes back once, when the job can be claimed again", async () => {
+    const id = await worker.submit();
+    await worker.receive();
+    await worker.state.jobs.claim("default", id, "dying");
+    worker.state.advance(worker.deps.limits.leaseMs + 1);
+    await expect(worker.receive()).rejects.toThrow("no message");
+    worker.state.advance(worker.deps.limits.visibilityMs - worker.deps.limits.leaseMs);
+    const delivery = worker.deliver(await worker.receive());
+    (await worker.sequence(0)).finish(1);
+    await delivery.done;
+    expect(await worker.job(id)).toMatchObject({ status: "succeeded", attempt: 2 });
   });
 
   it("is settled with the result that the dead worker left", async () => {
@@ -256,7 +269,7 @@ describe("a job whose worker died", () => {
     const result = { object: "job.result", id, model: "words", attempt: 1, answers: [], usage };
     await worker.state.objects.putIfAbsent(keys.jobResult("default", id), Buffer.from(JSON.stringify(result)));
 
-    worker.state.advance(worker.deps.limits.leaseMs + 1000);
+    worker.state.advance(worker.deps.limits.visibilityMs);
     await worker.deliver(await worker.receive()).done;
     expect(await worker.job(id)).toMatchObject({ status: "succeeded", attempt: 2 });
     expect(await worker.state.jobs.getResult("default", id)).toEqual(result);
@@ -282,7 +295,7 @@ describe("a job whose lease is lost", () => {
     const id = await worker.submit();
     const delivery = worker.deliver(await worker.receive());
     const sequence = await worker.sequence(0);
-    worker.state.advance(worker.deps.limits.leaseMs + 1000);
+    worker.state.advance(worker.deps.limits.visibilityMs);
     const taken = await worker.state.jobs.claim("default", id, "other");
     await delivery.done;
     expect(sequence.ended).toBe(true);
@@ -299,7 +312,7 @@ describe("a job whose lease is lost", () => {
     vi.spyOn(worker.state.objects, "compareAndSwap").mockRejectedValue(new AppError("unavailable", "no route"));
     await vi.waitFor(() => expect(worker.log.warn).toHaveBeenCalledWith(expect.anything(), "heartbeat failed"));
     expect(sequence.ended).toBe(false);
-    worker.state.advance(worker.deps.limits.leaseMs + 1000);
+    worker.state.advance(worker.deps.limits.visibilityMs);
     await delivery.done;
     expect(sequence.ended).toBe(true);
     vi.restoreAllMocks();

@@ -2,7 +2,7 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Database } from "./database.ts";
 
 /** The path below which the API serves signed object URLs of the embedded store. */
-const objectsPath = "/v1/objects/";
+export const objectsPath = "/v1/objects/";
 
 export type ObjectUrls = {
   sign(key: string, method: "GET" | "PUT", expiresSeconds: number): string;

@@ -152,8 +152,9 @@ describe("POST /v1/jobs: 400", () => {
   });
 
   it("does not offer a smaller max_tokens where the prompt alone is too long", async () => {
-    const problem = await refuse({ document: { text: words(2000) }, question: "q", max_tokens: 1 });
+    const problem = await refuse({ document: { text: words(2000) }, questions: ["q", "q"], max_tokens: 1 });
     expect(problem).toMatchObject({ code: "context_overflow", field: "document", prompt_tokens: 2002 });
+    expect(problem.questions).toEqual([{ index: 0, prompt_tokens: 2002, excess_tokens: 1903 }]);
     expect(problem.detail).toMatch(/Shorten the document by 1,903 tokens\.$/);
   });
 
