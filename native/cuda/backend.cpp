@@ -1,5 +1,3 @@
-#include "engine/backend.h"
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -7,6 +5,7 @@
 #include <vector>
 
 #include "cuda/decode_batch.h"
+#include "cuda/library.h"
 #include "cuda/linear.h"
 #include "cuda/memory.h"
 #include "cuda/ops.h"
@@ -15,9 +14,7 @@
 #include "cuda/summarise.h"
 #include "cuda/weights.h"
 
-namespace gnomon {
-
-namespace cuda {
+namespace gnomon::cuda {
 
 namespace {
 
@@ -265,17 +262,14 @@ class CudaBackend final : public Backend {
 
 }  // namespace
 
-}  // namespace cuda
-
-std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config,
-                                           const BackendOptions& options) {
+std::unique_ptr<Backend> make_backend(const ModelConfig& config, const BackendOptions& options) {
   int devices = 0;
   const cudaError_t status = cudaGetDeviceCount(&devices);
   if (status != cudaSuccess || devices == 0) {
     throw EngineError("device_unavailable",
                       std::string("no CUDA device: ") + cudaGetErrorString(status));
   }
-  return std::make_unique<cuda::CudaBackend>(config, options);
+  return std::make_unique<CudaBackend>(config, options);
 }
 
-}  // namespace gnomon
+}  // namespace gnomon::cuda

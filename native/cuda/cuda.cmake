@@ -1,0 +1,46 @@
+# The CUDA backend, libgnomon_cuda.so. The toolkit is a system install, or the wheels of
+# requirements.txt: GNOMON_CUDA_WHEELS names the site-packages folder they are in.
+set(GNOMON_CUDA_WHEELS "" CACHE PATH "site-packages with the NVIDIA wheels; empty: a system toolkit")
+set(GNOMON_CUDNN_FRONTEND "" CACHE PATH "Folder of cudnn_frontend.h; empty: the wheels', or the system's")
+
+if(GNOMON_CUDA_WHEELS)
+  set(CUDA_HOME ${GNOMON_CUDA_WHEELS}/nvidia/cu13)
+  set(CUDNN_HOME ${GNOMON_CUDA_WHEELS}/nvidia/cudnn)
+  set(CUDNN_FRONTEND ${GNOMON_CUDA_WHEELS}/include)
+  set(CMAKE_CUDA_COMPILER ${CUDA_HOME}/bin/nvcc CACHE FILEPATH "")
+endif()
+if(GNOMON_CUDNN_FRONTEND)
+  set(CUDNN_FRONTEND ${GNOMON_CUDNN_FRONTEND})
+endif()
+set(CMAKE_CUDA_FLAGS_INIT "-L${CUDA_HOME}/lib")  # CMake links a program to try the compiler
+set(CMAKE_CUDA_ARCHITECTURES OFF)
+enable_language(CUDA)
+
+find_library(CUBLASLT NAMES cublasLt libcublasLt.so.13 HINTS ${CUDA_HOME}/lib REQUIRED)
+find_library(CUSOLVER NAMES cusolver libcusolver.so.12 HINTS ${CUDA_HOME}/lib REQUIRED)
+find_library(CUDNN NAMES cudnn libcudnn.so.9 HINTS ${CUDNN_HOME}/lib REQUIRED)
+
+file(GLOB CUDA_SOURCES CONFIGURE_DEPENDS cuda/*.cu cuda/*.cpp)
+list(FILTER CUDA_SOURCES EXCLUDE REGEX "(open_library|library).cpp")
+add_library(cuda_kernels STATIC ${CUDA_SOURCES})
+target_include_directories(cuda_kernels SYSTEM PUBLIC ${CUDA_HOME}/include ${CUDA_HOME}/include/cccl
+                           ${CUDNN_HOME}/include ${CUDNN_FRONTEND})
+# CMake 3.25 does not know nvcc 13's C++20 flag.
+target_compile_options(cuda_kernels PRIVATE
+  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 --expt-relaxed-constexpr
+    -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_89,code=sm_89
+    -gencode=arch=compute_90a,code=sm_90a -Xcompiler=-fPIC,-fvisibility=hidden>)
+set_target_properties(cuda_kernels PROPERTIES CUDA_STANDARD_REQUIRED OFF CUDA_RUNTIME_LIBRARY Static)
+target_link_libraries(cuda_kernels PUBLIC engine ${CUBLASLT} ${CUSOLVER} ${CUDNN})
+
+add_library(gnomon_cuda SHARED cuda/library.cpp)
+target_link_libraries(gnomon_cuda PRIVATE cuda_kernels)
+set_target_properties(gnomon_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CUDA
+                      BUILD_RPATH "${CUDA_HOME}/lib;${CUDNN_HOME}/lib")
+
+file(GLOB CUDA_TEST_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/cuda/*.cpp)
+add_executable(cuda_tests ${CUDA_TEST_SOURCES} ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/main.cpp)
+target_include_directories(cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/..)
+target_link_libraries(cuda_tests PRIVATE cuda_kernels doctest::doctest)
+set_target_properties(cuda_tests PROPERTIES CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CUDA
+                      BUILD_RPATH "${CUDA_HOME}/lib;${CUDNN_HOME}/lib")
