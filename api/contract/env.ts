@@ -26,7 +26,7 @@ const model = {
   GNOMON_MODEL: z.string().default("native/models/needle"),
 };
 
-const process = {
+const log = {
   GNOMON_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 };
 
@@ -49,7 +49,7 @@ export const ApiEnv = z
   .object({
     ...state,
     ...model,
-    ...process,
+    ...log,
     GNOMON_HOST: z.string().default("127.0.0.1"),
     /** 0 takes a free port. */
     GNOMON_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
@@ -61,7 +61,7 @@ export const WorkerEnv = z
   .object({
     ...state,
     ...model,
-    ...process,
+    ...log,
     /** How long running jobs may go on after SIGTERM before they are given back. */
     GNOMON_GRACE_SECONDS: z.coerce.number().min(0).default(30),
     GNOMON_DEVICE: z.enum(["cpu", "cuda"]).optional(),
