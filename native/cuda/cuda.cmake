@@ -7,7 +7,9 @@ if(GNOMON_CUDA_WHEELS)
   set(CUDA_HOME ${GNOMON_CUDA_WHEELS}/nvidia/cu13)
   set(CUDNN_HOME ${GNOMON_CUDA_WHEELS}/nvidia/cudnn)
   set(CUDNN_FRONTEND ${GNOMON_CUDA_WHEELS}/include)
-  set(CMAKE_CUDA_COMPILER ${CUDA_HOME}/bin/nvcc CACHE FILEPATH "")
+  if(EXISTS ${CUDA_HOME}/bin/nvcc)
+    set(CMAKE_CUDA_COMPILER ${CUDA_HOME}/bin/nvcc CACHE FILEPATH "")
+  endif()
 endif()
 if(GNOMON_CUDNN_FRONTEND)
   set(CUDNN_FRONTEND ${GNOMON_CUDNN_FRONTEND})
@@ -23,13 +25,14 @@ find_library(CUDNN NAMES cudnn libcudnn.so.9 HINTS ${CUDNN_HOME}/lib REQUIRED)
 file(GLOB CUDA_SOURCES CONFIGURE_DEPENDS cuda/*.cu cuda/*.cpp)
 list(FILTER CUDA_SOURCES EXCLUDE REGEX "(open_library|library).cpp")
 add_library(cuda_kernels STATIC ${CUDA_SOURCES})
-target_include_directories(cuda_kernels SYSTEM PUBLIC ${CUDA_HOME}/include ${CUDA_HOME}/include/cccl
-                           ${CUDNN_HOME}/include ${CUDNN_FRONTEND})
+target_include_directories(cuda_kernels SYSTEM PUBLIC
+  ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}/cccl
+  ${CUDA_HOME}/include ${CUDNN_HOME}/include ${CUDNN_FRONTEND})
 # CMake 3.25 does not know nvcc 13's C++20 flag.
 target_compile_options(cuda_kernels PRIVATE
   $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 --expt-relaxed-constexpr
     -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_89,code=sm_89
-    -gencode=arch=compute_90a,code=sm_90a -Xcompiler=-fPIC,-fvisibility=hidden>)
+    -gencode=arch=compute_90a,code=sm_90a -Xcompiler=-fPIC,-fvisibility=hidden -Werror=all-warnings>)
 set_target_properties(cuda_kernels PROPERTIES CUDA_STANDARD_REQUIRED OFF CUDA_RUNTIME_LIBRARY Static)
 target_link_libraries(cuda_kernels PUBLIC engine ${CUBLASLT} ${CUSOLVER} ${CUDNN})
 
