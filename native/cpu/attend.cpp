@@ -27,9 +27,9 @@ constexpr int64_t kPrefetchTokens = 32;
 constexpr int64_t kShortRun = 64;   // tokens
 constexpr int64_t kCacheLine = 16;  // floats
 constexpr int kToL2 = 2;            // of __builtin_prefetch
-constexpr int kScoreTokens = 4;   // scored together: their keys share the loads of the query
-constexpr int kHeads = 2;         // of the group, handled together
-constexpr int kValueVectors = 4;  // of the values, summed together
+constexpr int kScoreTokens = 4;     // scored together: their keys share the loads of the query
+constexpr int kHeads = 2;           // of the group, handled together
+constexpr int kValueVectors = 4;    // of the values, summed together
 
 /// Rows of the tokens of one tile; the last is repeated up to a multiple of kScoreTokens.
 struct Tile {
