@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import type { NativeError } from "./engine-error.ts";
 
 /** The addon as C++ exports it. Every argument is complete and valid: index.ts sees to that. */
 export type NativeEngine = {
@@ -9,7 +10,8 @@ export type NativeEngine = {
   plan(promptTokens: number, maxNewTokens: number): Plan;
   stats(): EngineStats;
   model(): ModelInfo;
-  close(onClosed: () => void): void;
+  /** Once. Everything throws `closed` afterwards. Resolves when its memory is free. */
+  close(): Promise<void>;
 };
 export type NativeRequest = {
   tokens: Uint32Array;
@@ -22,16 +24,20 @@ export type NativeRequest = {
   ignoreEos: boolean;
   wantTokens: boolean;
 };
+/** Called in order; `done` or `error` comes last. */
 export type NativeEvents = {
   progress(progress: Progress): void;
   tokens(tokens: Uint32Array): void;
   done(result: GenerateResult): void;
-  error(code: string, message: string): void;
+  error(error: NativeError): void;
 };
 export type NativeOptions = {
   modelDir: string;
   device: "cpu" | "cuda";
   cache: CacheOptions;
+  /** Lower cache.rank to the model's key width where that is less, instead of refusing it. */
+  lowerRank: boolean;
+  /** 0 for this and the next two: what there is. */
   threads: number;
   deviceBytes: number;
   hostBytes: number;

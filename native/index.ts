@@ -1,35 +1,138 @@
-import type { CacheBytes, CacheOptions, EngineStats, GenerateResult, ModelInfo, Plan, Progress } from "./binding.ts";
+import {
+  type CacheBytes,
+  type CacheOptions,
+  type EngineStats,
+  type GenerateResult,
+  loadAddon,
+  type ModelInfo,
+  type NativeEngine,
+  type Plan,
+  type Progress,
+} from "./binding.ts";
+import { type Check, createCheck } from "./check.ts";
+import { type NativeError, rememberCallSite } from "./engine-error.ts";
+import { type EngineOptions, fillOptions } from "./options.ts";
+import { checkPositions, fillRequest, type GenerateOptions } from "./request.ts";
 
-export type { CacheBytes, CacheOptions, EngineStats, GenerateResult, ModelInfo, Plan, Progress };
-
-export type EngineOptions = {
-  /** A Hugging Face model directory. */
-  modelDir: string;
-  device?: "cpu" | "cuda";
-  memory?: { deviceBytes?: number; hostBytes?: number };
-  threads?: number;
-  maxBatch?: number;
-  cache?: { kind: "full" } | ({ kind: "shadowkv" } & Partial<Omit<CacheOptions, "kind">>);
-};
-
-export type GenerateOptions = {
-  tokens: Uint32Array;
-  maxNewTokens: number;
-  sampling?: { temperature?: number; topP?: number; topK?: number; seed?: number | bigint };
-  stopTokenIds?: readonly number[];
-  ignoreEos?: boolean;
+export type {
+  CacheBytes,
+  CacheOptions,
+  EngineOptions,
+  EngineStats,
+  GenerateOptions,
+  GenerateResult,
+  ModelInfo,
+  Plan,
+  Progress,
 };
 
 export type GenerateControl = {
+  /** Aborting rejects with the signal's reason once the engine has let the request go: within one step. */
   signal?: AbortSignal;
+  /** At most ten times a second, and always with the last. */
   onProgress?: (progress: Progress) => void;
+  /** Each new token as it is made. What either callback throws cancels the request and rejects it. */
   onTokens?: (tokens: Uint32Array) => void;
 };
 
+/**
+ * A loaded model on a thread of its own. Requests run together in one continuous batch. They keep the process alive, an
+ * idle engine does not. Everything throws or rejects with EngineError, except that an abort rejects with its reason.
+ */
 export interface Engine {
+  /** What a request would take, and whether there is memory for it. */
   plan(request: { promptTokens: number; maxNewTokens: number }): Plan;
   generate(request: GenerateOptions, control?: GenerateControl): Promise<GenerateResult>;
   stats(): EngineStats;
   readonly model: ModelInfo;
+  /** Ends running and waiting requests with `closed`; resolves when the model's memory is free. May be repeated. */
   close(): Promise<void>;
+}
+
+/** Rejects with invalid_options, invalid_model, out_of_memory or device_unavailable. */
+export async function loadEngine(options: EngineOptions): Promise<Engine> {
+  const toEngineError = rememberCallSite();
+  const filled = fillOptions(options);
+  const native = await loadAddon()
+    .load(filled)
+    .catch((cause: NativeError) => {
+      throw toEngineError(cause);
+    });
+  return new LoadedEngine(native);
+}
+
+const check: Check = createCheck("invalid_request");
+
+class LoadedEngine implements Engine {
+  readonly model: ModelInfo;
+  readonly #native: NativeEngine;
+  #closed: Promise<void> | undefined;
+
+  constructor(native: NativeEngine) {
+    this.#native = native;
+    this.model = native.model();
+  }
+
+  plan(request: { promptTokens: number; maxNewTokens: number }): Plan {
+    const promptTokens = check.wholeNumber("promptTokens", request.promptTokens, 1);
+    const maxNewTokens = check.wholeNumber("maxNewTokens", request.maxNewTokens, 1);
+    checkPositions(promptTokens, maxNewTokens, this.model);
+    return atCallSite(() => this.#native.plan(promptTokens, maxNewTokens));
+  }
+
+  stats(): EngineStats {
+    return atCallSite(() => this.#native.stats());
+  }
+
+  async generate(request: GenerateOptions, control: GenerateControl = {}): Promise<GenerateResult> {
+    const { signal, onProgress, onTokens } = control;
+    signal?.throwIfAborted();
+    const filled = { ...fillRequest(request, this.model), wantTokens: onTokens !== undefined };
+    const toEngineError = rememberCallSite();
+
+    return new Promise((resolve, reject) => {
+      let stopped: { reason: unknown } | undefined;
+      const stop = (reason: unknown) => {
+        stopped ??= { reason };
+        this.#native.cancel(id);
+      };
+      const onAbort = () => stop(signal?.reason);
+      const settle = (finish: () => void) => {
+        signal?.removeEventListener("abort", onAbort);
+        if (stopped) reject(stopped.reason);
+        else finish();
+      };
+      const tell = <T>(callback: ((value: T) => void) | undefined, value: T) => {
+        if (stopped) return;
+        try {
+          callback?.(value);
+        } catch (thrown) {
+          stop(thrown);
+        }
+      };
+      const id = atCallSite(() =>
+        this.#native.generate(filled, {
+          progress: (progress) => tell(onProgress, progress),
+          tokens: (tokens) => tell(onTokens, tokens),
+          done: (result) => settle(() => resolve(result)),
+          error: (cause) => settle(() => reject(toEngineError(cause))),
+        }),
+      );
+      signal?.addEventListener("abort", onAbort);
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#native.close();
+    return this.#closed;
+  }
+}
+
+/** Makes what the addon throws an EngineError. */
+function atCallSite<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw rememberCallSite()(cause as NativeError);
+  }
 }

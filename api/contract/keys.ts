@@ -7,3 +7,6 @@ export const keys = {
   documentInfo: (tenant: string, document: string) => `t/${tenant}/d/${document}/info.json`,
   probe: (nonce: string) => `probe/${nonce}`,
 };
+
+/** What may stand for a tenant, a job or a document in a key: one segment, no separators. */
+export const isId = (text: string): boolean => /^[A-Za-z0-9_-]{1,128}$/.test(text);

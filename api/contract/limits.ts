@@ -1,7 +1,9 @@
 /** Every timing and size that two parts must agree on. */
 export const limits = {
-  /** A received message and the lease of its job both last this long without a heartbeat. */
+  /** The lease of a job lasts this long without a heartbeat. */
   leaseMs: 60_000,
+  /** So does a received message, and a little longer: it comes back when the job can be claimed, not just before. */
+  visibilityMs: 65_000,
   /** Heartbeats leave room for two failures before the lease ends. */
   heartbeatMs: 20_000,
   /** Progress of a running job is written at most this often. */

@@ -3,7 +3,7 @@ export type OutgoingMessage = { body: string; delaySeconds?: number; groupId?: s
 export type ReceivedMessage = {
   id: string;
   body: string;
-  /** Valid until the visibility of this receive ends; extend and delete take it. */
+  /** Of this delivery, for extend and delete. Ends for sure with the next delivery, for extend with the visibility. */
   receipt: string;
   /** 1 at the first delivery. */
   receiveCount: number;
@@ -20,7 +20,8 @@ export type ReceiveOptions = {
 
 /**
  * Port to the queue: at-least-once delivery, no order promised. After `maxReceives` deliveries
- * without delete a message moves to the dead-letter queue.
+ * without delete a message moves to the dead-letter queue. Every method may throw AppError `unavailable` (retryable); a
+ * send that throws it may have been accepted.
  */
 export interface JobQueue {
   send(message: OutgoingMessage): Promise<void>;
@@ -30,9 +31,10 @@ export interface JobQueue {
   receive(options: ReceiveOptions): Promise<ReceivedMessage[]>;
   /** Hides the message for `visibilityMs` from now; 0 gives it back at once. False if the receipt is no longer valid. */
   extend(receipt: string, visibilityMs: number): Promise<boolean>;
-  /** False if the receipt is no longer valid. */
+  /** False if the receipt is known to be no longer valid. SQS does not always know: then true, and the message comes back. */
   delete(receipt: string): Promise<boolean>;
-  /** The queue that messages land in after too many deliveries; it has no dead-letter queue itself. */
+  /** Where messages land after too many deliveries; has no dead-letter queue itself. null if this is one. */
   readonly deadLetter: JobQueue | null;
+  /** Ends waiting receives and what they left behind; clients and databases the adapter was given stay open. */
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Opaque version of an object's content, for compare-and-swap. */
+/** Opaque version of an object, for compare-and-swap. Adapters may give equal contents equal etags. */
 export type Etag = string;
 
 export type StoredObject = { body: Uint8Array; etag: Etag };
@@ -6,13 +6,17 @@ export type ObjectInfo = { key: string; bytes: number; etag: Etag };
 
 /**
  * Port to the object store. Strongly consistent reads and lists. Keys are `/`-separated printable
- * ASCII without `.` or `..` segments. Every method may throw AppError `unavailable` (retryable).
+ * ASCII without empty, `.` or `..` segments, at most 1,024 bytes; others throw AppError `invalid_request`. Every method may
+ * throw AppError `unavailable` (retryable); a write that throws it may have taken effect.
  */
 export interface ObjectStore {
   put(key: string, body: Uint8Array): Promise<Etag>;
   /** Creates the object; null if it exists already. */
   putIfAbsent(key: string, body: Uint8Array): Promise<Etag | null>;
-  /** Replaces the object if its content is still `etag`; null if it changed or is gone. */
+  /**
+   * Replaces the object if its version is still `etag`; null if it changed or is gone. Where the answer of the store was
+   * lost and another write has followed, null also follows a swap that did take effect: read before drawing conclusions.
+   */
   compareAndSwap(key: string, etag: Etag, body: Uint8Array): Promise<Etag | null>;
   /** null if absent. */
   get(key: string): Promise<StoredObject | null>;
@@ -24,5 +28,6 @@ export interface ObjectStore {
   delete(key: string): Promise<void>;
   /** A URL that reads (GET) or writes (PUT) the object without credentials until it expires. */
   presign(key: string, method: "GET" | "PUT", expiresSeconds: number): Promise<string>;
+  /** Ends what the adapter itself started; clients and databases it was given stay open. */
   close(): Promise<void>;
 }

@@ -19,8 +19,7 @@ MemoryBlock::MemoryBlock(int64_t bytes) {
   const bool large = bytes >= 2 * kHugePage;
   void* data = nullptr;
   if (posix_memalign(&data, large ? kHugePage : kCacheLine, bytes) != 0) {
-    throw EngineError("out_of_memory",
-                      "cannot allocate " + std::to_string(bytes) + " bytes for a KV cache");
+    throw EngineError("out_of_memory", "cannot allocate " + std::to_string(bytes) + " bytes");
   }
 #ifdef MADV_HUGEPAGE
   if (large) madvise(data, bytes, MADV_HUGEPAGE);

@@ -6,7 +6,7 @@
 namespace gnomon::cpu {
 
 /// Uninitialised memory, aligned for vectors; large blocks ask for huge pages, because sparse
-/// attention reads them at random.
+/// attention reads them at random and products stream through them.
 class MemoryBlock {
  public:
   MemoryBlock() = default;
@@ -14,6 +14,7 @@ class MemoryBlock {
   explicit MemoryBlock(int64_t bytes);
 
   std::byte* data() const { return data_.get(); }
+  float* floats() const { return reinterpret_cast<float*>(data_.get()); }
 
  private:
   struct Free {

@@ -60,22 +60,21 @@ void ThreadPool::parallel_for(int64_t count, const std::function<void(int64_t, i
     for (int64_t i = 0; i < count; ++i) body(i, 0);
     return;
   }
+  body_ = &body;
+  count_ = count;
+  next_.store(0, std::memory_order_relaxed);
+  open_.store(true);
   {
     std::lock_guard lock(mutex_);
-    body_ = &body;
-    count_ = count;
-    next_.store(0, std::memory_order_relaxed);
-    busy_.store(static_cast<int64_t>(workers_.size()), std::memory_order_relaxed);
     round_.fetch_add(1, std::memory_order_release);
   }
   wake_.notify_all();
   take_indices(0);
-  while (busy_.load(std::memory_order_acquire) > 0) {
-    // The other workers are in their last iteration; with fewer cores than threads, let them run.
-    if (!spin_until([this] { return busy_.load(std::memory_order_acquire) == 0; })) {
-      std::this_thread::yield();
-    }
-  }
+  // A worker that has not come by now is not waited for: on a busy machine it may be long. Either
+  // it sees that the loop is closed or it is seen inside, so it never reads what has ended.
+  open_.store(false);
+  const auto all_left = [this] { return inside_.load() == 0; };
+  while (!spin_until(all_left)) std::this_thread::yield();
 }
 
 void ThreadPool::run_worker(int64_t worker) {
@@ -88,8 +87,9 @@ void ThreadPool::run_worker(int64_t worker) {
     }
     if (stop_) return;
     seen = round_.load(std::memory_order_acquire);
-    take_indices(worker);
-    busy_.fetch_sub(1, std::memory_order_release);
+    inside_.fetch_add(1);
+    if (open_.load()) take_indices(worker);
+    inside_.fetch_sub(1);
   }
 }
 

@@ -33,7 +33,8 @@ class ThreadPool {
   std::atomic<uint64_t> round_{0};  // one per parallel_for; workers wait for it to change
   std::atomic<bool> stop_{false};
   std::atomic<int64_t> next_{0};
-  std::atomic<int64_t> busy_{0};  // workers that have not finished the round
+  std::atomic<bool> open_{false};   // workers may join the loop
+  std::atomic<int64_t> inside_{0};  // workers that may be reading body_
   int64_t count_ = 0;
   const std::function<void(int64_t, int64_t)>* body_ = nullptr;
 };

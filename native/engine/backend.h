@@ -1,9 +1,10 @@
 #pragma once
 // Every device operation of the engine, declared once at the granularity a GPU wants; model.cpp
 // is written against this. A backend is used from one thread only. Calls may return before the
-// device has finished; `read` waits. Shapes are comments: (rows, columns).
+// device has finished; `logits` and `greedy_tokens` wait. Shapes are comments: (rows, columns).
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -41,13 +42,25 @@ struct SequenceCache {
   virtual CacheStats stats() const = 0;
 };
 
+/// What one decode step feeds: tokens[i] at positions[i] to caches[i].
+struct DecodeStep {
+  std::span<const uint32_t> tokens;
+  std::span<const int32_t> positions;
+  std::span<SequenceCache* const> caches;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
 
   /// Bytes this backend may use in total; the ledger admits against it.
   virtual CacheBytes capacity() const = 0;
+  /// Whether `host` bytes come out of the same memory as `device` bytes.
+  virtual bool unified_memory() const { return false; }
   virtual int64_t element_bytes() const = 0;
+  /// Prompt rows that one prefill step works on: enough to fill the device, few enough that a
+  /// cancel is seen soon.
+  virtual int64_t prefill_rows() const { return 512; }
 
   // Memory. Contents start undefined. Throws out_of_memory.
   virtual std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) = 0;
@@ -55,7 +68,7 @@ class Backend {
   /// Exactly what make_cache(geometry) allocates.
   virtual CacheBytes cache_bytes(const CacheGeometry& geometry) const = 0;
 
-  // Weights. The host tensors may be unmapped afterwards.
+  // Weights. The data of host tensors is aligned to their dtype; it may be unmapped afterwards.
   /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
   /// or has one (out_i) per weight.
   virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
@@ -98,14 +111,20 @@ class Backend {
   virtual void decode_attention(int64_t layer, Matrix query, Matrix key, Matrix value,
                                 std::span<SequenceCache* const> caches, Matrix out) = 0;
 
-  /// Copies a matrix to the host as fp32, after all earlier work. out has rows * cols elements.
-  virtual void read(Matrix x, std::span<float> out) = 0;
+  /// out (n, vocab_size) on the host = x (n, hidden_size) W^T in fp32, after all earlier work.
+  virtual void logits(Matrix x, const Weight& lm_head, std::span<float> out) = 0;
+  /// out (n) on the host = for each row, the first token of the highest logit.
+  virtual void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) = 0;
+
+  /// Runs one decode step. For every step of as many sequences `forward` makes the same calls on
+  /// the same matrices, with the spans of the step; so a backend may record them and replay.
+  virtual void decode_step(const DecodeStep&, const std::function<void()>& forward) { forward(); }
 };
 
 struct BackendOptions {
-  int64_t threads = 0;         // CPU; 0: all cores this process may run on
-  int64_t device_bytes = 0;    // 0: what the device has free, less a reserve
-  int64_t host_bytes = 0;      // for values of ShadowKV
+  int64_t threads = 0;       // CPU; 0: all cores this process may run on
+  int64_t device_bytes = 0;  // 0: what the device has free, less a reserve
+  int64_t host_bytes = 0;    // for values of ShadowKV
 };
 
 /// Both throw device_unavailable where they cannot run.

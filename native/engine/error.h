@@ -1,4 +1,5 @@
 #pragma once
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -21,5 +22,8 @@ struct EngineError : std::runtime_error {
   EngineError(std::string code, const std::string& message)
       : std::runtime_error(message), code(std::move(code)) {}
 };
+
+/// What was thrown: an EngineError as it is, std::bad_alloc as out_of_memory, all else as internal.
+EngineError as_engine_error(std::exception_ptr thrown);
 
 }  // namespace gnomon

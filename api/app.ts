@@ -1,0 +1,103 @@
+import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { AppError } from "./contract/errors.ts";
+import { limits } from "./contract/limits.ts";
+import { problemResponse, toAppError } from "./problem.ts";
+import { type AppEnv, createRouter } from "./router.ts";
+import { documentRoutes } from "./routes/documents.ts";
+import { healthRoutes } from "./routes/health.ts";
+import { jobRoutes } from "./routes/jobs.ts";
+import { modelRoutes } from "./routes/models.ts";
+import { objectRoutes } from "./routes/objects.ts";
+import { problemRoutes } from "./routes/problems.ts";
+import type { ServedModel } from "./served-model.ts";
+import type { DocumentStore } from "./state/document-store.ts";
+import type { ObjectUrls } from "./state/embedded/object-urls.ts";
+import type { JobStore } from "./state/job-store.ts";
+import type { ObjectStore } from "./state/object-store.ts";
+
+export type AppDeps = {
+  jobs: JobStore;
+  documents: DocumentStore;
+  model: ServedModel;
+  /** Where the object store leaves serving its presigned URLs to us. */
+  signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
+  tenant: string;
+  /** Throws AppError `unavailable` where the service cannot take jobs. */
+  checkReady: () => Promise<void>;
+  newId: () => string;
+  log: Log;
+};
+
+/** As much of pino as the app uses. */
+export type Log = { info(fields: object, message: string): void; error(fields: object, message: string): void };
+
+/** The whole HTTP service, without I/O of its own: the same for a listening server, a Lambda and a test. */
+export function createApp(deps: AppDeps) {
+  const app = createRouter();
+  app.use(nameAndLog(deps));
+  app.use(bodyLimit({ maxSize: limits.requestBodyBytes, onError: refuseTooLarge }));
+
+  const routes = app
+    .route("/", jobRoutes(deps))
+    .route("/", documentRoutes(deps))
+    .route("/", modelRoutes(deps.model))
+    .route("/", healthRoutes(deps.checkReady))
+    .route("/", problemRoutes());
+  if (deps.signedObjects) app.route("/", objectRoutes(deps.signedObjects));
+
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: { title: "Gnomon", version: "1", description: "A job API for questions about long documents." },
+  });
+
+  app.notFound((c) => problemResponse(c, notFoundOrNotAllowed(c)));
+  app.onError(async (thrown, c) => {
+    const error = await toAppError(thrown, c);
+    if (error.status >= 500)
+      deps.log.error({ request_id: c.get("requestId"), code: error.code, err: error }, "request failed");
+    return problemResponse(c, error);
+  });
+  return routes;
+
+  /** Nothing handles this request; if another method would be handled, the answer is 405. */
+  function notFoundOrNotAllowed(c: Context): AppError {
+    const allowed = METHODS.filter((method) =>
+      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method),
+    );
+    if (allowed.length === 0) {
+      return new AppError("not_found", `no route ${c.req.path}`, {
+        detail: `There is nothing at ${c.req.path}; /openapi.json lists what there is.`,
+      });
+    }
+    if (allowed.includes("GET")) allowed.push("HEAD");
+    c.header("Allow", allowed.join(", "));
+    return new AppError("method_not_allowed", `${c.req.method} ${c.req.path}`, {
+      detail: `${c.req.method} is not allowed at ${c.req.path}: use ${allowed.join(" or ")}.`,
+    });
+  }
+}
+
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/** One log line a request. Only the path is logged of what the client sent. */
+function nameAndLog({ newId, log }: AppDeps): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    const started = performance.now();
+    c.set("requestId", newId());
+    await next();
+    c.header("X-Request-Id", c.get("requestId"));
+    const ms = Math.round(performance.now() - started);
+    log.info(
+      { request_id: c.get("requestId"), method: c.req.method, path: c.req.path, status: c.res.status, ms },
+      "request",
+    );
+  };
+}
+
+function refuseTooLarge(): never {
+  throw new AppError("payload_too_large", "body over the limit", {
+    detail: `A body may have ${limits.requestBodyBytes.toLocaleString("en-US")} bytes at most: send less.`,
+    extra: { limit_bytes: limits.requestBodyBytes },
+  });
+}

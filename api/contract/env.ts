@@ -1,0 +1,90 @@
+import { z } from "zod";
+import { AppError } from "./errors.ts";
+
+// The environment of each process, as flat objects: infra checks what it sets against their keys.
+
+const positiveInt = z.coerce.number().int().min(1);
+/** 0 lets the engine choose. */
+const countOrAuto = z.coerce.number().int().min(0).default(0);
+const url = z.url({ protocol: /^https?$/ });
+
+const state = {
+  GNOMON_STATE: z.enum(["embedded", "aws"]).default("embedded"),
+  /** Directory of the embedded state; on a local disk, not a network share. */
+  GNOMON_STATE_DIR: z.string().default(".gnomon"),
+  GNOMON_BUCKET: z.string().optional(),
+  GNOMON_QUEUE_URL: url.optional(),
+  GNOMON_DEAD_LETTER_QUEUE_URL: url.optional(),
+  /** S3- and SQS-compatible servers in place of AWS. */
+  GNOMON_S3_ENDPOINT: url.optional(),
+  GNOMON_SQS_ENDPOINT: url.optional(),
+  AWS_REGION: z.string().optional(),
+};
+
+const model = {
+  /** A Hugging Face model directory: the API needs its tokenizer, the worker all of it. */
+  GNOMON_MODEL: z.string().default("native/models/needle"),
+};
+
+const log = {
+  GNOMON_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+};
+
+type StateFields = z.infer<z.ZodObject<typeof state>>;
+const neededForAws = ["GNOMON_BUCKET", "GNOMON_QUEUE_URL", "GNOMON_DEAD_LETTER_QUEUE_URL", "AWS_REGION"] as const;
+
+function requireAws(env: StateFields, context: z.RefinementCtx): void {
+  if (env.GNOMON_STATE !== "aws") return;
+  for (const name of neededForAws) {
+    if (env[name] === undefined) {
+      context.addIssue({ code: "custom", path: [name], message: "needed where GNOMON_STATE is aws" });
+    }
+  }
+}
+
+export const StateEnv = z.object(state).superRefine(requireAws);
+export type StateEnv = z.infer<typeof StateEnv>;
+
+export const ApiEnv = z
+  .object({
+    ...state,
+    ...model,
+    ...log,
+    GNOMON_HOST: z.string().default("127.0.0.1"),
+    /** 0 takes a free port. */
+    GNOMON_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  })
+  .superRefine(requireAws);
+export type ApiEnv = z.infer<typeof ApiEnv>;
+
+export const WorkerEnv = z
+  .object({
+    ...state,
+    ...model,
+    ...log,
+    /** How long running jobs may go on after SIGTERM before they are given back. */
+    GNOMON_GRACE_SECONDS: z.coerce.number().min(0).default(30),
+    GNOMON_DEVICE: z.enum(["cpu", "cuda"]).optional(),
+    GNOMON_CACHE: z.enum(["full", "shadowkv"]).default("shadowkv"),
+    /** ShadowKV's knobs; the engine's defaults where unset. The sparse budget and the local window are in tokens. */
+    GNOMON_RANK: positiveInt.optional(),
+    GNOMON_CHUNK_SIZE: positiveInt.optional(),
+    GNOMON_SPARSE_BUDGET: positiveInt.optional(),
+    GNOMON_OUTLIER_CHUNKS: positiveInt.optional(),
+    GNOMON_LOCAL_WINDOW: positiveInt.optional(),
+    GNOMON_THREADS: countOrAuto,
+    GNOMON_MAX_BATCH: countOrAuto,
+    GNOMON_DEVICE_BYTES: countOrAuto,
+    GNOMON_HOST_BYTES: countOrAuto,
+  })
+  .superRefine(requireAws);
+export type WorkerEnv = z.infer<typeof WorkerEnv>;
+
+/** Parses the environment; a variable set to nothing counts as unset. Throws AppError `invalid_environment`, a line per variable. */
+export function parseEnv<S extends z.ZodType>(schema: S, env: Record<string, string | undefined>): z.infer<S> {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+  const parsed = schema.safeParse(set);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  throw new AppError("invalid_environment", `the environment is not valid\n  ${lines.join("\n  ")}`);
+}

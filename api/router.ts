@@ -1,0 +1,20 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import { ERRORS } from "./contract/errors.ts";
+import { Problem } from "./contract/problem.ts";
+import { refuseInvalid } from "./validation.ts";
+
+export type AppEnv = { Variables: { requestId: string } };
+
+export const createRouter = () => new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
+
+type ErrorStatus = (typeof ERRORS)[keyof typeof ERRORS]["status"];
+
+/** The error responses of a route, for its OpenAPI description. */
+export const problemResponses = (...statuses: ErrorStatus[]) =>
+  Object.fromEntries(
+    [...statuses, 500].map((status) => {
+      const codes = Object.entries(ERRORS).filter(([, error]) => error.status === status);
+      const description = codes.map(([code, { title }]) => `\`${code}\`: ${title}.`).join(" ");
+      return [status, { description, content: { "application/problem+json": { schema: Problem } } }];
+    }),
+  );

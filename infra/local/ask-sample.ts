@@ -1,0 +1,42 @@
+import type { JobResult } from "../../api/contract/job.ts";
+import { createClient } from "./client.ts";
+import { createJobBar } from "./job-bar.ts";
+import type { SampleQuestions } from "./sample-report.ts";
+import type { Service } from "./service.ts";
+
+type Options = {
+  service: Service;
+  text: string;
+  questions: SampleQuestions;
+  say: (line: string) => void;
+  signal: AbortSignal;
+};
+
+/** Sends the document once, asks all questions of it in one job, and shows the progress until the answers are there. */
+export async function askSample({
+  service,
+  text,
+  questions,
+  say,
+  signal,
+}: Options): Promise<{ documentId: string; result: JobResult }> {
+  const client = createClient(service.url);
+  const document = await client.uploadText(text);
+  say(`POST /v1/documents  ${document.bytes.toLocaleString("en-US")} bytes of minutes and memos: ${document.id}`);
+  const job = await client.submit({
+    document: { id: document.id },
+    questions: questions.map(({ question }) => question),
+  });
+  say(`POST /v1/jobs       ${questions.length} questions about it: ${job.id}`);
+
+  const bar = createJobBar();
+  const gone = service.broken.then((how) => Promise.reject(new Error(how)));
+  try {
+    const ended = await Promise.race([client.wait(job, signal, ({ progress }) => bar.show(progress)), gone]);
+    if (ended.status !== "succeeded") throw new Error(`the job is ${ended.status}: ${ended.error?.message}`);
+  } finally {
+    gone.catch(() => undefined);
+    bar.stop();
+  }
+  return { documentId: document.id, result: await client.result(job) };
+}

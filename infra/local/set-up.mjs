@@ -1,0 +1,20 @@
+import { buildRelease, buildSanitized } from "./native-build.mjs";
+import { nodePackages } from "./node-packages.mjs";
+import { pythonPackages } from "./python-packages.mjs";
+import { withSetupLock } from "./setup-lock.mjs";
+import { systemPackages } from "./system-packages.mjs";
+
+/**
+ * Brings the checkout up to date with its sources. Each step looks first and does nothing if there
+ * is nothing to do. Returns the path of the Node to run the project with.
+ */
+export function setUp({ native = true, sanitized = false, python = false } = {}) {
+  return withSetupLock(async () => {
+    await systemPackages({ native, python });
+    const node = await nodePackages();
+    if (native) await buildRelease();
+    if (sanitized) await buildSanitized();
+    if (python) await pythonPackages();
+    return node;
+  });
+}

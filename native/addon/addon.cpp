@@ -1,0 +1,62 @@
+#include <napi.h>
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "addon/convert.h"
+#include "addon/engine_wrap.h"
+#include "addon/js_channel.h"
+#include "addon/live_engine.h"
+
+namespace gnomon {
+
+namespace {
+
+/// load(options): a promise of the engine. Loading reads gigabytes, so it has a thread of its own
+/// and leaves libuv's few alone.
+Napi::Value load(const Napi::CallbackInfo& info) {
+  const auto object = info[0].As<Napi::Object>();
+  EngineOptions options = to_engine_options(object);
+  const bool lower_rank = object.Get("lowerRank").As<Napi::Boolean>();
+  const auto deferred = Napi::Promise::Deferred::New(info.Env());
+  const auto channel = JsChannel::open(info.Env());
+
+  std::thread([options = std::move(options), lower_rank, deferred, channel]() mutable {
+    try {
+      if (lower_rank) {
+        const int64_t key_width = load_config(options.model_dir).key_width();
+        options.cache.rank = std::min(options.cache.rank, key_width);
+      }
+      const auto engine = std::make_shared<LiveEngine>(Engine::load(options));
+      channel->post([engine, deferred, channel](Napi::Env env) {
+        deferred.Resolve(EngineWrap::make(env, engine, channel));
+      });
+    } catch (...) {
+      channel->post(
+          [error = as_engine_error(std::current_exception()), deferred, channel](Napi::Env env) {
+            deferred.Reject(to_js_error(env, error).Value());
+            channel->close();
+          });
+    }
+  }).detach();
+  return deferred.Promise();
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  EngineWrap::define(env);
+  exports.Set("load", Napi::Function::New<load>(env, "load"));
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace gnomon
+
+// The macros want a name without a namespace.
+static Napi::Object init_addon(Napi::Env env, Napi::Object exports) {
+  return gnomon::init(env, exports);
+}
+NODE_API_MODULE(gnomon, init_addon)

@@ -1,0 +1,46 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Template } from "@huggingface/jinja";
+import { z } from "zod";
+import { EngineError } from "./engine-error.ts";
+import { readModelFile } from "./model-file.ts";
+
+const NamedTemplates = z.array(z.object({ name: z.string(), template: z.string() }));
+const TokenizerConfig = z.looseObject({ chat_template: z.union([z.string(), NamedTemplates]).optional() });
+type TokenizerConfig = z.output<typeof TokenizerConfig>;
+
+const SpecialToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
+
+/** How the model wants one user turn written, the opening of its answer included. */
+export async function loadChatTemplate(modelDir: string): Promise<(content: string) => string> {
+  const config = await readModelFile(join(modelDir, "tokenizer_config.json"), TokenizerConfig);
+  const source = (await readTemplateFile(modelDir)) ?? pickTemplate(config);
+  if (source === undefined) {
+    throw new EngineError("invalid_model", `${modelDir} has no chat template: it needs a chat_template.jinja file`);
+  }
+  const template = new Template(source);
+  const variables = { ...tokenVariables(config), add_generation_prompt: true };
+  return (content) => template.render({ ...variables, messages: [{ role: "user", content }] });
+}
+
+/** Newer models keep the template in a file of its own, which then counts. */
+async function readTemplateFile(modelDir: string): Promise<string | undefined> {
+  const path = join(modelDir, "chat_template.jinja");
+  return existsSync(path) ? readFile(path, "utf8") : undefined;
+}
+
+function pickTemplate({ chat_template: template }: TokenizerConfig): string | undefined {
+  if (!Array.isArray(template)) return template;
+  return template.find(({ name }) => name === "default")?.template;
+}
+
+/** `bos_token` and its like, which templates refer to. */
+function tokenVariables(config: TokenizerConfig): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const [key, value] of Object.entries(config)) {
+    const token = SpecialToken.safeParse(value);
+    if (key.endsWith("_token") && token.success) variables[key] = token.data;
+  }
+  return variables;
+}

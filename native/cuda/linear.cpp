@@ -1,0 +1,91 @@
+#include "cuda/linear.h"
+
+#include <memory>
+#include <string>
+
+#include "cuda/check.h"
+
+namespace gnomon::cuda {
+
+/// cuBLASLt is column-major: it computes y^T (outputs, rows) = weight (transposed) x^T.
+struct Linear::Plan {
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t weight = nullptr, x = nullptr, y = nullptr;
+  cublasLtMatmulAlgo_t algorithm{};
+
+  ~Plan() {
+    if (y) cublasLtMatrixLayoutDestroy(y);
+    if (x) cublasLtMatrixLayoutDestroy(x);
+    if (weight) cublasLtMatrixLayoutDestroy(weight);
+    if (operation) cublasLtMatmulDescDestroy(operation);
+  }
+};
+
+Linear::Linear(size_t workspace_bytes) : workspace_bytes_(workspace_bytes) {
+  CUDA_CHECK(cublasLtCreate(&handle_));
+  CUDA_CHECK(cudaMalloc(&workspace_, workspace_bytes_));
+}
+
+Linear::~Linear() {
+  for (const auto& [key, plan] : plans_) delete plan;
+  cudaFree(workspace_);
+  cublasLtDestroy(handle_);
+}
+
+const Linear::Plan& Linear::plan(const Product& p) {
+  const Key key{p.rows, p.inputs, p.outputs, p.accumulate, p.fp32_out, p.bias != nullptr};
+  if (const auto it = plans_.find(key); it != plans_.end()) return *it->second;
+  auto made = std::make_unique<Plan>();
+  CUDA_CHECK(cublasLtMatmulDescCreate(&made->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+  const cublasOperation_t transpose = CUBLAS_OP_T;
+  CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation, CUBLASLT_MATMUL_DESC_TRANSA,
+                                            &transpose, sizeof(transpose)));
+  if (p.bias != nullptr) {
+    const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    const cudaDataType_t bias_type = CUDA_R_16BF;
+    CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
+                                              &epilogue, sizeof(epilogue)));
+    CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation,
+                                              CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type,
+                                              sizeof(bias_type)));
+  }
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->weight, CUDA_R_16BF, p.inputs, p.outputs, p.inputs));
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->x, CUDA_R_16BF, p.inputs, p.rows, p.inputs));
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->y, p.fp32_out ? CUDA_R_32F : CUDA_R_16BF, p.outputs,
+                                        p.rows, p.outputs));
+
+  cublasLtMatmulPreference_t preference = nullptr;
+  CUDA_CHECK(cublasLtMatmulPreferenceCreate(&preference));
+  cublasLtMatmulHeuristicResult_t best{};
+  int found = 0;
+  cublasStatus_t status = cublasLtMatmulPreferenceSetAttribute(
+      preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes_,
+      sizeof(workspace_bytes_));
+  if (status == CUBLAS_STATUS_SUCCESS) {
+    status = cublasLtMatmulAlgoGetHeuristic(handle_, made->operation, made->weight, made->x,
+                                            made->y, made->y, preference, 1, &best, &found);
+  }
+  cublasLtMatmulPreferenceDestroy(preference);
+  CUDA_CHECK(status);
+  if (found == 0) {
+    throw EngineError("device_failed", "cuBLASLt has no product of " + std::to_string(p.rows) +
+                                           " x " + std::to_string(p.inputs) + " x " +
+                                           std::to_string(p.outputs));
+  }
+  made->algorithm = best.algo;
+  return *plans_.emplace(key, made.release()).first->second;
+}
+
+void Linear::run(const Product& p, cudaStream_t stream) {
+  const Plan& plan = this->plan(p);
+  if (p.bias != nullptr) {
+    CUDA_CHECK(cublasLtMatmulDescSetAttribute(plan.operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                              &p.bias, sizeof(p.bias)));
+  }
+  const float one = 1.0f, beta = p.accumulate ? 1.0f : 0.0f;
+  CUDA_CHECK(cublasLtMatmul(handle_, plan.operation, &one, p.weight, plan.weight, p.x, plan.x,
+                            &beta, p.y, plan.y, p.y, plan.y, &plan.algorithm, workspace_,
+                            workspace_bytes_, stream));
+}
+
+}  // namespace gnomon::cuda

@@ -1,0 +1,46 @@
+#pragma once
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <map>
+#include <tuple>
+
+namespace gnomon::cuda {
+
+/// y (rows, outputs) = x (rows, inputs) weight^T + bias, bf16 operands, fp32 sums.
+struct Product {
+  const __nv_bfloat16* x;       // (rows, inputs)
+  const __nv_bfloat16* weight;  // (outputs, inputs)
+  const __nv_bfloat16* bias;    // (outputs) or null
+  void* y;                      // (rows, outputs), bf16 or fp32
+  int64_t rows;
+  int64_t inputs;
+  int64_t outputs;
+  bool accumulate;  // y += instead of y =
+  bool fp32_out;
+};
+
+/// Matrix products by cuBLASLt; the algorithm of every shape is looked up once.
+class Linear {
+ public:
+  explicit Linear(size_t workspace_bytes);
+  ~Linear();
+  Linear(const Linear&) = delete;
+  Linear& operator=(const Linear&) = delete;
+
+  void run(const Product& product, cudaStream_t stream);
+
+ private:
+  using Key = std::tuple<int64_t, int64_t, int64_t, bool, bool, bool>;
+  struct Plan;
+  const Plan& plan(const Product& product);
+
+  cublasLtHandle_t handle_ = nullptr;
+  void* workspace_ = nullptr;
+  size_t workspace_bytes_;
+  std::map<Key, Plan*> plans_;
+};
+
+}  // namespace gnomon::cuda

@@ -1,0 +1,48 @@
+// One block a row; eight elements a thread and load; the sum of squares in fp32.
+
+#include <cub/block/block_reduce.cuh>
+
+#include "cuda/check.h"
+#include "cuda/ops.h"
+#include "cuda/vector.h"
+
+namespace gnomon::cuda {
+
+namespace {
+
+constexpr int kThreads = 256;
+
+__global__ void __launch_bounds__(kThreads)
+    normalise(const __nv_bfloat16* x, const __nv_bfloat16* gain, float eps, int width,
+              __nv_bfloat16* out) {
+  using Reduce = cub::BlockReduce<float, kThreads>;
+  __shared__ Reduce::TempStorage storage;
+  __shared__ float scale;
+  x += static_cast<int64_t>(blockIdx.x) * width;
+  out += static_cast<int64_t>(blockIdx.x) * width;
+  float squares = 0;
+  for (int i = threadIdx.x * 8; i < width; i += kThreads * 8) {
+    const Floats8 values = load8(x + i);
+    for (int j = 0; j < 8; ++j) squares += values.at[j] * values.at[j];
+  }
+  const float sum = Reduce(storage).Sum(squares);
+  if (threadIdx.x == 0) scale = rsqrtf(sum / width + eps);
+  __syncthreads();
+  for (int i = threadIdx.x * 8; i < width; i += kThreads * 8) {
+    Floats8 values = load8(x + i);
+    const Floats8 gains = load8(gain + i);
+    for (int j = 0; j < 8; ++j) values.at[j] *= scale * gains.at[j];
+    store8(out + i, values);
+  }
+}
+
+}  // namespace
+
+void rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* gain, float eps, int64_t rows,
+              int64_t width, __nv_bfloat16* out, cudaStream_t stream) {
+  normalise<<<static_cast<unsigned>(rows), kThreads, 0, stream>>>(x, gain, eps,
+                                                                  static_cast<int>(width), out);
+  CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace gnomon::cuda

@@ -1,0 +1,145 @@
+// One warp takes 16 landmarks at a time straight from global memory as the B operand of the tensor
+// product; the query heads of the group are its rows. Landmarks are read once, with the columns of
+// a row permuted alike in both operands so that a lane loads 16 contiguous bytes.
+
+#include <cmath>
+#include <string>
+
+#include "cuda/check.h"
+#include "cuda/mma.h"
+#include "cuda/score_chunks.h"
+
+namespace gnomon::cuda {
+
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kBlockChunks = 512;
+constexpr int kMaxGroup = 16;
+
+/// Column that element (k-step pair p, register r, half h) of lane l stands for: lanes of a quad
+/// own 8 contiguous columns of every 32. Both operands use it, so the sum is the same.
+__device__ int column_of(int pair, int lane) { return pair * 32 + lane % 4 * 8; }
+
+template <int kHeadDim>
+__global__ void __launch_bounds__(kWarps * 32)
+    score(const HeadView* heads, const __nv_bfloat16* query, ChunkScores scores, int num_kv_heads,
+          int group, int max_chunks, float scale) {
+  constexpr int kPairs = kHeadDim / 32;
+  const int block = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
+  const int index = sequence * num_kv_heads + kv_head;
+  const HeadView head = heads[index];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int begin = block * kBlockChunks, end = min(head.num_chunks, begin + kBlockChunks);
+
+  // Query rows l/4 and l/4 + 8: four 4-byte registers per pair of k-steps and row.
+  uint4 low[kPairs], high[kPairs];
+  const __nv_bfloat16* rows = query + static_cast<int64_t>(index) * group * kHeadDim;
+#pragma unroll
+  for (int p = 0; p < kPairs; ++p) {
+    const int row = lane / 4, column = column_of(p, lane);
+    low[p] = row < group ? *reinterpret_cast<const uint4*>(rows + row * kHeadDim + column) : uint4{};
+    high[p] = row + 8 < group
+                  ? *reinterpret_cast<const uint4*>(rows + (row + 8) * kHeadDim + column)
+                  : uint4{};
+  }
+
+  float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};
+  float* const logits = scores.logits + static_cast<int64_t>(index) * group * max_chunks;
+  for (int first = begin + warp * 16; first < end; first += kWarps * 16) {
+    uint4 landmark[2][kPairs];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int chunk = min(first + half * 8 + lane / 4, head.num_chunks - 1);
+#pragma unroll
+      for (int p = 0; p < kPairs; ++p) {
+        landmark[half][p] = __ldcs(reinterpret_cast<const uint4*>(
+            head.landmarks + static_cast<int64_t>(chunk) * kHeadDim + column_of(p, lane)));
+      }
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float sums[4] = {};
+#pragma unroll
+      for (int p = 0; p < kPairs; ++p) {
+        const uint32_t a0[4] = {low[p].x, high[p].x, low[p].y, high[p].y};
+        const uint32_t a1[4] = {low[p].z, high[p].z, low[p].w, high[p].w};
+        mma_16x8x16(sums, a0, landmark[half][p].x, landmark[half][p].y);
+        mma_16x8x16(sums, a1, landmark[half][p].z, landmark[half][p].w);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int row = lane / 4 + i / 2 * 8;
+        const int chunk = first + half * 8 + lane % 4 * 2 + i % 2;
+        if (row >= group || chunk >= end) continue;
+        const bool outlier = head.outliers[chunk / 32] >> (chunk % 32) & 1;
+        const float logit = outlier ? -INFINITY : sums[i] * scale;
+        logits[static_cast<int64_t>(row) * max_chunks + chunk] = logit;
+        if (outlier) continue;
+        const float updated = fmaxf(maximum[i / 2], logit);
+        total[i / 2] = total[i / 2] * __expf(maximum[i / 2] - updated) + __expf(logit - updated);
+        maximum[i / 2] = updated;
+      }
+    }
+  }
+
+  // Join the quad's lanes, then the warps.
+  __shared__ float2 joined[kWarps][kMaxGroup];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+#pragma unroll
+    for (int step = 1; step < 4; step *= 2) {
+      const float other_maximum = __shfl_xor_sync(~0u, maximum[half], step);
+      const float other_total = __shfl_xor_sync(~0u, total[half], step);
+      const float updated = fmaxf(maximum[half], other_maximum);
+      if (updated > -INFINITY) {
+        total[half] = total[half] * __expf(maximum[half] - updated) +
+                      other_total * __expf(other_maximum - updated);
+      }
+      maximum[half] = updated;
+    }
+    if (lane % 4 == 0) joined[warp][lane / 4 + half * 8] = {maximum[half], total[half]};
+  }
+  __syncthreads();
+  if (threadIdx.x < group) {
+    float2 sum = joined[0][threadIdx.x];
+    for (int w = 1; w < kWarps; ++w) {
+      const float2 other = joined[w][threadIdx.x];
+      const float updated = fmaxf(sum.x, other.x);
+      if (updated > -INFINITY) {
+        sum.y = sum.y * __expf(sum.x - updated) + other.y * __expf(other.x - updated);
+      }
+      sum.x = updated;
+    }
+    scores.partial[(static_cast<int64_t>(index) * group + threadIdx.x) * gridDim.x + block] = sum;
+  }
+}
+
+}  // namespace
+
+int score_blocks(const DecodeShape& shape) {
+  return (shape.max_chunks + kBlockChunks - 1) / kBlockChunks;
+}
+
+void score_chunks(const DecodeShape& shape, const HeadView* heads, const __nv_bfloat16* query,
+                  const ChunkScores& scores, cudaStream_t stream) {
+  const dim3 grid(score_blocks(shape), shape.num_kv_heads, shape.batch);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  const auto launch = [&](auto kernel) {
+    kernel<<<grid, kWarps * 32, 0, stream>>>(heads, query, scores, shape.num_kv_heads,
+                                             shape.group(), shape.max_chunks, scale);
+    CUDA_CHECK(cudaGetLastError());
+  };
+  switch (shape.head_dim) {
+    case 64:
+      return launch(score<64>);
+    case 96:
+      return launch(score<96>);
+    case 128:
+      return launch(score<128>);
+  }
+  throw EngineError("invalid_model", "the CUDA backend takes head_dim 64, 96 or 128, not " +
+                                         std::to_string(shape.head_dim));
+}
+
+}  // namespace gnomon::cuda

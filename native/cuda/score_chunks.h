@@ -1,0 +1,21 @@
+#pragma once
+#include <cuda_runtime.h>
+
+#include "cuda/head_view.h"
+
+namespace gnomon::cuda {
+
+/// fp32 logits and partial softmax statistics of one decode step of one layer.
+struct ChunkScores {
+  float* logits;    // (batch, num_kv_heads, group, max_chunks); -inf for outlier chunks
+  float2* partial;  // (batch, num_kv_heads, group, score_blocks): maximum, sum of exponentials
+};
+
+/// Blocks that share the chunks of one KV head.
+int score_blocks(const DecodeShape& shape);
+
+/// logits = query landmark / sqrt(head_dim) for every query head of the group.
+void score_chunks(const DecodeShape& shape, const HeadView* heads, const __nv_bfloat16* query,
+                  const ChunkScores& scores, cudaStream_t stream);
+
+}  // namespace gnomon::cuda

@@ -1,0 +1,46 @@
+#pragma once
+// What summarise does besides the factorisation. Keys and values of the prompt are
+// (prompt_tokens, num_kv_heads * head_dim) bf16, row-major.
+
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+namespace gnomon::cuda {
+
+struct PromptShape {
+  int64_t prompt_tokens;
+  int32_t num_kv_heads;
+  int32_t head_dim;
+  int32_t chunk_size;
+  int64_t num_chunks;
+};
+
+/// landmarks (num_kv_heads, num_chunks, head_dim) = mean of the chunk's keys; cosines
+/// (num_kv_heads, num_chunks) = smallest cosine between that mean and one of the keys.
+void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, __nv_bfloat16* landmarks,
+                    float* cosines, cudaStream_t stream);
+
+/// The `count` chunks of smallest cosine per KV head, chunk 0 always among them, as a bitmap
+/// (num_kv_heads, ceil(num_chunks / 32)) and in order (num_kv_heads, count). `ranks` is scratch
+/// (num_kv_heads, num_chunks).
+void select_outliers(const PromptShape& shape, const float* cosines, int32_t count,
+                     uint32_t* ranks, uint32_t* bitmap, int32_t* chunks, cudaStream_t stream);
+
+/// out (num_kv_heads, out_stride / head_dim rows, head_dim) = rows [first, first + count) of each
+/// KV head.
+void copy_rows(const PromptShape& shape, const __nv_bfloat16* source, int64_t first, int64_t count,
+               __nv_bfloat16* out, int64_t out_stride, cudaStream_t stream);
+
+/// The listed chunks (num_kv_heads, count) of each KV head, behind each other.
+void copy_chunks(const PromptShape& shape, const __nv_bfloat16* source, const int32_t* chunks,
+                 int32_t count, __nv_bfloat16* out, int64_t out_stride, cudaStream_t stream);
+
+/// basis (num_kv_heads, rank, head_dim) bf16 from the last `rank` columns of vectors
+/// (key_width, key_width), column-major, largest last; and the same as (rank, key_width), the
+/// right-hand side of the projection.
+void make_basis(const float* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
+                __nv_bfloat16* basis, __nv_bfloat16* projection, cudaStream_t stream);
+
+}  // namespace gnomon::cuda

@@ -1,0 +1,23 @@
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace gnomon {
+
+/// A regular file mapped read-only for as long as this lives. Nothing may shorten it meanwhile.
+class MappedFile {
+ public:
+  /// Throws EngineError invalid_model with the path where it cannot be opened.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace gnomon

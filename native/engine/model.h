@@ -1,0 +1,66 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/weights.h"
+
+namespace gnomon {
+
+/// A Llama model on a backend: the forward pass, written once for every device.
+/// Used on the engine thread only.
+class Model {
+ public:
+  Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t max_batch);
+
+  /// One decode step, for at most max_batch sequences. logits() and greedy_tokens() then speak of
+  /// the tokens that follow, one row a sequence.
+  void decode(const DecodeStep& step);
+
+  /// Of the last decode or finished prefill: (rows, vocab_size), valid until the next call.
+  std::span<const float> logits();
+  /// Of the same: the most likely token of every row, the first of equals.
+  std::span<const uint32_t> greedy_tokens();
+
+  const ModelConfig& config() const { return config_; }
+  Backend& backend() { return backend_; }
+
+ private:
+  friend class Prefill;
+
+  /// Residual attention output projection and MLP of one layer, in place on `hidden`.
+  /// attended (n, num_heads * head_dim), hidden (n, hidden_size).
+  void finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden);
+  /// Keeps the final norm of hidden (n, hidden_size) for logits() and greedy_tokens().
+  void finish(Matrix hidden);
+
+  ModelConfig config_;
+  ModelWeights weights_;
+  Backend& backend_;
+  // Scratch for `rows_` rows: decode batches and prefill blocks are no larger.
+  int64_t rows_;
+  std::unique_ptr<Buffer> hidden_;   // (max_batch, hidden_size)
+  std::unique_ptr<Buffer> normed_;   // (rows, hidden_size)
+  std::unique_ptr<Buffer> qkv_;      // (rows, query_width + 2 key_width)
+  std::unique_ptr<Buffer> query_;    // (max_batch, query_width)
+  std::unique_ptr<Buffer> key_;      // (max_batch, key_width)
+  std::unique_ptr<Buffer> value_;    // (max_batch, key_width)
+  std::unique_ptr<Buffer> gate_up_;  // (rows, 2 intermediate_size)
+  std::unique_ptr<Buffer> mlp_;      // (rows, intermediate_size)
+  std::unique_ptr<Buffer> final_;    // (max_batch, hidden_size)
+  Matrix last_;                      // the rows of final_ that count
+  std::vector<float> logits_;
+  std::vector<uint32_t> tokens_;
+};
+
+/// The first `rows` rows of a matrix.
+inline Matrix first_rows(Matrix m, int64_t rows) { return {m.data, rows, m.cols}; }
+
+/// Rows [first, first + rows) of a matrix whose elements have `element_bytes`.
+inline Matrix row_range(Matrix m, int64_t first, int64_t rows, int64_t element_bytes) {
+  return {static_cast<std::byte*>(m.data) + first * m.cols * element_bytes, rows, m.cols};
+}
+
+}  // namespace gnomon

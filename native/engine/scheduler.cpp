@@ -1,0 +1,321 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "engine/sampler.h"
+
+namespace gnomon {
+
+namespace {
+
+// While a prompt is in prefill, a decode step runs once this many times its own duration has gone
+// to the prefill: running sequences keep moving, and lose the prefill at most a fifth of its speed.
+constexpr int kPrefillShare = 4;
+
+CacheBytes plus(CacheBytes a, CacheBytes b) { return {a.device + b.device, a.host + b.host}; }
+
+CacheBytes workspace(const Model& model, const Backend& backend, int64_t prompt_tokens) {
+  return {Prefill::workspace_bytes(model.config(), backend, prompt_tokens), 0};
+}
+
+}  // namespace
+
+Scheduler::Scheduler(Model& model, const CacheOptions& cache, int64_t max_batch)
+    : model_(model),
+      cache_options_(cache),
+      max_batch_(max_batch),
+      ledger_(model.backend().capacity(), model.backend().unified_memory()) {
+  totals_.capacity = ledger_.capacity();
+}
+
+Plan Scheduler::plan(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes in_use,
+                     int64_t active) const {
+  const Backend& backend = model_.backend();
+  CacheOptions full;
+  full.kind = CacheKind::full;
+  Plan plan;
+  plan.cache = backend.cache_bytes(resolve_geometry(cache_options_, prompt_tokens, max_new_tokens));
+  plan.cache_full = backend.cache_bytes(resolve_geometry(full, prompt_tokens, max_new_tokens));
+  const CacheBytes work = workspace(model_, backend, prompt_tokens);
+  plan.workspace_bytes = work.device;
+  const CacheBytes need = plus(plan.cache, work);
+  plan.reason = ledger_.refusal(need, {});
+  plan.fits = plan.reason.empty();
+  plan.fits_now = plan.fits && active < max_batch_ && ledger_.fits(need, in_use);
+  return plan;
+}
+
+void Scheduler::add(std::unique_ptr<Sequence> sequence) {
+  const int64_t prompt = sequence->prompt_tokens();
+  const int64_t new_tokens = sequence->request.max_new_tokens;
+  const int64_t positions = model_.config().max_position_embeddings;
+  if (prompt == 0 || new_tokens < 1) {
+    sequence->callbacks.on_error(
+        EngineError("invalid_request", "a request needs a prompt and max_new_tokens >= 1"));
+    return;
+  }
+  if (prompt + new_tokens > positions) {
+    sequence->callbacks.on_error(EngineError(
+        "context_overflow", "prompt of " + std::to_string(prompt) + " tokens plus " +
+                                std::to_string(new_tokens) + " new ones exceed the model's " +
+                                std::to_string(positions) + " positions"));
+    return;
+  }
+  for (const uint32_t token : sequence->request.tokens) {
+    if (token < model_.config().vocab_size) continue;
+    sequence->callbacks.on_error(EngineError(
+        "invalid_request", "token id " + std::to_string(token) + " is outside the vocabulary"));
+    return;
+  }
+  const Plan plan = this->plan(prompt, new_tokens, {}, 0);
+  if (!plan.fits) {
+    sequence->callbacks.on_error(EngineError("out_of_memory", "this request " + plan.reason));
+    return;
+  }
+  sequence->geometry = resolve_geometry(cache_options_, prompt, new_tokens);
+  sequence->cache_bytes = plan.cache;
+  sequence->cache_full_bytes = plan.cache_full;
+  sequence->workspace_bytes = {plan.workspace_bytes, 0};
+  waiting_.push_back(std::move(sequence));
+}
+
+void Scheduler::cancel(uint64_t id) {
+  const auto has_id = [id](const auto& sequence) { return sequence && sequence->id == id; };
+  std::unique_ptr<Sequence> found;
+  if (auto it = std::ranges::find_if(waiting_, has_id); it != waiting_.end()) {
+    found = std::move(*it);
+    waiting_.erase(it);
+  } else if (has_id(prefilling_)) {
+    found = std::move(prefilling_);
+    release(*found);
+  } else if (auto it = std::ranges::find_if(decoding_, has_id); it != decoding_.end()) {
+    found = std::move(*it);
+    decoding_.erase(it);
+    release(*found);
+  }
+  if (found) found->callbacks.on_error(EngineError("cancelled", "the request was cancelled"));
+}
+
+void Scheduler::fail_all(const EngineError& error) {
+  std::vector<std::unique_ptr<Sequence>> all;
+  for (auto& sequence : waiting_) all.push_back(std::move(sequence));
+  waiting_.clear();
+  if (prefilling_) {
+    release(*prefilling_);
+    all.push_back(std::move(prefilling_));
+  }
+  for (auto& sequence : decoding_) {
+    release(*sequence);
+    all.push_back(std::move(sequence));
+  }
+  decoding_.clear();
+  for (auto& sequence : all) sequence->callbacks.on_error(error);
+}
+
+bool Scheduler::step() {
+  if (!prefilling_ && !admit() && decoding_.empty()) return false;
+  if (prefilling_ && !decode_is_due()) {
+    prefill_step();
+  } else {
+    decode_step();
+  }
+  return true;
+}
+
+bool Scheduler::decode_is_due() const {
+  return !decoding_.empty() && Clock::now() - decode_ended_ >= kPrefillShare * decode_took_;
+}
+
+/// Starts the prefill of the first waiting request if memory and batch have room for it. Requests
+/// keep their order: a large one is not overtaken for ever by small ones.
+bool Scheduler::admit() {
+  if (waiting_.empty() || static_cast<int64_t>(decoding_.size()) >= max_batch_) return false;
+  Sequence& next = *waiting_.front();
+  const CacheBytes need = plus(next.cache_bytes, next.workspace_bytes);
+  if (!ledger_.fits(need, ledger_.used())) return false;
+  prefilling_ = std::move(waiting_.front());
+  waiting_.pop_front();
+  ledger_.add(need);
+  prefilling_->prefill_started = Clock::now();
+  try {
+    prefilling_->cache = model_.backend().make_cache(prefilling_->geometry);
+    prefilling_->prefill =
+        std::make_unique<Prefill>(model_, prefilling_->request.tokens, *prefilling_->cache);
+  } catch (...) {
+    const EngineError error = as_engine_error(std::current_exception());
+    const auto failed = std::move(prefilling_);
+    release(*failed);
+    failed->callbacks.on_error(error);
+    if (error.code == "device_failed") throw error;
+    return admit();
+  }
+  return true;
+}
+
+void Scheduler::prefill_step() {
+  Sequence& sequence = *prefilling_;
+  const auto started = Clock::now();
+  bool prefilled = false;
+  try {
+    prefilled = sequence.prefill->step();
+  } catch (...) {
+    const EngineError error = as_engine_error(std::current_exception());
+    const auto failed = std::move(prefilling_);
+    release(*failed);
+    failed->callbacks.on_error(error);
+    if (error.code == "device_failed") throw error;
+    return;
+  }
+  totals_.prefill_seconds += milliseconds(Clock::now() - started) / 1e3;
+  report_progress(sequence);
+  if (!prefilled) return;
+
+  totals_.prefilled_tokens += sequence.prompt_tokens();
+  sequence.prefill.reset();
+  ledger_.remove(sequence.workspace_bytes);
+  sequence.workspace_bytes = {};
+  sequence.decode_started = Clock::now();
+  const uint32_t token = next_tokens({&prefilling_, 1}).front();
+  if (take_token(sequence, token)) {
+    prefilling_.reset();
+  } else {
+    decoding_.push_back(std::move(prefilling_));
+  }
+}
+
+void Scheduler::decode_step() {
+  const auto started = Clock::now();
+  std::vector<uint32_t> tokens;
+  std::vector<int32_t> positions;
+  std::vector<SequenceCache*> caches;
+  for (const auto& sequence : decoding_) {
+    tokens.push_back(sequence->generated.back());
+    positions.push_back(sequence->next_position());
+    caches.push_back(sequence->cache.get());
+  }
+  std::vector<uint32_t> next;
+  try {
+    model_.decode({tokens, positions, caches});
+    next = next_tokens(decoding_);
+  } catch (...) {
+    const EngineError error = as_engine_error(std::current_exception());
+    auto failed = std::move(decoding_);
+    decoding_.clear();
+    for (auto& sequence : failed) {
+      release(*sequence);
+      sequence->callbacks.on_error(error);
+    }
+    if (error.code == "device_failed") throw error;
+    return;
+  }
+  for (size_t i = 0; i < decoding_.size(); ++i) {
+    if (take_token(*decoding_[i], next[i])) decoding_[i].reset();
+  }
+  std::erase(decoding_, nullptr);
+  decode_ended_ = Clock::now();
+  decode_took_ = decode_ended_ - started;
+  totals_.decode_seconds += milliseconds(decode_took_) / 1e3;
+  totals_.decoded_tokens += static_cast<int64_t>(tokens.size());
+}
+
+std::vector<uint32_t> Scheduler::next_tokens(std::span<const std::unique_ptr<Sequence>> rows) {
+  const auto is_greedy = [](const auto& row) { return row->request.sampling.temperature <= 0; };
+  std::vector<uint32_t> tokens;
+  if (std::ranges::all_of(rows, is_greedy)) {
+    const auto greedy = model_.greedy_tokens();
+    tokens.assign(greedy.begin(), greedy.end());
+    return tokens;
+  }
+  const std::span<const float> logits = model_.logits();
+  const int64_t vocab = model_.config().vocab_size;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    tokens.push_back(sample(rows[i]->request.sampling, logits.subspan(i * vocab, vocab),
+                            static_cast<int64_t>(rows[i]->generated.size())));
+  }
+  return tokens;
+}
+
+bool Scheduler::take_token(Sequence& sequence, uint32_t token) {
+  if (is_stop_token(sequence, token)) {
+    finish(sequence, "stop");
+    return true;
+  }
+  sequence.generated.push_back(token);
+  if (sequence.callbacks.on_tokens) sequence.callbacks.on_tokens({&sequence.generated.back(), 1});
+  report_progress(sequence);
+  const int64_t generated = static_cast<int64_t>(sequence.generated.size());
+  if (generated < sequence.request.max_new_tokens) return false;
+  finish(sequence, "length");
+  return true;
+}
+
+bool Scheduler::is_stop_token(const Sequence& sequence, uint32_t token) const {
+  const auto& eos = model_.config().eos_token_ids;
+  if (!sequence.request.ignore_eos && std::ranges::find(eos, token) != eos.end()) return true;
+  const auto& stop = sequence.request.stop_token_ids;
+  return std::ranges::find(stop, token) != stop.end();
+}
+
+void Scheduler::report_progress(const Sequence& sequence) const {
+  if (!sequence.callbacks.on_progress) return;
+  Progress progress;
+  progress.prompt_tokens = sequence.prompt_tokens();
+  progress.generated_tokens = static_cast<int64_t>(sequence.generated.size());
+  const bool in_prefill = sequence.prefill != nullptr;
+  progress.phase = in_prefill ? Progress::Phase::prefill : Progress::Phase::decode;
+  progress.prefill_tokens = in_prefill ? sequence.prefill->tokens_done() : progress.prompt_tokens;
+  sequence.callbacks.on_progress(progress);
+}
+
+void Scheduler::finish(Sequence& sequence, const char* reason) {
+  const auto now = Clock::now();
+  GenerateResult result;
+  result.tokens = sequence.generated;
+  result.finish_reason = reason;
+  result.prompt_tokens = sequence.prompt_tokens();
+  result.queue_ms = milliseconds(sequence.prefill_started - sequence.submitted);
+  result.prefill_ms = milliseconds(sequence.decode_started - sequence.prefill_started);
+  result.decode_ms = milliseconds(now - sequence.decode_started);
+  result.cache = sequence.cache_bytes;
+  result.cache_full = sequence.cache_full_bytes;
+  const CacheStats stats = sequence.cache->stats();
+  if (stats.selected_chunks > 0) {
+    result.hit_rate = static_cast<double>(stats.hit_chunks) / stats.selected_chunks;
+  }
+  release(sequence);
+  sequence.callbacks.on_done(std::move(result));
+}
+
+void Scheduler::release(const Sequence& sequence) {
+  if (sequence.cache) count_cache(sequence);
+  ledger_.remove(plus(sequence.cache_bytes, sequence.workspace_bytes));
+}
+
+void Scheduler::count_cache(const Sequence& sequence) {
+  const CacheStats stats = sequence.cache->stats();
+  selected_.selected_chunks += stats.selected_chunks;
+  selected_.hit_chunks += stats.hit_chunks;
+}
+
+EngineStats Scheduler::stats() const {
+  EngineStats stats = totals_;
+  stats.waiting = static_cast<int64_t>(waiting_.size());
+  stats.prefilling = prefilling_ ? 1 : 0;
+  stats.decoding = static_cast<int64_t>(decoding_.size());
+  stats.used = ledger_.used();
+  CacheStats selected = selected_;
+  for (const auto& sequence : decoding_) {
+    const CacheStats one = sequence->cache->stats();
+    selected.selected_chunks += one.selected_chunks;
+    selected.hit_chunks += one.hit_chunks;
+  }
+  if (selected.selected_chunks > 0) {
+    stats.hit_rate = static_cast<double>(selected.hit_chunks) / selected.selected_chunks;
+  }
+  return stats;
+}
+
+}  // namespace gnomon

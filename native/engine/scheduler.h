@@ -1,0 +1,63 @@
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/memory_ledger.h"
+#include "engine/model.h"
+#include "engine/sequence.h"
+
+namespace gnomon {
+
+/// Continuous batching on one thread: requests wait in order until the ledger has room, are
+/// prefilled one at a time in small steps, then decode together; each leaves at its own end.
+/// Admitted work is never thrown away to make room.
+class Scheduler {
+ public:
+  Scheduler(Model& model, const CacheOptions& cache, int64_t max_batch);
+
+  /// Queues a request. One that can never run ends through its on_error at once.
+  void add(std::unique_ptr<Sequence> sequence);
+  void cancel(uint64_t id);
+  /// Ends every sequence with `error`.
+  void fail_all(const EngineError& error);
+
+  /// Does one prefill step or one decode step. False if there is nothing to do.
+  /// Throws device_failed, after which the scheduler is of no use.
+  bool step();
+
+  Plan plan(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes in_use, int64_t active) const;
+  EngineStats stats() const;
+
+ private:
+  bool admit();
+  void prefill_step();
+  void decode_step();
+  bool decode_is_due() const;
+  /// The token that follows each row of the model's last step.
+  std::vector<uint32_t> next_tokens(std::span<const std::unique_ptr<Sequence>> rows);
+  /// Adds a token to the sequence; true if that ended it.
+  bool take_token(Sequence& sequence, uint32_t token);
+  void report_progress(const Sequence& sequence) const;
+  void finish(Sequence& sequence, const char* reason);
+  void release(const Sequence& sequence);
+  void count_cache(const Sequence& sequence);
+  bool is_stop_token(const Sequence& sequence, uint32_t token) const;
+
+  Model& model_;
+  CacheOptions cache_options_;
+  int64_t max_batch_;
+  MemoryLedger ledger_;
+  std::deque<std::unique_ptr<Sequence>> waiting_;
+  std::unique_ptr<Sequence> prefilling_;
+  std::vector<std::unique_ptr<Sequence>> decoding_;
+
+  Clock::time_point decode_ended_;
+  Clock::duration decode_took_{};
+  EngineStats totals_;
+  CacheStats selected_;  // of sequences that ended
+};
+
+}  // namespace gnomon

@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/config.h"
+
+namespace gnomon {
+
+/// One transformer layer. Linear weights are (out, in).
+struct LayerWeights {
+  std::unique_ptr<Weight> input_norm;  // (hidden)
+  std::unique_ptr<Weight> qkv;         // (query_width + 2 key_width, hidden): query, key, value
+  std::unique_ptr<Weight> output;      // (hidden, query_width)
+  std::unique_ptr<Weight> post_norm;   // (hidden)
+  std::unique_ptr<Weight> gate_up;     // (2 intermediate, hidden): gate, up
+  std::unique_ptr<Weight> down;        // (hidden, intermediate)
+};
+
+struct ModelWeights {
+  std::unique_ptr<Weight> embedding;  // (vocab, hidden)
+  std::vector<LayerWeights> layers;
+  std::unique_ptr<Weight> final_norm;  // (hidden)
+  std::unique_ptr<Weight> lm_head;     // (vocab, hidden)
+  int64_t bytes = 0;  // of these tensors in the model's files; a tied embedding counts once
+};
+
+/// Loads a LlamaForCausalLM checkpoint into the backend. Throws EngineError invalid_model naming
+/// the tensor that is missing, damaged or of an unexpected shape.
+ModelWeights load_weights(const ModelConfig& config, const std::filesystem::path& model_dir,
+                          Backend& backend);
+
+}  // namespace gnomon

@@ -1,0 +1,65 @@
+import type { CacheOptions, NativeOptions } from "./binding.ts";
+import { type Check, createCheck } from "./check.ts";
+
+export type EngineOptions = {
+  /** A Hugging Face model directory. */
+  modelDir: string;
+  /** Default "cpu". */
+  device?: "cpu" | "cuda";
+  /** Default: what the device, and the host for values of ShadowKV, have free. */
+  memory?: { deviceBytes?: number; hostBytes?: number };
+  /** CPU threads; default: all cores. */
+  threads?: number;
+  /** Sequences that decode at once; default 64. */
+  maxBatch?: number;
+  /** Default: ShadowKV with DEFAULT_CACHE, its rank lowered to the model's key width where that is less. */
+  cache?: { kind: "full" } | ({ kind: "shadowkv" } & Partial<Omit<CacheOptions, "kind">>);
+};
+
+/** Slots 0: twice the selected chunks. */
+export const DEFAULT_CACHE: Readonly<CacheOptions> = {
+  kind: "shadowkv",
+  rank: 96,
+  chunkSize: 8,
+  sparseBudget: 1024,
+  outlierChunks: 48,
+  localWindow: 32,
+  slots: 0,
+};
+
+const DEFAULT_MAX_BATCH = 64;
+const KNOBS = ["rank", "chunkSize", "sparseBudget", "outlierChunks", "localWindow", "slots"] as const;
+const MAY_BE_ZERO: readonly string[] = ["outlierChunks", "slots"];
+
+const check: Check = createCheck("invalid_options");
+
+/** The options with every default filled in. Throws invalid_options. */
+export function fillOptions(options: EngineOptions): NativeOptions {
+  check.keys("options", options, ["modelDir", "device", "memory", "threads", "maxBatch", "cache"]);
+  const { modelDir, device = "cpu", memory = {}, threads, maxBatch = DEFAULT_MAX_BATCH } = options;
+  if (typeof modelDir !== "string" || modelDir === "") {
+    check.refuse("modelDir is missing; give the path of a Hugging Face model directory");
+  }
+  check.keys("memory", memory, ["deviceBytes", "hostBytes"]);
+  return {
+    modelDir,
+    device: check.oneOf("device", device, ["cpu", "cuda"]),
+    deviceBytes: check.wholeNumber("memory.deviceBytes", memory.deviceBytes ?? 0, 0),
+    hostBytes: check.wholeNumber("memory.hostBytes", memory.hostBytes ?? 0, 0),
+    threads: threads === undefined ? 0 : check.wholeNumber("threads", threads, 1),
+    maxBatch: check.wholeNumber("maxBatch", maxBatch, 1),
+    ...fillCache(options.cache ?? { kind: "shadowkv" }),
+  };
+}
+
+function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptions, "cache" | "lowerRank"> {
+  check.keys("cache", given, given?.kind === "full" ? ["kind"] : ["kind", ...KNOBS]);
+  const kind = check.oneOf("cache.kind", given.kind, ["full", "shadowkv"]);
+  const knobs: Partial<CacheOptions> = given;
+  const cache = { ...DEFAULT_CACHE, kind };
+  for (const knob of KNOBS) {
+    const min = MAY_BE_ZERO.includes(knob) ? 0 : 1;
+    cache[knob] = check.wholeNumber(`cache.${knob}`, knobs[knob] ?? cache[knob], min);
+  }
+  return { cache, lowerRank: knobs.rank === undefined };
+}

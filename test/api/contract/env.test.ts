@@ -1,0 +1,55 @@
+import { expect, test } from "vitest";
+import { ApiEnv, parseEnv, StateEnv, WorkerEnv } from "../../../api/contract/env.ts";
+
+const message = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toMatchObject({ code: "invalid_environment" });
+    return (error as Error).message;
+  }
+  throw new Error("the environment was accepted");
+};
+
+test("an empty environment runs everything on this machine", () => {
+  expect(parseEnv(ApiEnv, {})).toEqual({
+    GNOMON_STATE: "embedded",
+    GNOMON_STATE_DIR: ".gnomon",
+    GNOMON_MODEL: "native/models/needle",
+    GNOMON_LOG_LEVEL: "info",
+    GNOMON_HOST: "127.0.0.1",
+    GNOMON_PORT: 8080,
+  });
+  expect(parseEnv(WorkerEnv, {})).toMatchObject({ GNOMON_CACHE: "shadowkv", GNOMON_THREADS: 0 });
+});
+
+test("variables of others and empty ones do not count", () => {
+  expect(parseEnv(StateEnv, { HOME: "/root", GNOMON_STATE: "", GNOMON_STATE_DIR: "/data" })).toEqual({
+    GNOMON_STATE: "embedded",
+    GNOMON_STATE_DIR: "/data",
+  });
+});
+
+test("each wrong variable is named with its reason", () => {
+  const text = message(() =>
+    parseEnv(WorkerEnv, { GNOMON_STATE: "cloud", GNOMON_RANK: "many", GNOMON_THREADS: "-1", GNOMON_DEVICE: "tpu" }),
+  );
+  expect(text.split("\n").slice(1)).toEqual([
+    expect.stringMatching(/^ {2}GNOMON_STATE: .*"embedded"\|"aws"/),
+    expect.stringMatching(/^ {2}GNOMON_DEVICE: .*"cpu"\|"cuda"/),
+    expect.stringMatching(/^ {2}GNOMON_RANK: .*number/),
+    expect.stringMatching(/^ {2}GNOMON_THREADS: .*>=0/),
+  ]);
+});
+
+test.each(["65536", "-1", "80.5", "http"])("%s is not a port", (port) => {
+  expect(message(() => parseEnv(ApiEnv, { GNOMON_PORT: port }))).toContain("GNOMON_PORT");
+});
+
+test.each([StateEnv, ApiEnv, WorkerEnv])("AWS state needs its bucket, queues and region", (schema) => {
+  const text = message(() => parseEnv(schema as typeof StateEnv, { GNOMON_STATE: "aws", GNOMON_BUCKET: "b" }));
+  expect(text).not.toContain("GNOMON_BUCKET");
+  for (const name of ["GNOMON_QUEUE_URL", "GNOMON_DEAD_LETTER_QUEUE_URL", "AWS_REGION"]) {
+    expect(text).toContain(`${name}: needed where GNOMON_STATE is aws`);
+  }
+});

@@ -1,0 +1,56 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { keys } from "../../../api/contract/keys.ts";
+import { createDocumentStore, type DocumentStore } from "../../../api/state/document-store.ts";
+import { openEmbedded } from "../../support/embedded-state.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
+
+let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+let state: Awaited<ReturnType<typeof openEmbedded>>;
+let documents: DocumentStore;
+let nowMs: number;
+
+beforeEach(async () => {
+  nowMs = 1_800_000_000_000;
+  directory = await temporaryDirectory();
+  state = await openEmbedded(directory.path);
+  documents = createDocumentStore({ objects: state.objects, now: () => nowMs });
+});
+afterEach(async () => {
+  await state.close();
+  await directory[Symbol.asyncDispose]();
+});
+
+test("a text is stored once under the hash of its content", async () => {
+  const text = "Minutes of the harbour board: naïve ☂ ".repeat(5_000);
+  const first = await documents.putDocument("acme", text);
+  expect(first).toEqual({
+    id: expect.stringMatching(/^doc_[0-9a-f]{40}$/),
+    bytes: Buffer.byteLength(text),
+    created: true,
+  });
+  nowMs += 1_000;
+  expect(await documents.putDocument("acme", text)).toEqual({ ...first, created: false });
+  expect(await documents.getDocumentText("acme", first.id)).toBe(text);
+  const info = { id: first.id, bytes: first.bytes, created_ms: nowMs - 1_000 };
+  expect(await documents.getDocumentInfo("acme", first.id)).toEqual(info);
+});
+
+test("another text is another document, and another tenant's does not exist", async () => {
+  const one = await documents.putDocument("acme", "one");
+  const two = await documents.putDocument("acme", "two");
+  expect(one.id).not.toBe(two.id);
+  expect(await documents.getDocumentText("other", one.id)).toBeNull();
+  expect(await documents.getDocumentInfo("other", one.id)).toBeNull();
+});
+
+test("a put that broke off before its info is finished by the next", async () => {
+  const { id } = await documents.putDocument("acme", "text");
+  await state.objects.delete(keys.documentInfo("acme", id));
+  await documents.putDocument("acme", "text");
+  expect(await documents.getDocumentInfo("acme", id)).toMatchObject({ id, bytes: 4 });
+});
+
+test.each(["../secret", "", "a/b"])("%j names no document", async (id) => {
+  expect(await documents.getDocumentText("acme", id)).toBeNull();
+  expect(await documents.getDocumentInfo("acme", id)).toBeNull();
+});

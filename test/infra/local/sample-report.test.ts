@@ -1,0 +1,48 @@
+import { expect, it } from "vitest";
+import type { JobResult } from "../../../api/contract/job.ts";
+import { formatReport, reportSample } from "../../../infra/local/sample-report.ts";
+
+const answer = (text: string, tokens: number, decodeMs: number): JobResult["answers"][number] => ({
+  question: `${text}?`,
+  answer: text,
+  finish_reason: "stop",
+  usage: { prompt_tokens: 1000, completion_tokens: tokens, total_tokens: 1000 + tokens },
+  timings: { queue_ms: 0, prefill_ms: 500, decode_ms: decodeMs },
+  cache: { device_bytes: 2 ** 20, host_bytes: 2 ** 21, full_bytes: 2 ** 22, hit_rate: 0.5 },
+});
+const result: JobResult = {
+  object: "job.result",
+  id: "job_1",
+  model: "needle",
+  attempt: 1,
+  answers: [answer("yes", 11, 1000), answer("no", 101, 1000)],
+  usage: { prompt_tokens: 2000, completion_tokens: 112, total_tokens: 2112 },
+};
+const questions = [
+  { question: "yes?", expected: "yes" },
+  { question: "no?", expected: "no" },
+];
+
+it("adds the answers up, and takes the rate of the sequence that decoded undisturbed", () => {
+  expect(reportSample(questions, result)).toEqual({
+    ok: true,
+    answers: [
+      { question: "yes?", answer: "yes", expected: "yes" },
+      { question: "no?", answer: "no", expected: "no" },
+    ],
+    prompt_tokens: 2000,
+    prefill_tokens_per_second: 2000,
+    decode_tokens_per_second: 100,
+    kv_bytes_full: 2 ** 23,
+    kv_bytes_shadow: 2 ** 21,
+    kv_bytes_shadow_host: 2 ** 22,
+  });
+});
+
+it("is not ok if any answer differs, and shows what was expected", () => {
+  const report = reportSample([{ question: "yes?", expected: "Yes." }, ...questions.slice(1)], result);
+  expect(report.ok).toBe(false);
+  const text = formatReport(report, result, "doc_1");
+  expect(text).toContain("✗ yes?\n  yes\n  expected: Yes.\n✓ no?");
+  expect(text).toContain('{"document": {"id": "doc_1"}, "question": "yes?"}');
+});

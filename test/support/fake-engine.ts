@@ -1,0 +1,105 @@
+import type { Engine, GenerateControl, GenerateOptions, GenerateResult, Plan } from "../../native/index.ts";
+
+const NO_BYTES = { device: 0, host: 0 };
+
+/** A request that the fake engine holds until a test ends it. */
+export type FakeSequence = {
+  request: GenerateOptions;
+  progress(prefillTokens: number, generatedTokens?: number): void;
+  finish(...tokens: number[]): void;
+  fail(error: Error): void;
+  ended: boolean;
+};
+
+/** An engine whose sequences move only when a test moves them. For tests of the worker's own rules. */
+export function createFakeEngine(plan: Partial<Plan> = {}) {
+  const sequences: FakeSequence[] = [];
+  let waiting = 0;
+
+  const engine: Engine = {
+    plan: () => ({
+      cache: NO_BYTES,
+      cacheFull: NO_BYTES,
+      workspaceBytes: 0,
+      fits: true,
+      fitsNow: true,
+      reason: "",
+      ...plan,
+    }),
+    generate: (request, control = {}) => run(request, control),
+    stats: () => ({
+      waiting,
+      prefilling: 0,
+      decoding: sequences.filter(({ ended }) => !ended).length,
+      used: NO_BYTES,
+      capacity: NO_BYTES,
+      prefilledTokens: 0,
+      decodedTokens: 0,
+      prefillSeconds: 0,
+      decodeSeconds: 0,
+      hitRate: 0,
+    }),
+    model: {
+      vocabSize: 0,
+      hiddenSize: 0,
+      numLayers: 0,
+      numHeads: 0,
+      numKvHeads: 0,
+      headDim: 0,
+      maxPositionEmbeddings: 1000,
+      eosTokenIds: [],
+      weightBytes: 0,
+    },
+    close: async () => {},
+  };
+
+  function run(request: GenerateOptions, { signal, onProgress }: GenerateControl): Promise<GenerateResult> {
+    return new Promise((resolve, reject) => {
+      const promptTokens = request.tokens.length;
+      const end = (settle: () => void) => {
+        if (sequence.ended) return;
+        sequence.ended = true;
+        settle();
+      };
+      const sequence: FakeSequence = {
+        request,
+        ended: false,
+        progress: (prefillTokens, generatedTokens = 0) =>
+          onProgress?.({ phase: generatedTokens ? "decode" : "prefill", prefillTokens, promptTokens, generatedTokens }),
+        finish: (...tokens) =>
+          end(() =>
+            resolve({
+              tokens: Uint32Array.from(tokens),
+              finishReason: "stop",
+              promptTokens,
+              queueMs: 1,
+              prefillMs: 2,
+              decodeMs: 3,
+              cache: { device: 10, host: 20 },
+              cacheFull: { device: 100, host: 0 },
+              hitRate: 0.5,
+            }),
+          ),
+        fail: (error) => end(() => reject(error)),
+      };
+      sequences.push(sequence);
+      if (signal?.aborted) sequence.fail(signal.reason);
+      signal?.addEventListener("abort", () => sequence.fail(signal.reason));
+    });
+  }
+
+  return {
+    engine,
+    sequences,
+    setWaiting: (count: number): void => {
+      waiting = count;
+    },
+  };
+}
+
+/** One token for each word of document and question; decoding names the tokens. */
+export const WORD_PROMPTS = {
+  encode: async ({ document, question }: { document: string; question: string }) =>
+    Uint32Array.from(`${document} ${question}`.split(" ").keys()),
+  decode: async (tokens: Uint32Array) => `tokens ${tokens.join(" ")}`,
+};

@@ -1,0 +1,43 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { limits } from "../../api/contract/limits.ts";
+import { createDocumentStore } from "../../api/state/document-store.ts";
+import { openDatabase } from "../../api/state/embedded/database.ts";
+import { createFileObjectStore } from "../../api/state/embedded/file-object-store.ts";
+import { createObjectUrls, urlSecret } from "../../api/state/embedded/object-urls.ts";
+import { createSqliteJobQueue } from "../../api/state/embedded/sqlite-job-queue.ts";
+import { createJobStore } from "../../api/state/job-store.ts";
+
+/** The embedded state in a directory of its own, with a clock that a test can move ahead. */
+export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = limits.maxAttempts + 1 } = {}) {
+  const directory = await mkdtemp(join(tmpdir(), "gnomon-test-"));
+  const database = await openDatabase(directory);
+  let aheadMs = 0;
+  const now = () => Date.now() + aheadMs;
+  const newId = () => randomUUID();
+  const urls = createObjectUrls(await urlSecret(database), now);
+  const objects = await createFileObjectStore({ database, urls, now, newId });
+  const queue = createSqliteJobQueue({ database, name: "jobs", now, maxReceives });
+  return {
+    directory,
+    objects,
+    urls,
+    queue,
+    jobs: createJobStore({ objects, queue, now, newId, leaseMs }),
+    documents: createDocumentStore({ objects, now }),
+    now,
+    advance: (ms: number): void => {
+      aheadMs += ms;
+    },
+    async [Symbol.asyncDispose]() {
+      await queue.close();
+      await objects.close();
+      await database.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+export type TempState = Awaited<ReturnType<typeof openTempState>>;

@@ -1,0 +1,89 @@
+import { vi } from "vitest";
+import type { JobRequest } from "../../api/contract/job.ts";
+import { limits } from "../../api/contract/limits.ts";
+import type { ReceivedMessage } from "../../api/state/job-queue.ts";
+import type { Plan } from "../../native/index.ts";
+import { delay } from "../../worker/delay.ts";
+import { createDelivery } from "../../worker/delivery.ts";
+import { createFakeEngine, WORD_PROMPTS } from "./fake-engine.ts";
+import { openTempState } from "./temp-state.ts";
+
+/** The worker's collaborators on real embedded state and a fake engine, with a quick heartbeat. */
+export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives = limits.maxAttempts as number } = {}) {
+  const state = await openTempState({ maxReceives });
+  const fake = createFakeEngine(plan);
+  const log = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+  const onEngineDead = vi.fn();
+  const deps = {
+    jobs: state.jobs,
+    documents: state.documents,
+    queue: state.queue,
+    engine: fake.engine,
+    prompts: WORD_PROMPTS,
+    model: "words",
+    limits: { ...limits, heartbeatMs: 40, progressMs: 5 },
+    now: state.now,
+    delay,
+    onEngineDead,
+    owner: "this worker",
+    log: { ...log, child: () => log },
+  };
+
+  return {
+    state,
+    fake,
+    deps,
+    log,
+    onEngineDead,
+    /** A job in the queue, as the API puts it there. */
+    async submit(questions = ["why"], changes: Partial<JobRequest> = {}) {
+      const { id: document_id } = await state.documents.putDocument("default", "the sun is up");
+      const request: JobRequest = {
+        model: "words",
+        document_id,
+        questions,
+        max_tokens: 7,
+        temperature: 0,
+        top_p: 1,
+        top_k: 0,
+        seed: 3,
+        metadata: {},
+        ...changes,
+      };
+      const progress = {
+        prompt_tokens: 0,
+        prefill_tokens: 0,
+        generated_tokens: 0,
+        questions_done: 0,
+        questions_total: 1,
+      };
+      return (await state.jobs.submit("default", request, progress)).id;
+    },
+    async receive(): Promise<ReceivedMessage> {
+      const messages = await state.queue.receive({ max: 1, waitMs: 0, visibilityMs: limits.visibilityMs });
+      if (!messages[0]) throw new Error("the queue shows no message");
+      return messages[0];
+    },
+    deliver: (message: ReceivedMessage) => createDelivery(message, deps),
+    job: async (id: string) => {
+      const job = await state.jobs.get("default", id);
+      if (!job) throw new Error(`no job ${id}`);
+      return job;
+    },
+    /** Messages that are there now or come back later. */
+    async messagesLeft(): Promise<number> {
+      state.advance(24 * 3_600_000);
+      return (await state.queue.receive({ max: 10, waitMs: 0, visibilityMs: 1 })).length;
+    },
+    /** The n-th sequence that was given to the engine. */
+    sequence: (index: number) =>
+      vi.waitFor(() => {
+        const sequence = fake.sequences[index];
+        if (!sequence) throw new Error(`${fake.sequences.length} sequences`);
+        return sequence;
+      }),
+    [Symbol.asyncDispose]: () => state[Symbol.asyncDispose](),
+  };
+}
+
+export type TestWorker = Awaited<ReturnType<typeof openTestWorker>>;

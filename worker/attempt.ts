@@ -1,0 +1,105 @@
+import { AppError, ERRORS } from "../api/contract/errors.ts";
+import type { JobFailure, JobResult } from "../api/contract/job.ts";
+import type { DocumentStore } from "../api/state/document-store.ts";
+import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
+import type { Claim, JobStore } from "../api/state/job-store.ts";
+import type { Engine } from "../native/index.ts";
+import { attemptsExhausted, backoffMs, isEngineDead, toAppError } from "./failure.ts";
+import { holdLease, type LeaseDeps } from "./lease.ts";
+import { type Prompts, type RunControl, runJob } from "./run-job.ts";
+
+export type AttemptDeps = {
+  jobs: JobStore;
+  documents: Pick<DocumentStore, "getDocumentText">;
+  queue: Pick<JobQueue, "extend" | "delete">;
+  engine: Engine;
+  prompts: Prompts;
+  /** The model that the engine has loaded. */
+  model: string;
+  limits: LeaseDeps["limits"] & { maxAttempts: number };
+  now: () => number;
+  delay: LeaseDeps["delay"];
+  /** The engine is unusable: the process should give its jobs back and end. */
+  onEngineDead: (error: AppError) => void;
+};
+
+export type AttemptLog = Record<"info" | "warn" | "error", (fields: object, message: string) => void>;
+
+/**
+ * One attempt at a claimed job, from its request to its settlement. The order makes delivery at least once an effect
+ * exactly once: result, then state, then the message. `control.signal` gives the job back.
+ */
+export async function runAttempt(
+  claim: Claim,
+  message: ReceivedMessage,
+  deps: AttemptDeps,
+  control: RunControl,
+  log: AttemptLog,
+): Promise<void> {
+  const { jobs, queue, limits } = deps;
+  const { receipt } = message;
+  const lease = holdLease(claim, receipt, deps, log);
+  try {
+    const signal = AbortSignal.any([control.signal, lease.lost]);
+    const onProgress: RunControl["onProgress"] = (progress) => {
+      lease.report(progress);
+      control.onProgress(progress);
+    };
+    const result = await produceResult(claim, deps, { ...control, signal, onProgress });
+    const settled = await jobs.settleSucceeded(await lease.end(), result);
+    if (settled === null) throw new AppError("lease_lost", "lost between the run and its settlement");
+    log.info({ usage: result.usage }, "job succeeded");
+    await queue.delete(receipt);
+  } catch (thrown) {
+    const held = await lease.end();
+    const error = lease.lost.aborted ? toAppError(lease.lost.reason) : toAppError(thrown);
+    if (error.code === "lease_lost") return log.warn({ reason: error.message }, "lease lost, run stopped");
+    if (control.signal.aborted) return giveBack(held, 0, "job given back");
+
+    if (isEngineDead(thrown)) deps.onEngineDead(error);
+    const failure = finalFailure(error, claim.state.attempt);
+    if (failure === null) {
+      log.warn({ err: error }, "attempt failed");
+      return giveBack(held, backoffMs(claim.state.attempt), "job given back to try again");
+    }
+    log.error({ err: error, code: failure.code }, "job failed");
+    if ((await jobs.settleFailed(held, failure)) !== null) await queue.delete(receipt);
+  }
+
+  async function giveBack(held: Claim, delayMs: number, why: string): Promise<void> {
+    await jobs.release(held);
+    await queue.extend(receipt, delayMs);
+    log.info({ delay_ms: delayMs }, why);
+  }
+
+  /** What to fail the job with; null if it is worth another attempt. */
+  function finalFailure(error: AppError, attempt: number): JobFailure | null {
+    const readable = error.detail ?? `${ERRORS[error.code].title}.`;
+    if (!error.retryable) return { code: error.code, message: readable };
+    if (attempt < limits.maxAttempts) return null;
+    return attemptsExhausted(attempt, readable);
+  }
+}
+
+async function produceResult(
+  { state }: Claim,
+  { jobs, documents, engine, prompts, model }: AttemptDeps,
+  control: RunControl,
+): Promise<JobResult> {
+  // A worker that died between result and state left the answer behind.
+  const earlier = state.attempt > 1 ? await jobs.getResult(state.tenant, state.id) : null;
+  if (earlier !== null) return earlier;
+
+  const request = await jobs.getRequest(state.tenant, state.id);
+  if (request === null) throw new AppError("job_not_found", "request.json is gone");
+  if (request.model !== model) {
+    const detail = `The job is for model ${request.model}, and its worker serves ${model}.`;
+    throw new AppError("model_not_found", detail, { detail });
+  }
+  const document = await documents.getDocumentText(state.tenant, request.document_id);
+  if (document === null) {
+    const detail = `Document ${request.document_id} was deleted before the job ran.`;
+    throw new AppError("document_not_found", detail, { detail });
+  }
+  return runJob({ id: state.id, attempt: state.attempt, request, document }, { engine, prompts }, control);
+}
