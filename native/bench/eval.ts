@@ -1,10 +1,10 @@
 // How well long documents are answered with each cache: exact match of the whole answer, on fresh documents.
 import { fileURLToPath } from "node:url";
-import { SingleBar } from "cli-progress";
 import { EngineError } from "../engine-error.ts";
-import { type Engine, loadEngine } from "../index.ts";
+import { loadEngine, type Progress } from "../index.ts";
 import { loadPrompts, type Prompts } from "../prompt.ts";
 import { makeDocuments, type Task } from "./documents.ts";
+import { type Bar, startBar } from "./eval-bar.ts";
 import { type EvalOptions, type NamedCache, parseEvalOptions, USAGE } from "./eval-options.ts";
 
 const MODEL_DIR = fileURLToPath(new URL("../models/needle", import.meta.url));
@@ -26,15 +26,15 @@ async function evaluate(options: EvalOptions): Promise<Row[]> {
   const prompts = await loadPrompts(MODEL_DIR);
   const cells = options.tasks.flatMap((task) => options.lengths.map((length) => ({ task, length })));
   const cases = (await Promise.all(cells.map((cell) => makeCases(cell, options, prompts)))).flat();
-  const bar = createBar(cases.length * options.caches.length);
+  const progress = startBar(cases, options.caches.length);
   const rows: Row[] = [];
   try {
     for (const cache of options.caches) {
-      const answers = await answerAll(cases, cache, prompts, () => bar.increment());
+      const answers = await answerAll(cases, cache, prompts, progress);
       rows.push(...cells.map((cell) => scoreCell(cell, cache, cases, answers)));
     }
   } finally {
-    bar.stop();
+    progress.stop();
   }
   return rows;
 }
@@ -47,18 +47,24 @@ async function makeCases(cell: Cell, options: EvalOptions, prompts: Prompts): Pr
 }
 
 /** All cases at once: the engine batches as many as its memory holds. */
-async function answerAll(cases: Case[], cache: NamedCache, prompts: Prompts, onAnswer: () => void): Promise<string[]> {
+async function answerAll(cases: Case[], cache: NamedCache, prompts: Prompts, progress: Bar): Promise<string[]> {
   const engine = await loadEngine({ modelDir: MODEL_DIR, cache: cache.options });
   try {
-    return await Promise.all(cases.map((one) => answer(one, engine, prompts).finally(onAnswer)));
+    return await Promise.all(
+      cases.map(async ({ tokens }) => {
+        let read = 0;
+        const onProgress = ({ prefillTokens }: Progress) => {
+          progress.addTokens(prefillTokens - read);
+          read = prefillTokens;
+        };
+        const generated = await engine.generate({ tokens, maxNewTokens: MAX_NEW_TOKENS }, { onProgress });
+        progress.addAnswer();
+        return prompts.decode(generated.tokens);
+      }),
+    );
   } finally {
     await engine.close();
   }
-}
-
-async function answer({ tokens }: Case, engine: Engine, prompts: Prompts): Promise<string> {
-  const generated = await engine.generate({ tokens, maxNewTokens: MAX_NEW_TOKENS });
-  return prompts.decode(generated.tokens);
 }
 
 function scoreCell({ task, length }: Cell, cache: NamedCache, cases: Case[], answers: string[]): Row {
@@ -76,16 +82,6 @@ function scoreCell({ task, length }: Cell, cache: NamedCache, cases: Case[], ans
     prompt_tokens_mean: Math.round(inCell.reduce((sum, one) => sum + one.promptTokens, 0) / inCell.length),
     sparse_budget: cache.sparseBudget,
   };
-}
-
-function createBar(documents: number): SingleBar {
-  const bar = new SingleBar({
-    format: "[{bar}] {value}/{total} documents answered, {eta_formatted} left",
-    stream: process.stderr,
-    noTTYOutput: false,
-  });
-  bar.start(documents, 0);
-  return bar;
 }
 
 async function main(): Promise<void> {

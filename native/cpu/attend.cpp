@@ -1,4 +1,4 @@
-// Flash decoding on vectors: tiles of 64 tokens, each tile's softmax rescaling the sums before it.
+// Flash decoding on vectors: tiles of 16 tokens, each tile's softmax rescaling the sums before it.
 #include "cpu/attend.h"
 
 #include <algorithm>
@@ -22,10 +22,14 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Lanes = hn::CappedTag<float, 16>;
 using Vector = hn::Vec<Lanes>;
 
-constexpr int64_t kTileTokens = 64;
-constexpr int kScoreTokens = 4;   // scored together: their keys share the loads of the query
-constexpr int kHeads = 2;         // of the group, handled together
-constexpr int kValueVectors = 4;  // of the values, summed together
+constexpr int64_t kTileTokens = 16;
+constexpr int64_t kPrefetchTokens = 32;
+constexpr int64_t kShortRun = 64;   // tokens
+constexpr int64_t kCacheLine = 16;  // floats
+constexpr int kToL2 = 2;            // of __builtin_prefetch
+constexpr int kScoreTokens = 4;     // scored together: their keys share the loads of the query
+constexpr int kHeads = 2;           // of the group, handled together
+constexpr int kValueVectors = 4;    // of the values, summed together
 
 /// Rows of the tokens of one tile; the last is repeated up to a multiple of kScoreTokens.
 struct Tile {
@@ -34,29 +38,52 @@ struct Tile {
   int64_t tokens;
 };
 
-/// Walks runs tile by tile.
+/// A place in a list of runs.
 struct Cursor {
   std::span<const Run> runs;
   size_t run = 0;
   int64_t token = 0;  // of the run
+
+  bool at_end() const { return run == runs.size(); }
+  int64_t tokens_left() const { return runs[run].tokens - token; }  // of the run
+  int64_t advance(int64_t tokens) {
+    token += tokens;
+    if (token == runs[run].tokens) {
+      ++run;
+      token = 0;
+    }
+    return tokens;
+  }
 };
+
+/// Short runs lie anywhere in memory and end before the processor sees a pattern, so their rows are
+/// asked for ahead of use. Long runs it prefetches better by itself.
+HWY_ATTR void prefetch_tokens(Cursor& cursor, int64_t head_stride, int64_t tokens) {
+  while (tokens > 0 && !cursor.at_end()) {
+    const Run& run = cursor.runs[cursor.run];
+    const int64_t count = std::min(tokens, cursor.tokens_left());
+    if (run.tokens <= kShortRun) {
+      const int64_t first = cursor.token * head_stride;
+      for (int64_t i = first; i < first + count * head_stride; i += kCacheLine) {
+        __builtin_prefetch(run.keys + i, 0, kToL2);
+        __builtin_prefetch(run.values + i, 0, kToL2);
+      }
+    }
+    tokens -= cursor.advance(count);
+  }
+}
 
 HWY_ATTR bool next_tile(Cursor& cursor, int64_t head_stride, Tile& tile) {
   tile.tokens = 0;
-  while (tile.tokens < kTileTokens && cursor.run < cursor.runs.size()) {
+  while (tile.tokens < kTileTokens && !cursor.at_end()) {
     const Run& run = cursor.runs[cursor.run];
-    const int64_t count = std::min(kTileTokens - tile.tokens, run.tokens - cursor.token);
+    const int64_t count = std::min(kTileTokens - tile.tokens, cursor.tokens_left());
     for (int64_t i = 0; i < count; ++i) {
       const int64_t offset = (cursor.token + i) * head_stride;
       tile.keys[tile.tokens + i] = run.keys + offset;
       tile.values[tile.tokens + i] = run.values + offset;
     }
-    tile.tokens += count;
-    cursor.token += count;
-    if (cursor.token == run.tokens) {
-      ++cursor.run;
-      cursor.token = 0;
-    }
+    tile.tokens += cursor.advance(count);
   }
   for (int64_t i = tile.tokens; i > 0 && i % kScoreTokens != 0; ++i) {
     tile.keys[i] = tile.keys[tile.tokens - 1];
@@ -64,7 +91,7 @@ HWY_ATTR bool next_tile(Cursor& cursor, int64_t head_stride, Tile& tile) {
   return tile.tokens > 0;
 }
 
-/// weights[h] (64) = logits of the tile's tokens, -infinity behind the last.
+/// weights[h] (16) = logits of the tile's tokens, -infinity behind the last.
 template <int kCount>
 HWY_ATTR void score_tile(const float* query, int64_t head_stride, const Tile& tile,
                          float (*weights)[kTileTokens]) {
@@ -174,9 +201,11 @@ HWY_ATTR void attend(const float* query, int64_t group, int64_t head_stride,
   std::fill_n(result.weighted, group * head_stride, 0.0f);
   std::fill_n(result.largest, group, -std::numeric_limits<float>::infinity());
   std::fill_n(result.total, group, 0.0f);
-  Cursor cursor{runs};
+  Cursor cursor{runs}, ahead{runs};
+  prefetch_tokens(ahead, head_stride, kPrefetchTokens);
   Tile tile;
   while (next_tile(cursor, head_stride, tile)) {
+    prefetch_tokens(ahead, head_stride, kTileTokens);
     int64_t head = 0;
     for (; head + kHeads <= group; head += kHeads) {
       attend_tile<kHeads>(query, head_stride, tile, head, result);

@@ -34,7 +34,7 @@ void mean_key(const HeadKeys& keys, int64_t first, int64_t count, float* mean) {
 }
 
 float min_cosine(const HeadKeys& keys, int64_t first, int64_t count, const float* mean) {
-  if (count == 1) return 1.0f;  // its own mean, whatever the rounding below says
+  if (count == 1) return 1.0f;    // its own mean, whatever the rounding below says
   constexpr float kTiny = 1e-8f;  // a zero vector has cosine 0 with everything
   const float mean_norm = std::sqrt(dot(mean, mean, keys.head_dim));
   float smallest = 1.0f;
