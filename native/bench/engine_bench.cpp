@@ -1,11 +1,13 @@
 // Times the engine on one model without Node: prefill and decode, both caches, several lengths and
 // batches. Progress and a table go to stderr; stdout gets one JSON object.
 //
-//   bench --model DIR [--tokens FILE] [--device cpu|cuda] [--prompts 4096,8192] [--batches 1,8]
+//   bench --model DIR | --shape llama-3.1-8b [--tokens FILE] [--device cpu|cuda] [--prompts 4096,8192] [--batches 1,8]
 //         [--caches full,shadowkv] [--steps 64] [--threads N] [--rank N] [--chunk-size N]
 //         [--sparse-budget N] [--outlier-chunks N] [--local-window N] [--slots N]
+//         [--device-bytes N] [--host-bytes N]
 //
-// FILE holds uint32 token ids; prompts are windows of it. Without it, tokens are random.
+// FILE holds uint32 token ids; prompts are windows of it. Without it, tokens are random. A shape has
+// random weights: its times are real, its answers and hit rates are not those of a trained model.
 
 #include <algorithm>
 #include <chrono>
@@ -14,10 +16,12 @@
 #include <functional>
 #include <iostream>
 #include <map>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
 
+#include "bench/random_model.h"
 #include "engine/error.h"
 #include "engine/model.h"
 #include "engine/prefill.h"
@@ -172,6 +176,7 @@ struct Run {
 
 json run(Arguments arguments) {
   const std::string model_dir = arguments.text("model", "");
+  const std::string shape = arguments.text("shape", "");
   const std::string device = arguments.text("device", "cpu");
   const std::string token_file = arguments.text("tokens", "");
   const auto prompts = arguments.list("prompts", "4096,8192,16384");
@@ -183,6 +188,8 @@ json run(Arguments arguments) {
   const int64_t steps = arguments.number("steps", 64);
   BackendOptions backend_options;
   backend_options.threads = arguments.number("threads", 0);
+  backend_options.device_bytes = arguments.number("device-bytes", 0);
+  backend_options.host_bytes = arguments.number("host-bytes", 0);
   CacheOptions shadow;
   shadow.rank = arguments.number("rank", shadow.rank);
   shadow.chunk_size = arguments.number("chunk-size", shadow.chunk_size);
@@ -192,12 +199,14 @@ json run(Arguments arguments) {
   shadow.slots = arguments.number("slots", shadow.slots);
   arguments.refuse_rest();
 
-  const ModelConfig config = load_config(model_dir);
+  const ModelConfig config = shape.empty() ? load_config(model_dir) : config_of_shape(shape);
   check_cache_options(shadow, config.key_width());
   const auto backend = device == "cuda" ? make_cuda_backend(config, backend_options)
                                         : make_cpu_backend(config, backend_options);
-  Model model(config, load_weights(config, model_dir, *backend), *backend,
-              std::ranges::max(batches));
+  Model model(config,
+              shape.empty() ? load_weights(config, model_dir, *backend)
+                            : random_weights(config, *backend),
+              *backend, std::ranges::max(batches));
   const std::vector<uint32_t> text = read_tokens(token_file, config.vocab_size);
 
   json rows = json::array();
@@ -209,6 +218,8 @@ json run(Arguments arguments) {
     }
   }
   return {{"device", device},
+          {"model", shape.empty() ? std::filesystem::path(model_dir).filename().string() : shape},
+          {"host_bytes", backend_options.host_bytes},
           {"sparse_budget", shadow.sparse_budget},
           {"rank", shadow.rank},
           {"chunk_size", shadow.chunk_size},

@@ -12,6 +12,9 @@ export type EvalOptions = {
   documents: number;
   seed: number;
   caches: readonly NamedCache[];
+  device: "cpu" | "cuda";
+  /** File for every answer, so that two runs can be compared. */
+  answersFile: string | null;
   json: boolean;
 };
 
@@ -27,6 +30,8 @@ export const USAGE = `usage: npm run eval -- [options]
   --kinds A,B         of ${TASKS.join(",")} (niah,fact)
   --lengths A,B       prompt tokens (4096,8192)
   --caches A,B        of full,shadowkv (both)
+  --device D          cpu or cuda (cpu)
+  --answers FILE      writes every answer, to compare two runs of one seed
   --seed N            for the same documents again (the clock)
   --rank N  --chunk-size N  --sparse-budget N  --outlier-chunks N  --local-window N
                       knobs of shadowkv (the engine's defaults)
@@ -54,6 +59,8 @@ export function parseEvalOptions(args: string[], nowMs: number): EvalOptions {
       kinds: { ...text, default: "niah,fact" },
       lengths: { ...text, default: "4096,8192" },
       caches: { ...text, default: "full,shadowkv" },
+      device: { ...text, default: "cpu" },
+      answers: text,
       seed: { ...text, default: String(nowMs) },
       rank: text,
       "chunk-size": text,
@@ -68,6 +75,8 @@ export function parseEvalOptions(args: string[], nowMs: number): EvalOptions {
   });
   return {
     json: values.json,
+    device: check.oneOf("--device", values.device, ["cpu", "cuda"]),
+    answersFile: values.answers ?? null,
     documents: wholeNumber("--documents", values.documents, 1),
     seed: wholeNumber("--seed", values.seed, 0),
     tasks: values.kinds.split(",").map((kind) => check.oneOf("--kinds", kind, TASKS)),

@@ -1,4 +1,5 @@
 // How well long documents are answered with each cache: exact match of the whole answer, on fresh documents.
+import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { EngineError } from "../engine-error.ts";
 import { loadEngine, type Progress } from "../index.ts";
@@ -28,14 +29,17 @@ async function evaluate(options: EvalOptions): Promise<Row[]> {
   const cases = (await Promise.all(cells.map((cell) => makeCases(cell, options, prompts)))).flat();
   const progress = startBar(cases, options.caches.length);
   const rows: Row[] = [];
+  const answered: Record<string, string[]> = {};
   try {
     for (const cache of options.caches) {
-      const answers = await answerAll(cases, cache, prompts, progress);
+      const answers = await answerAll(cases, cache, options.device, prompts, progress);
+      answered[cache.name] = answers;
       rows.push(...cells.map((cell) => scoreCell(cell, cache, cases, answers)));
     }
   } finally {
     progress.stop();
   }
+  if (options.answersFile !== null) await writeFile(options.answersFile, JSON.stringify(answered));
   return rows;
 }
 
@@ -47,8 +51,14 @@ async function makeCases(cell: Cell, options: EvalOptions, prompts: Prompts): Pr
 }
 
 /** All cases at once: the engine batches as many as its memory holds. */
-async function answerAll(cases: Case[], cache: NamedCache, prompts: Prompts, progress: Bar): Promise<string[]> {
-  const engine = await loadEngine({ modelDir: MODEL_DIR, cache: cache.options });
+async function answerAll(
+  cases: Case[],
+  cache: NamedCache,
+  device: EvalOptions["device"],
+  prompts: Prompts,
+  progress: Bar,
+): Promise<string[]> {
+  const engine = await loadEngine({ modelDir: MODEL_DIR, device, cache: cache.options });
   try {
     return await Promise.all(
       cases.map(async ({ tokens }) => {

@@ -12,7 +12,7 @@ using namespace gnomon::test;
 
 namespace {
 
-constexpr double kTolerance = 0.03;  // bf16 activations over three layers
+constexpr double kTolerance = 0.05;  // bf16 activations over three layers of sharp attention
 
 ModelConfig config_of(int64_t head_dim, int64_t kv_heads, int64_t group) {
   ModelConfig config = tiny_config();

@@ -1,6 +1,7 @@
 #pragma once
 // A Llama model of random weights, small enough for a double-precision forward pass.
 
+#include <bit>
 #include <cmath>
 #include <memory>
 #include <random>
@@ -22,7 +23,7 @@ class TinyModel {
       int64_t count = 1;
       for (const int64_t extent : shape) count *= extent;
       Tensor tensor{std::move(shape), std::vector<float>(count)};
-      for (float& value : tensor.values) value = normal(random);
+      for (float& value : tensor.values) value = bf16_rounded(normal(random));
       return tensor;
     };
     const int64_t hidden = config_.hidden_size, ffn = config_.intermediate_size;
@@ -79,6 +80,11 @@ class TinyModel {
   struct Layer {
     Tensor input_norm, query, key, value, output, post_norm, gate, up, down;
   };
+
+  /// Weights that every backend holds exactly.
+  static float bf16_rounded(float value) {
+    return std::bit_cast<float>((std::bit_cast<uint32_t>(value) + 0x8000u) & 0xffff0000u);
+  }
 
   static HostTensor host(const Tensor& tensor) {
     return {"tensor", DType::f32, tensor.shape,
