@@ -47,7 +47,7 @@ void DecodeBatch::reserve(int64_t batch) {
   CUDA_CHECK(cudaStreamSynchronize(stream_));
   for (const auto& [key, graph] : graphs_) delete graph;
   graphs_.clear();
-  caches_.clear();
+  cache_ids_.clear();
   capacity_ = std::max<int64_t>(batch, 2 * capacity_);
   tables_ = DeviceBlock(sizeof(HeadView) * config_.num_layers * capacity_ * config_.num_kv_heads);
   const size_t bytes = sizeof(int32_t) * (kStepArrays * capacity_ + 1);
@@ -90,7 +90,8 @@ void DecodeBatch::upload(const DecodeStep& step) {
   CUDA_CHECK(cudaMemcpyAsync(step_block_.as<void>(), staging_,
                              sizeof(int32_t) * (kStepArrays * capacity_ + 1),
                              cudaMemcpyHostToDevice, stream_));
-  if (caches != caches_) upload_tables(caches);
+  const auto has_id = [](const CudaCache* cache, uint64_t id) { return cache->id == id; };
+  if (!std::ranges::equal(caches, cache_ids_, has_id)) upload_tables(caches);
   shape_.max_tokens = round_up(longest, 4096);
   reserve_scratch();
 }
@@ -122,7 +123,8 @@ void DecodeBatch::upload_tables(std::span<CudaCache* const> caches) {
   CUDA_CHECK(cudaMemcpyAsync(tables_.as<void>(), table.data(), sizeof(HeadView) * table.size(),
                              cudaMemcpyHostToDevice, stream_));
   CUDA_CHECK(cudaStreamSynchronize(stream_));
-  caches_.assign(caches.begin(), caches.end());
+  cache_ids_.clear();
+  for (const CudaCache* cache : caches) cache_ids_.push_back(cache->id);
 }
 
 void DecodeBatch::reserve_scratch() {

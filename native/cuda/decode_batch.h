@@ -52,7 +52,7 @@ class DecodeBatch {
   cudaEvent_t selected_ = nullptr, gathered_ = nullptr;
 
   int64_t capacity_ = 0;
-  std::vector<CudaCache*> caches_;  // of the tables
+  std::vector<uint64_t> cache_ids_;  // of the caches in the tables
   DecodeShape shape_{};
   DeviceBlock tables_;       // HeadView (num_layers, batch, num_kv_heads)
   DeviceBlock step_block_;   // the per-step arrays below, behind each other

@@ -1,5 +1,7 @@
 #include "cuda/sequence_cache.h"
 
+#include <atomic>
+
 namespace gnomon::cuda {
 
 namespace {
@@ -122,6 +124,11 @@ CudaCache::CudaCache(const ModelConfig& config, const CacheGeometry& geometry,
   CUDA_CHECK(cudaMemcpyAsync(arrays.slot_used, unused.data(),
                              arrays.slot_count * sizeof(int32_t), cudaMemcpyHostToDevice, stream));
   CUDA_CHECK(cudaStreamSynchronize(stream));
+}
+
+uint64_t CudaCache::next_id() {
+  static std::atomic<uint64_t> last = 0;
+  return ++last;
 }
 
 int64_t CudaCache::exact_tokens() const { return exact_rows(geometry_); }

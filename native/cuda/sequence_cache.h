@@ -43,6 +43,8 @@ class CudaCache final : public SequenceCache {
   int64_t exact_capacity() const;
   int64_t exact_tokens() const;  // of the prompt
 
+  /// No other cache of this process has it, not even one that is gone.
+  const uint64_t id = next_id();
   int64_t steps = 0;      // decode steps so far
   int64_t generated = 0;  // tokens appended
 

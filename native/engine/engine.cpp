@@ -79,7 +79,8 @@ void Engine::Impl::run(std::promise<void> loaded) {
   while (take_mail(idle)) {
     try {
       idle = !core->scheduler->step();
-    } catch (const EngineError& error) {
+    } catch (...) {
+      const EngineError error = as_engine_error(std::current_exception());
       core->scheduler->fail_all(error);
       idle = true;
       std::lock_guard lock(mutex);

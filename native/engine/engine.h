@@ -87,7 +87,7 @@ struct EngineStats {
   int64_t decoded_tokens = 0;
   double prefill_seconds = 0;  // engine time spent
   double decode_seconds = 0;
-  double hit_rate = 0;
+  double hit_rate = 0;  // of sequences that finished
 };
 
 struct ModelInfo {

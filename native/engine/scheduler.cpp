@@ -285,19 +285,14 @@ void Scheduler::finish(Sequence& sequence, const char* reason) {
   if (stats.selected_chunks > 0) {
     result.hit_rate = static_cast<double>(stats.hit_chunks) / stats.selected_chunks;
   }
+  selected_.selected_chunks += stats.selected_chunks;
+  selected_.hit_chunks += stats.hit_chunks;
   release(sequence);
   sequence.callbacks.on_done(std::move(result));
 }
 
 void Scheduler::release(const Sequence& sequence) {
-  if (sequence.cache) count_cache(sequence);
   ledger_.remove(plus(sequence.cache_bytes, sequence.workspace_bytes));
-}
-
-void Scheduler::count_cache(const Sequence& sequence) {
-  const CacheStats stats = sequence.cache->stats();
-  selected_.selected_chunks += stats.selected_chunks;
-  selected_.hit_chunks += stats.hit_chunks;
 }
 
 EngineStats Scheduler::stats() const {
@@ -306,14 +301,8 @@ EngineStats Scheduler::stats() const {
   stats.prefilling = prefilling_ ? 1 : 0;
   stats.decoding = static_cast<int64_t>(decoding_.size());
   stats.used = ledger_.used();
-  CacheStats selected = selected_;
-  for (const auto& sequence : decoding_) {
-    const CacheStats one = sequence->cache->stats();
-    selected.selected_chunks += one.selected_chunks;
-    selected.hit_chunks += one.hit_chunks;
-  }
-  if (selected.selected_chunks > 0) {
-    stats.hit_rate = static_cast<double>(selected.hit_chunks) / selected.selected_chunks;
+  if (selected_.selected_chunks > 0) {
+    stats.hit_rate = static_cast<double>(selected_.hit_chunks) / selected_.selected_chunks;
   }
   return stats;
 }

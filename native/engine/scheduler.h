@@ -43,7 +43,6 @@ class Scheduler {
   void report_progress(const Sequence& sequence) const;
   void finish(Sequence& sequence, const char* reason);
   void release(const Sequence& sequence);
-  void count_cache(const Sequence& sequence);
   bool is_stop_token(const Sequence& sequence, uint32_t token) const;
 
   Model& model_;
@@ -57,7 +56,7 @@ class Scheduler {
   Clock::time_point decode_ended_;
   Clock::duration decode_took_{};
   EngineStats totals_;
-  CacheStats selected_;  // of sequences that ended
+  CacheStats selected_;  // of finished sequences
 };
 
 }  // namespace gnomon
