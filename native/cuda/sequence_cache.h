@@ -49,6 +49,7 @@ class CudaCache final : public SequenceCache {
   int64_t generated = 0;  // tokens appended
 
  private:
+  static uint64_t next_id();
 
   CacheGeometry geometry_;
   DeviceBlock device_;
