@@ -12,14 +12,11 @@ export function buildRelease() {
 
 /** The C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer. */
 export function buildSanitized() {
-  return build("C++ tests with sanitizers", `${BUILD}/sanitize`, [
-    "-DCMAKE_BUILD_TYPE=Release",
-    "-DGNOMON_SANITIZE=ON",
-    "-DGNOMON_ADDON=OFF",
-  ]);
+  const options = ["-DCMAKE_BUILD_TYPE=Debug", "-DGNOMON_SANITIZE=ON", "-DGNOMON_ADDON=OFF"];
+  return build("C++ tests with sanitizers", `${BUILD}/sanitize`, options, ["tests"]);
 }
 
-async function build(what, folder, options) {
+async function build(what, folder, options, targets = []) {
   const configure = ["-S", `${ROOT}/native`, "-B", folder, "-G", "Ninja", ...options];
   const stamp = `${folder}/configured-with`;
   if (!hasStamp(stamp, configure.join("\n"))) {
@@ -29,7 +26,7 @@ async function build(what, folder, options) {
     writeStamp(stamp, configure.join("\n"));
   }
   // Ninja knows best whether anything changed, and asking it costs a tenth of a second.
-  await step(`build the ${what}`, "ninja", ["-C", folder, "-j", String(cpus().length)], {
+  await step(`build the ${what}`, "ninja", ["-C", folder, "-j", String(cpus().length), ...targets], {
     remedy: `If the compiler or a system package has changed, remove ${folder} and run the same command again.`,
   });
 }

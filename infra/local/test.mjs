@@ -18,7 +18,7 @@ export async function test(node, filters) {
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
   const skipped = results.flatMap((result) => result.skipped);
-  for (const { name, reason } of skipped) console.log(`skipped: ${name} (${reason})`);
+  for (const { name, reason } of skipped) console.log(`skipped: ${name}${reason ? ` (${reason})` : ""}`);
   console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`);
   return failed === 0 ? 0 : 1;
 }

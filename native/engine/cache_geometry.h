@@ -22,12 +22,12 @@ struct CacheOptions {
 /// tokens follow. Context tokens are reached through landmarks; outlier chunks, the local window
 /// and generated tokens are exact and always attended.
 struct CacheGeometry {
-  bool dense = true;            // every key and value is kept exact and attended
+  bool dense = true;  // every key and value is kept exact and attended
   int64_t prompt_tokens = 0;
-  int64_t max_new_tokens = 0;   // generated tokens the cache has room for
+  int64_t max_new_tokens = 0;  // generated tokens the cache has room for
   int64_t rank = 0;
   int64_t chunk_size = 0;
-  int64_t num_chunks = 0;       // outlier chunks among them
+  int64_t num_chunks = 0;  // outlier chunks among them
   int64_t num_outlier_chunks = 0;
   int64_t num_selected_chunks = 0;  // <= num_chunks - num_outlier_chunks
   int64_t num_slots = 0;            // >= num_selected_chunks

@@ -11,8 +11,8 @@ struct RopeConfig {
   double theta = 10000.0;
   Scaling scaling = Scaling::none;
   double factor = 1.0;
-  double low_freq_factor = 1.0;                   // llama3
-  double high_freq_factor = 4.0;                  // llama3
+  double low_freq_factor = 1.0;                    // llama3
+  double high_freq_factor = 4.0;                   // llama3
   double original_max_position_embeddings = 8192;  // llama3
 };
 

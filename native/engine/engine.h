@@ -69,12 +69,12 @@ struct RequestCallbacks {
 
 /// What a request would take, before it is submitted.
 struct Plan {
-  CacheBytes cache;            // bytes of its KV state
-  CacheBytes cache_full;       // the same with full attention
+  CacheBytes cache;             // bytes of its KV state
+  CacheBytes cache_full;        // the same with full attention
   int64_t workspace_bytes = 0;  // during its prefill
-  bool fits = false;           // an empty engine could run it
-  bool fits_now = false;       // it would be admitted at once beside what is running
-  std::string reason;          // why not, empty if it fits
+  bool fits = false;            // an empty engine could run it
+  bool fits_now = false;        // it would be admitted at once beside what is running
+  std::string reason;           // why not, empty if it fits
 };
 
 struct EngineStats {

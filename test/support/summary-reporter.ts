@@ -15,7 +15,7 @@ export function summaryReporter(file: string): Reporter {
           else if (result.state === "failed") summary.failed += 1;
           else if (result.state === "skipped") {
             const name = `${module.relativeModuleId}: ${test.fullName}`;
-            summary.skipped.push({ name, reason: result.note ?? "no reason given" });
+            summary.skipped.push({ name, reason: result.note ?? "" });
           }
         }
       }

@@ -36,7 +36,8 @@ async function exitStatus(child: ChildProcess): Promise<number | null> {
   return code;
 }
 
-describe("npm scripts", () => {
+// Minutes, since the set-up builds what was edited while the tests ran.
+describe("npm scripts", { timeout: 300_000 }, () => {
   it("run a program on Node 24 or newer, with nothing else on stdout, and pass on its exit status", async () => {
     const { child, stdout } = start("run", program, "--json", "a b");
     expect(await exitStatus(child)).toBe(3);

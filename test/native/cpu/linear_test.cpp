@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "test/native/support/cpu_context.h"
+#include "test/native/support/every_target.h"
 #include "test/native/support/random.h"
 #include "test/native/support/reference_ops.h"
-#include "test/native/support/simd_targets.h"
 
 using namespace gnomon;
 using namespace gnomon::test;
@@ -49,8 +49,7 @@ TEST_CASE("linear: ragged shapes match the reference on every instruction set") 
     const auto expected = reference_linear(x, w, bias, n, in, out);
     auto expected_sum = reference_linear(x, w, {}, n, in, out);
     for (int64_t i = 0; i < n * out; ++i) expected_sum[i] += before[i];
-    for_each_simd_target([&](const char* target) {
-      CAPTURE(target);
+    on_every_target([&] {
       CAPTURE(n);
       CAPTURE(in);
       CAPTURE(out);
@@ -70,7 +69,7 @@ TEST_CASE("linear: a row is bit-identical whatever the batch and the number of t
   const auto w = random_floats(kOut * kIn, 12), bias = random_floats(kOut, 13);
   const auto before = random_floats(kRows * kOut, 14);
   const auto weight = load(w, kIn, kOut, bias);
-  for_each_simd_target([&](const char* target) {
+  on_every_target([&] {
     auto product = poison(kRows * kOut), sum = before;
     for (int64_t i = 0; i < kRows; ++i) {
       const Matrix in{x.data() + i * kIn, 1, kIn};
@@ -78,7 +77,6 @@ TEST_CASE("linear: a row is bit-identical whatever the batch and the number of t
       cpu::linear_add(alone, in, linear_weight(weight), {sum.data() + i * kOut, 1, kOut});
     }
     for (const int64_t n : {1, 2, 3, 5, 8, 17, 64, 130}) {
-      CAPTURE(target);
       CAPTURE(n);
       auto batched = poison(n * kOut), batched_sum = before;
       cpu::linear(team, matrix(x, n, kIn), linear_weight(weight), matrix(batched, n, kOut));

@@ -3,9 +3,9 @@
 #include <doctest/doctest.h>
 
 #include "test/native/support/cpu_context.h"
+#include "test/native/support/every_target.h"
 #include "test/native/support/random.h"
 #include "test/native/support/reference_ops.h"
-#include "test/native/support/simd_targets.h"
 
 using namespace gnomon;
 using namespace gnomon::test;
@@ -55,10 +55,9 @@ struct Prompt {
 }  // namespace
 
 TEST_CASE("prefill_attention: every head_dim and group matches the reference") {
-  for_each_simd_target([&](const char* target) {
+  on_every_target([&] {
     for (const int64_t head_dim : {2, 32, 64, 80, 96, 128}) {
       for (const int64_t group : {1, 2, 4, 7, 8, 71}) {
-        CAPTURE(target);
         CAPTURE(head_dim);
         CAPTURE(group);
         const ModelConfig config = heads(group, group > 8 ? 1 : 2, head_dim);
@@ -75,9 +74,8 @@ TEST_CASE("prefill_attention: every head_dim and group matches the reference") {
 TEST_CASE("prefill_attention: prompt lengths around the tiles match the reference") {
   const ModelConfig config = heads(2, 2, 48);
   CpuContext context(config);
-  for_each_simd_target([&](const char* target) {
+  on_every_target([&] {
     for (const int64_t tokens : {1, 2, 15, 31, 32, 33, 63, 65, 95, 96, 97, 191, 192, 193, 300}) {
-      CAPTURE(target);
       CAPTURE(tokens);
       Prompt prompt(config, tokens, 80 + tokens);
       const auto expected =
@@ -90,12 +88,11 @@ TEST_CASE("prefill_attention: prompt lengths around the tiles match the referenc
 TEST_CASE("prefill_attention: a row is bit-identical however the prompt is cut") {
   const ModelConfig config = heads(3, 2, 40);
   CpuContext context(config), alone(config, 1);
-  for_each_simd_target([&](const char* target) {
+  on_every_target([&] {
     Prompt prompt(config, 250, 90);
     const auto whole = prompt.attend(context, 250);
     CHECK(prompt.attend(alone, 250) == whole);
     for (const int64_t block : {1, 7, 64, 96, 249}) {
-      CAPTURE(target);
       CAPTURE(block);
       CHECK(prompt.attend(context, block) == whole);
     }
@@ -123,8 +120,7 @@ TEST_CASE("prefill_attention: scores far apart and large keep their softmax") {
   for (int64_t j = 0; j < 200 * 16; ++j) prompt.key[j] *= 0.1f * static_cast<float>(j / 16);
   const auto expected =
       reference_prefill_attention(config, prompt.query, 0, 200, prompt.key, prompt.value);
-  for_each_simd_target([&](const char* target) {
-    CAPTURE(target);
+  on_every_target([&] {
     // Scores of about 2,000 are off by 1e-4 in fp32, so are their exponentials.
     CHECK(worst_error(prompt.attend(context, 512), expected, 2e-3, 2e-3) <= 1);
   });

@@ -7,9 +7,10 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <string>
 #include <vector>
 
-#include "test/native/support/every_target.h"
+#include "test/native/support/simd_targets.h"
 
 namespace gnomon::cpu {
 namespace {
@@ -35,7 +36,8 @@ std::vector<int32_t> by_sorting(const std::vector<float>& scores, int64_t count)
 }
 
 TEST_CASE("the largest scores are selected whatever their size, sign and number") {
-  test::on_every_target([] {
+  test::for_each_simd_target([](const std::string& target) {
+    CAPTURE(target);
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
     for (const int64_t size : {1, 2, 15, 16, 17, 33, 100, 1000}) {
@@ -52,7 +54,8 @@ TEST_CASE("the largest scores are selected whatever their size, sign and number"
 }
 
 TEST_CASE("of equal scores the earlier chunks are selected") {
-  test::on_every_target([] {
+  test::for_each_simd_target([](const std::string& target) {
+    CAPTURE(target);
     std::mt19937 random(2);
     for (int round = 0; round < 50; ++round) {
       std::vector<float> scores(77);

@@ -3,10 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "test/native/support/cache_case.h"
-#include "test/native/support/every_target.h"
+#include "test/native/support/simd_targets.h"
 
 namespace gnomon::cpu {
 namespace {
@@ -103,7 +104,10 @@ TEST_CASE("a prompt is summarised as the paper says, whatever its shape") {
   wide.options.local_window = 0;
   for (const CacheCase& shape : {usual, narrow, single, wide}) {
     CAPTURE(shape.head_dim);
-    test::on_every_target([&] { check_summary(shape); });
+    test::for_each_simd_target([&](const std::string& target) {
+      CAPTURE(target);
+      check_summary(shape);
+    });
   }
 }
 

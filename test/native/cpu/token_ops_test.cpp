@@ -4,9 +4,9 @@
 #include "cpu/silu_multiply.h"
 #include "cpu/split_and_rotate.h"
 #include "test/native/support/cpu_context.h"
+#include "test/native/support/every_target.h"
 #include "test/native/support/random.h"
 #include "test/native/support/reference_ops.h"
-#include "test/native/support/simd_targets.h"
 
 using namespace gnomon;
 using namespace gnomon::test;
@@ -42,10 +42,9 @@ TEST_CASE("rms_norm: a row of zeros stays zero") {
 
 TEST_CASE("silu_multiply: ragged shapes match the reference on every instruction set") {
   CpuContext context;
-  for_each_simd_target([&](const char* target) {
+  on_every_target([&] {
     for (const int64_t n : {1, 3, 50}) {
       for (const int64_t cols : {1, 7, 15, 16, 17, 80, 768}) {
-        CAPTURE(target);
         CAPTURE(n);
         CAPTURE(cols);
         auto gate_up = random_floats(n * 2 * cols, 50 + cols, 4.0f), out = poison(n * cols);
@@ -61,8 +60,7 @@ TEST_CASE("silu_multiply: extreme gates neither overflow nor become NaN") {
   CpuContext context;
   const std::vector<float> gates{-1e30f, -1000, -200, -90, -88, -50, 0, 50, 88, 200, 1000, 1e30f};
   const int64_t cols = static_cast<int64_t>(gates.size());
-  for_each_simd_target([&](const char* target) {
-    CAPTURE(target);
+  on_every_target([&] {
     auto gate_up = gates, out = poison(cols);
     gate_up.resize(2 * cols, 1.0f);
     cpu::silu_multiply(context, matrix(gate_up, 1, 2 * cols), matrix(out, 1, cols));
