@@ -1,22 +1,24 @@
 // Times the engine on one model without Node: prefill and decode, both caches, several lengths and
 // batches. Progress and a table go to stderr; stdout gets one JSON object.
 //
-//   bench --model DIR | --shape llama-3.1-8b [--tokens FILE] [--device cpu|cuda] [--prompts 4096,8192] [--batches 1,8]
+//   bench --model DIR | --shape llama-3.1-8b [--tokens FILE] [--device cpu|cuda] [--prompts
+//   4096,8192] [--batches 1,8]
 //         [--caches full,shadowkv] [--steps 64] [--threads N] [--rank N] [--chunk-size N]
 //         [--sparse-budget N] [--outlier-chunks N] [--local-window N] [--slots N]
 //         [--device-bytes N] [--host-bytes N]
 //
-// FILE holds uint32 token ids; prompts are windows of it. Without it, tokens are random. A shape has
-// random weights: its times are real, its answers and hit rates are not those of a trained model.
+// FILE holds uint32 token ids; prompts are windows of it. Without it, tokens are random. A shape
+// has random weights: its times are real, its answers and hit rates are not those of a trained
+// model.
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
@@ -203,10 +205,10 @@ json run(Arguments arguments) {
   check_cache_options(shadow, config.key_width());
   const auto backend = device == "cuda" ? make_cuda_backend(config, backend_options)
                                         : make_cpu_backend(config, backend_options);
-  Model model(config,
-              shape.empty() ? load_weights(config, model_dir, *backend)
-                            : random_weights(config, *backend),
-              *backend, std::ranges::max(batches));
+  Model model(
+      config,
+      shape.empty() ? load_weights(config, model_dir, *backend) : random_weights(config, *backend),
+      *backend, std::ranges::max(batches));
   const std::vector<uint32_t> text = read_tokens(token_file, config.vocab_size);
 
   json rows = json::array();

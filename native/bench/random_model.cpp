@@ -32,8 +32,8 @@ class Pool {
     for (size_t i = 0; i < scaled_.size(); ++i) {
       scaled_[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(values_[i] * scale) >> 16);
     }
-    return {"random", DType::bf16, {rows, cols},
-            reinterpret_cast<const std::byte*>(scaled_.data())};
+    return {
+        "random", DType::bf16, {rows, cols}, reinterpret_cast<const std::byte*>(scaled_.data())};
   }
 
   HostTensor ones(int64_t count) {

@@ -7,8 +7,8 @@ namespace gnomon::cuda {
 
 namespace {
 
-__global__ void store_row(const HeadView* heads, const int32_t* generated,
-                          const __nv_bfloat16* key, const __nv_bfloat16* value) {
+__global__ void store_row(const HeadView* heads, const int32_t* generated, const __nv_bfloat16* key,
+                          const __nv_bfloat16* value) {
   const int index = blockIdx.y * gridDim.x + blockIdx.x, head_dim = blockDim.x;
   const HeadView& head = heads[index];
   const int64_t target =

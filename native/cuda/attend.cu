@@ -51,8 +51,8 @@ struct Rows {
     chunk_keys = head.slot_keys;
     chunk_values = head.slot_values != nullptr ? head.slot_values : head.values;
     slot_chunk = head.slot_values != nullptr ? nullptr : head.slot_chunk;
-    exact_tokens = head.exact_tokens +
-                   (sources.extra_tokens != nullptr ? sources.extra_tokens[sequence] : 0);
+    exact_tokens =
+        head.exact_tokens + (sources.extra_tokens != nullptr ? sources.extra_tokens[sequence] : 0);
     slots = sources.slots + static_cast<int64_t>(index) * max_selected;
     tokens = exact_tokens + (sources.slots != nullptr ? head.num_selected * chunk_size : 0);
   }
@@ -99,8 +99,8 @@ __device__ void load_tile(const Rows& rows, int first, int end, __nv_bfloat16* k
 /// parts (batch, num_kv_heads, splits, group, head_dim + 2) fp32.
 template <int kHeadDim>
 __global__ void __launch_bounds__(kWarps * 32)
-    attend_split(AttendSources sources, const __nv_bfloat16* query, float* parts,
-                 int num_kv_heads, int group, int chunk_size, int max_selected) {
+    attend_split(AttendSources sources, const __nv_bfloat16* query, float* parts, int num_kv_heads,
+                 int group, int chunk_size, int max_selected) {
   using T = Tile<kHeadDim>;
   extern __shared__ __align__(16) __nv_bfloat16 shared[];
   __nv_bfloat16* const key_tiles = shared;
@@ -135,8 +135,8 @@ __global__ void __launch_bounds__(kWarps * 32)
   const int tiles = (end - begin + kTileTokens - 1) / kTileTokens;
   for (int stage = 0; stage < kStages - 1; ++stage) {
     if (stage < tiles) {
-      load_tile<kHeadDim>(rows, begin + stage * kTileTokens, end,
-                          key_tiles + stage * T::kElements, value_tiles + stage * T::kElements);
+      load_tile<kHeadDim>(rows, begin + stage * kTileTokens, end, key_tiles + stage * T::kElements,
+                          value_tiles + stage * T::kElements);
     }
     __pipeline_commit();
   }
@@ -159,8 +159,8 @@ __global__ void __launch_bounds__(kWarps * 32)
 #pragma unroll
     for (int k = 0; k < kHeadDim / 16; ++k) {
       uint32_t key_fragment[4];
-      ldmatrix_x4(key_fragment, keys + (lane % 8 + lane / 16 * 8) * T::kPitch + k * 16 +
-                                    lane / 8 % 2 * 8);
+      ldmatrix_x4(key_fragment,
+                  keys + (lane % 8 + lane / 16 * 8) * T::kPitch + k * 16 + lane / 8 % 2 * 8);
       mma_16x8x16(scores[0], query_fragment[k], key_fragment[0], key_fragment[1]);
       mma_16x8x16(scores[1], query_fragment[k], key_fragment[2], key_fragment[3]);
     }
@@ -179,10 +179,8 @@ __global__ void __launch_bounds__(kWarps * 32)
     float rescale[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      tile_maximum[half] =
-          fmaxf(tile_maximum[half], __shfl_xor_sync(~0u, tile_maximum[half], 1));
-      tile_maximum[half] =
-          fmaxf(tile_maximum[half], __shfl_xor_sync(~0u, tile_maximum[half], 2));
+      tile_maximum[half] = fmaxf(tile_maximum[half], __shfl_xor_sync(~0u, tile_maximum[half], 1));
+      tile_maximum[half] = fmaxf(tile_maximum[half], __shfl_xor_sync(~0u, tile_maximum[half], 2));
       const float updated = fmaxf(maximum[half], tile_maximum[half]);
       // A warp may have seen no token at all yet.
       rescale[half] = updated == -INFINITY ? 1.f : exp2f(maximum[half] - updated);

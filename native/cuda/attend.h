@@ -11,10 +11,10 @@ namespace gnomon::cuda {
 /// What the query heads of a batch attend to. Per (sequence, KV head): `exact_tokens` rows of the
 /// HeadView, `extra_tokens[sequence]` more behind them, then the selected chunks.
 struct AttendSources {
-  const HeadView* heads;         // (batch, num_kv_heads)
-  const int32_t* extra_tokens;   // (batch), or null: none
-  const int32_t* slots;          // (batch, num_kv_heads, max_selected), or null: none are selected
-  int64_t exact_stride;          // elements from one exact row to the next
+  const HeadView* heads;        // (batch, num_kv_heads)
+  const int32_t* extra_tokens;  // (batch), or null: none
+  const int32_t* slots;         // (batch, num_kv_heads, max_selected), or null: none are selected
+  int64_t exact_stride;         // elements from one exact row to the next
 };
 
 /// Scratch that attend needs for its partial results.

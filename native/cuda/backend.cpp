@@ -107,12 +107,10 @@ class CudaBackend final : public Backend {
                         Matrix key_pre_rope, Matrix key, Matrix value) override {
     // In prefill, rows follow each other.
     const int32_t* on_device = in_step_ ? decode_.positions() : nullptr;
-    cuda::split_and_rotate(elements(qkv), on_device, positions.front(), qkv.rows,
-                           static_cast<int32_t>(config_.num_heads),
-                           static_cast<int32_t>(config_.num_kv_heads), rope(),
-                           {elements(query), elements(key_pre_rope), elements(key),
-                            elements(value)},
-                           stream_);
+    cuda::split_and_rotate(
+        elements(qkv), on_device, positions.front(), qkv.rows,
+        static_cast<int32_t>(config_.num_heads), static_cast<int32_t>(config_.num_kv_heads), rope(),
+        {elements(query), elements(key_pre_rope), elements(key), elements(value)}, stream_);
   }
 
   void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,
@@ -153,16 +151,16 @@ class CudaBackend final : public Backend {
 
   void logits(Matrix x, const Weight& lm_head, std::span<float> out) override {
     const float* on_device = multiply_logits(x, lm_head);
-    CUDA_CHECK(cudaMemcpyAsync(out.data(), on_device, out.size_bytes(), cudaMemcpyDeviceToHost,
-                               stream_));
+    CUDA_CHECK(
+        cudaMemcpyAsync(out.data(), on_device, out.size_bytes(), cudaMemcpyDeviceToHost, stream_));
     CUDA_CHECK(cudaStreamSynchronize(stream_));
   }
   void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) override {
     const float* on_device = multiply_logits(x, lm_head);
     auto* tokens = reserve(tokens_, token_capacity_, x.rows * sizeof(uint32_t)).as<uint32_t>();
     arg_max(on_device, x.rows, config_.vocab_size, tokens, stream_);
-    CUDA_CHECK(cudaMemcpyAsync(out.data(), tokens, out.size_bytes(), cudaMemcpyDeviceToHost,
-                               stream_));
+    CUDA_CHECK(
+        cudaMemcpyAsync(out.data(), tokens, out.size_bytes(), cudaMemcpyDeviceToHost, stream_));
     CUDA_CHECK(cudaStreamSynchronize(stream_));
   }
 
@@ -206,16 +204,16 @@ class CudaBackend final : public Backend {
 
   void multiply(Matrix x, const Weight& weight, Matrix out, bool accumulate) {
     const CudaWeight& w = as_cuda(weight);
-    linear_.run({elements(x), w.values(), w.bias(), out.data, x.rows, x.cols, out.cols, accumulate,
-                 false},
-                stream_);
+    linear_.run(
+        {elements(x), w.values(), w.bias(), out.data, x.rows, x.cols, out.cols, accumulate, false},
+        stream_);
   }
   const float* multiply_logits(Matrix x, const Weight& lm_head) {
     const int64_t vocab = config_.vocab_size;
     auto* out = reserve(logits_, logits_bytes_, x.rows * vocab * sizeof(float)).as<float>();
-    linear_.run({elements(x), as_cuda(lm_head).values(), nullptr, out, x.rows, x.cols, vocab,
-                 false, true},
-                stream_);
+    linear_.run(
+        {elements(x), as_cuda(lm_head).values(), nullptr, out, x.rows, x.cols, vocab, false, true},
+        stream_);
     return out;
   }
 

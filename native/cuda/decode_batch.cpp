@@ -155,17 +155,16 @@ void DecodeBatch::reserve_scratch() {
   scores_ = {reinterpret_cast<float*>(base + offsets[0]),
              reinterpret_cast<float2*>(base + offsets[1])};
   ranks_ = reinterpret_cast<uint32_t*>(base + offsets[2]);
-  selection_ = {reinterpret_cast<int32_t*>(base + offsets[3]),
-                reinterpret_cast<int32_t*>(base + offsets[4]),
-                reinterpret_cast<int32_t*>(base + offsets[5]),
-                reinterpret_cast<int32_t*>(base + offsets[6])};
+  selection_ = {
+      reinterpret_cast<int32_t*>(base + offsets[3]), reinterpret_cast<int32_t*>(base + offsets[4]),
+      reinterpret_cast<int32_t*>(base + offsets[5]), reinterpret_cast<int32_t*>(base + offsets[6])};
   attend_scratch_ = base + offsets[7];
 }
 
 void DecodeBatch::run(const DecodeStep& step, const std::function<void()>& forward) {
   upload(step);
-  const std::vector<int32_t> key{shape_.batch,        shape_.max_chunks, shape_.max_selected,
-                                 shape_.max_tokens,   shape_.chunk_size, shape_.rank};
+  const std::vector<int32_t> key{shape_.batch,      shape_.max_chunks, shape_.max_selected,
+                                 shape_.max_tokens, shape_.chunk_size, shape_.rank};
   auto& graph = graphs_[key];
   if (graph == nullptr) {
     // The first run of a shape looks plans up and loads kernels, which no capture allows.
@@ -192,8 +191,7 @@ void DecodeBatch::run(const DecodeStep& step, const std::function<void()>& forwa
 
 void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query, const __nv_bfloat16* key,
                          const __nv_bfloat16* value, __nv_bfloat16* out) {
-  const HeadView* heads =
-      tables_.as<HeadView>() + layer * shape_.batch * config_.num_kv_heads;
+  const HeadView* heads = tables_.as<HeadView>() + layer * shape_.batch * config_.num_kv_heads;
   append(shape_, heads, generated_, key, value, stream_);
   if (shape_.max_chunks > 0) {
     score_chunks(shape_, heads, query, scores_, stream_);
@@ -205,8 +203,7 @@ void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query, const __nv_b
     reconstruct_keys(shape_, heads, selection_, rope_, stream_);
     CUDA_CHECK(cudaStreamWaitEvent(stream_, gathered_));
   }
-  const AttendSources sources{heads, attended_,
-                              shape_.max_chunks > 0 ? selection_.slots : nullptr,
+  const AttendSources sources{heads, attended_, shape_.max_chunks > 0 ? selection_.slots : nullptr,
                               config_.head_dim};
   cuda::attend(shape_, sources, query, out, attend_scratch_, stream_);
 }

@@ -27,8 +27,8 @@ __global__ void __launch_bounds__(kThreads)
       for (; next < first + count; next += warps) {
         const int chunk = selection.miss_chunks[at + next - first];
         const int slot = selection.miss_slots[at + next - first];
-        const auto* source = reinterpret_cast<const char*>(head.values) +
-                             static_cast<int64_t>(chunk) * chunk_bytes;
+        const auto* source =
+            reinterpret_cast<const char*>(head.values) + static_cast<int64_t>(chunk) * chunk_bytes;
         auto* target =
             reinterpret_cast<char*>(head.slot_values) + static_cast<int64_t>(slot) * chunk_bytes;
         for (int base = lane * 16; base < chunk_bytes; base += 4 * 32 * 16) {

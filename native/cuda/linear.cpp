@@ -40,31 +40,29 @@ const Linear::Plan& Linear::plan(const Key& key) {
   // In column-major terms a gram product is x (width, rows) times its transpose.
   const cublasOperation_t transpose = CUBLAS_OP_T;
   CUDA_CHECK(cublasLtMatmulDescSetAttribute(
-      made->operation,
-      kind.is_gram ? CUBLASLT_MATMUL_DESC_TRANSB : CUBLASLT_MATMUL_DESC_TRANSA, &transpose,
-      sizeof(transpose)));
+      made->operation, kind.is_gram ? CUBLASLT_MATMUL_DESC_TRANSB : CUBLASLT_MATMUL_DESC_TRANSA,
+      &transpose, sizeof(transpose)));
   if (kind.has_bias) {
     const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
     const cudaDataType_t bias_type = CUDA_R_16BF;
     CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
                                               &epilogue, sizeof(epilogue)));
-    CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation,
-                                              CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type,
-                                              sizeof(bias_type)));
+    CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
+                                              &bias_type, sizeof(bias_type)));
   }
   const int64_t a_cols = kind.is_gram ? rows : outputs, y_cols = kind.is_gram ? inputs : rows;
   CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->weight, CUDA_R_16BF, inputs, a_cols, inputs));
   CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->x, CUDA_R_16BF, inputs, rows, inputs));
-  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->y, kind.fp32_out ? CUDA_R_32F : CUDA_R_16BF,
-                                        outputs, y_cols, outputs));
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->y, kind.fp32_out ? CUDA_R_32F : CUDA_R_16BF, outputs,
+                                        y_cols, outputs));
 
   cublasLtMatmulPreference_t preference = nullptr;
   CUDA_CHECK(cublasLtMatmulPreferenceCreate(&preference));
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;
-  cublasStatus_t status = cublasLtMatmulPreferenceSetAttribute(
-      preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace_bytes_,
-      sizeof(workspace_bytes_));
+  cublasStatus_t status =
+      cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                           &workspace_bytes_, sizeof(workspace_bytes_));
   if (status == CUBLAS_STATUS_SUCCESS) {
     status = cublasLtMatmulAlgoGetHeuristic(handle_, made->operation, made->weight, made->x,
                                             made->y, made->y, preference, 1, &best, &found);

@@ -45,9 +45,8 @@ void Suballocator::give_back(size_t offset) {
 
 PinnedMemory::PinnedMemory(size_t bytes) : bytes_(bytes), pieces_(bytes) {
   if (bytes == 0) return;
-  void* mapped =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-           -1, 0);
+  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) {
     throw EngineError("out_of_memory",
                       "the host has no " + std::to_string(bytes >> 20) + " MiB to pin");
@@ -81,8 +80,8 @@ PinnedMemory::Block::Block(PinnedMemory& owner, size_t bytes) {
   if (bytes == 0) return;
   const size_t offset = owner.pieces_.take(bytes);
   if (offset == Suballocator::kNone) {
-    throw EngineError("out_of_memory", "pinned host memory has no " +
-                                           std::to_string(bytes >> 20) + " MiB in one piece");
+    throw EngineError("out_of_memory", "pinned host memory has no " + std::to_string(bytes >> 20) +
+                                           " MiB in one piece");
   }
   owner_ = &owner;
   data_ = owner.data_ + offset;

@@ -22,7 +22,8 @@ std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config,
   }
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
-    throw EngineError("device_unavailable", std::string("the CUDA backend cannot be loaded: ") + dlerror());
+    throw EngineError("device_unavailable",
+                      std::string("the CUDA backend cannot be loaded: ") + dlerror());
   }
   auto* make = reinterpret_cast<cuda::MakeBackend*>(dlsym(handle, cuda::kMakeBackendSymbol));
   if (make == nullptr) throw EngineError("device_unavailable", dlerror());

@@ -35,8 +35,8 @@ struct QkvParts {
 /// qkv (rows, (num_heads + 2 num_kv_heads) * head_dim), rotated in fp32 at positions (rows), or at
 /// first_position + row where positions is null.
 void split_and_rotate(const __nv_bfloat16* qkv, const int32_t* positions, int32_t first_position,
-                      int64_t rows, int32_t num_heads, int32_t num_kv_heads,
-                      const RopeTables& rope, const QkvParts& parts, cudaStream_t stream);
+                      int64_t rows, int32_t num_heads, int32_t num_kv_heads, const RopeTables& rope,
+                      const QkvParts& parts, cudaStream_t stream);
 
 /// Row i of key and value (batch, num_kv_heads * head_dim) joins the exact tokens of sequence i.
 void append(const DecodeShape& shape, const HeadView* heads, const int32_t* generated,

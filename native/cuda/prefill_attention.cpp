@@ -114,18 +114,16 @@ void PrefillAttention::run(const __nv_bfloat16* query, const __nv_bfloat16* key,
   Plan& plan = impl_->plan(padded_rows(prompt_tokens));
   const int32_t length = static_cast<int32_t>(prompt_tokens);
   auto* device_length = impl_->length.as<int32_t>();
-  CUDA_CHECK(cudaMemcpyAsync(device_length, &length, sizeof(length), cudaMemcpyHostToDevice,
-                             stream));
+  CUDA_CHECK(
+      cudaMemcpyAsync(device_length, &length, sizeof(length), cudaMemcpyHostToDevice, stream));
   check_cudnn(cudnnSetStream(impl_->handle, stream), "cudnnSetStream");
-  std::unordered_map<int64_t, void*> pointers{
-      {kQuery, const_cast<__nv_bfloat16*>(query)},
-      {kKey, const_cast<__nv_bfloat16*>(key)},
-      {kValue, const_cast<__nv_bfloat16*>(value)},
-      {kOut, out},
-      {kQueryLength, device_length},
-      {kKeyLength, device_length}};
-  check_graph(plan.graph->execute(impl_->handle, pointers, plan.workspace.as<void>()),
-              "attention");
+  std::unordered_map<int64_t, void*> pointers{{kQuery, const_cast<__nv_bfloat16*>(query)},
+                                              {kKey, const_cast<__nv_bfloat16*>(key)},
+                                              {kValue, const_cast<__nv_bfloat16*>(value)},
+                                              {kOut, out},
+                                              {kQueryLength, device_length},
+                                              {kKeyLength, device_length}};
+  check_graph(plan.graph->execute(impl_->handle, pointers, plan.workspace.as<void>()), "attention");
 }
 
 }  // namespace gnomon::cuda

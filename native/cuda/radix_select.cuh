@@ -1,8 +1,8 @@
 #pragma once
 // The k-th largest of n numbers by one block, without sorting.
 
-#include <cub/block/block_scan.cuh>
 #include <cstdint>
+#include <cub/block/block_scan.cuh>
 
 namespace gnomon::cuda {
 

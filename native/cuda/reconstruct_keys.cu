@@ -68,8 +68,8 @@ __global__ void __launch_bounds__(kWarps * 32)
 #pragma unroll
       for (int n = 0; n < kHeadDim / 16; ++n) {
         uint32_t columns[4];
-        ldmatrix_x4_transposed(columns, basis + (step * 16 + lane % 16) * kPitch + n * 16 +
-                                            lane / 16 * 8);
+        ldmatrix_x4_transposed(columns,
+                               basis + (step * 16 + lane % 16) * kPitch + n * 16 + lane / 16 * 8);
         mma_16x8x16(sums[2 * n], rows, columns[0], columns[1]);
         mma_16x8x16(sums[2 * n + 1], rows, columns[2], columns[3]);
       }
@@ -110,9 +110,9 @@ void launch(const DecodeShape& shape, const HeadView* heads, const Selection& se
   // Enough blocks that half of the selection can be missed without a second round.
   const int tokens = shape.max_selected * shape.chunk_size;
   const int blocks = std::max(1, tokens / 2 / (kWarps * 16));
-  reconstruct<kHeadDim><<<dim3(blocks, shape.batch * shape.num_kv_heads), kWarps * 32, bytes,
-                          stream>>>(heads, selection, rope, shape.max_selected, shape.chunk_size,
-                                    shape.rank);
+  reconstruct<kHeadDim>
+      <<<dim3(blocks, shape.batch * shape.num_kv_heads), kWarps * 32, bytes, stream>>>(
+          heads, selection, rope, shape.max_selected, shape.chunk_size, shape.rank);
   CUDA_CHECK(cudaGetLastError());
 }
 

@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(kWarps * 32)
 #pragma unroll
   for (int p = 0; p < kPairs; ++p) {
     const int row = lane / 4, column = column_of(p, lane);
-    low[p] = row < group ? *reinterpret_cast<const uint4*>(rows + row * kHeadDim + column) : uint4{};
+    low[p] =
+        row < group ? *reinterpret_cast<const uint4*>(rows + row * kHeadDim + column) : uint4{};
     high[p] = row + 8 < group
                   ? *reinterpret_cast<const uint4*>(rows + (row + 8) * kHeadDim + column)
                   : uint4{};

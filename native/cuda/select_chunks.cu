@@ -109,7 +109,8 @@ __global__ void __launch_bounds__(kThreads)
     shared.select.equal_taken = missed - older;
   }
   __syncthreads();
-  const int threshold_age = static_cast<int>(shared.select.threshold), threshold_taken = shared.select.equal_taken;
+  const int threshold_age = static_cast<int>(shared.select.threshold),
+            threshold_taken = shared.select.equal_taken;
   int freed = 0, same_seen = 0;
   for (int base = 0; base < head.num_slots; base += kThreads) {
     const int s = base + threadIdx.x;

@@ -39,8 +39,7 @@ struct Arrays {
 };
 
 int64_t exact_rows(const CacheGeometry& g) {
-  return g.dense ? g.prompt_tokens
-                 : g.local_tokens() + g.num_outlier_chunks * g.chunk_size;
+  return g.dense ? g.prompt_tokens : g.local_tokens() + g.num_outlier_chunks * g.chunk_size;
 }
 
 Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, bool values_on_host, Cursor& device,
@@ -105,8 +104,8 @@ CacheBytes CudaCache::bytes(const ModelConfig& config, const CacheGeometry& geom
   return {static_cast<int64_t>(device.used()), static_cast<int64_t>(host.used())};
 }
 
-CudaCache::CudaCache(const ModelConfig& config, const CacheGeometry& geometry,
-                     bool values_on_host, PinnedMemory& pinned, cudaStream_t stream)
+CudaCache::CudaCache(const ModelConfig& config, const CacheGeometry& geometry, bool values_on_host,
+                     PinnedMemory& pinned, cudaStream_t stream)
     : geometry_(geometry) {
   const CacheBytes need = bytes(config, geometry, values_on_host);
   device_ = DeviceBlock(need.device);
@@ -118,11 +117,11 @@ CudaCache::CudaCache(const ModelConfig& config, const CacheGeometry& geometry,
   hits_ = arrays.hits;
   CUDA_CHECK(cudaMemsetAsync(hits_, 0, sizeof(*hits_), stream));
   if (geometry.dense) return;
-  CUDA_CHECK(cudaMemsetAsync(arrays.empty_from, 0xff, arrays.empty_count * sizeof(int32_t),
-                             stream));
+  CUDA_CHECK(
+      cudaMemsetAsync(arrays.empty_from, 0xff, arrays.empty_count * sizeof(int32_t), stream));
   const std::vector<int32_t> unused(arrays.slot_count, kNeverUsed);
-  CUDA_CHECK(cudaMemcpyAsync(arrays.slot_used, unused.data(),
-                             arrays.slot_count * sizeof(int32_t), cudaMemcpyHostToDevice, stream));
+  CUDA_CHECK(cudaMemcpyAsync(arrays.slot_used, unused.data(), arrays.slot_count * sizeof(int32_t),
+                             cudaMemcpyHostToDevice, stream));
   CUDA_CHECK(cudaStreamSynchronize(stream));
 }
 

@@ -42,8 +42,8 @@ __global__ void split(const __nv_bfloat16* qkv, const int32_t* positions, int32_
 }  // namespace
 
 void split_and_rotate(const __nv_bfloat16* qkv, const int32_t* positions, int32_t first_position,
-                      int64_t rows, int32_t num_heads, int32_t num_kv_heads,
-                      const RopeTables& rope, const QkvParts& parts, cudaStream_t stream) {
+                      int64_t rows, int32_t num_heads, int32_t num_kv_heads, const RopeTables& rope,
+                      const QkvParts& parts, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(rows), num_heads + 2 * num_kv_heads);
   split<<<grid, rope.half, 0, stream>>>(qkv, positions, first_position, num_heads, num_kv_heads,
                                         rope, parts);

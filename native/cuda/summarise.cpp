@@ -54,8 +54,7 @@ void Summariser::run(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
   // The exact region: local window, then outlier chunks; generated tokens follow in decode.
   const int64_t local = g.local_tokens() * config_.head_dim;
   copy_rows(shape, key, g.context_tokens(), g.local_tokens(), layer.exact_keys, stride, stream);
-  copy_rows(shape, value, g.context_tokens(), g.local_tokens(), layer.exact_values, stride,
-            stream);
+  copy_rows(shape, value, g.context_tokens(), g.local_tokens(), layer.exact_values, stride, stream);
   copy_chunks(shape, key, chunks, outliers, layer.exact_keys + local, stride, stream);
   copy_chunks(shape, value, chunks, outliers, layer.exact_values + local, stride, stream);
   copy_rows(shape, value, 0, g.context_tokens(), layer.values,

@@ -33,7 +33,7 @@ class Summariser {
   int solver_elements_ = 0;
   // Scratch, in floats: Gram matrix and eigenvectors, eigenvalues, solver workspace, info.
   DeviceBlock gram_, eigenvalues_, solver_workspace_, info_;
-  DeviceBlock projection_;               // (key_width, key_width) bf16
+  DeviceBlock projection_;                // (key_width, key_width) bf16
   DeviceBlock cosines_, ranks_, chunks_;  // (num_kv_heads, num_chunks)
   int64_t chunk_capacity_ = 0;
 };

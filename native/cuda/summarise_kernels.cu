@@ -147,8 +147,8 @@ void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, __nv_bf
   CUDA_CHECK(cudaGetLastError());
 }
 
-void select_outliers(const PromptShape& shape, const float* cosines, int32_t count,
-                     uint32_t* ranks, uint32_t* bitmap, int32_t* chunks, cudaStream_t stream) {
+void select_outliers(const PromptShape& shape, const float* cosines, int32_t count, uint32_t* ranks,
+                     uint32_t* bitmap, int32_t* chunks, cudaStream_t stream) {
   pick_outliers<<<shape.num_kv_heads, kSelectThreads, 0, stream>>>(shape, cosines, count, ranks,
                                                                    bitmap, chunks);
   CUDA_CHECK(cudaGetLastError());

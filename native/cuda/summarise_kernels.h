@@ -25,8 +25,8 @@ void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, __nv_bf
 /// The `count` chunks of smallest cosine per KV head, chunk 0 always among them, as a bitmap
 /// (num_kv_heads, ceil(num_chunks / 32)) and in order (num_kv_heads, count). `ranks` is scratch
 /// (num_kv_heads, num_chunks).
-void select_outliers(const PromptShape& shape, const float* cosines, int32_t count,
-                     uint32_t* ranks, uint32_t* bitmap, int32_t* chunks, cudaStream_t stream);
+void select_outliers(const PromptShape& shape, const float* cosines, int32_t count, uint32_t* ranks,
+                     uint32_t* bitmap, int32_t* chunks, cudaStream_t stream);
 
 /// out (num_kv_heads, out_stride / head_dim rows, head_dim) = rows [first, first + count) of each
 /// KV head.

@@ -53,8 +53,7 @@ int64_t Prefill::first_row_out() const {
 bool Prefill::step() {
   const Backend& backend = model_.backend();
   const int64_t prompt = static_cast<int64_t>(tokens_.size());
-  const int64_t most =
-      stage_ == Stage::attend ? backend.attention_rows() : backend.prefill_rows();
+  const int64_t most = stage_ == Stage::attend ? backend.attention_rows() : backend.prefill_rows();
   const int64_t first = next_row_, rows = std::min(most, prompt - first);
   switch (stage_) {
     case Stage::project:

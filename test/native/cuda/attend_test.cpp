@@ -60,10 +60,10 @@ void check(const Case& c, uint64_t seed) {
   shape.max_selected = max_selected;
   shape.max_tokens = max_tokens;
   const DeviceVector<char> scratch(attend_scratch_bytes(shape));
-  attend(shape,
-         {device_views.data(), device_extra.data(), max_selected ? device_slots.data() : nullptr,
-          dim},
-         device_query.data(), out.data(), scratch.data(), nullptr);
+  attend(
+      shape,
+      {device_views.data(), device_extra.data(), max_selected ? device_slots.data() : nullptr, dim},
+      device_query.data(), out.data(), scratch.data(), nullptr);
   CUDA_CHECK(cudaDeviceSynchronize());
   const auto got = out.read();
 

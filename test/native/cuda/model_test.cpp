@@ -39,8 +39,8 @@ double worst_error(const TinyModel& tiny, const CacheOptions& options, int64_t p
   const std::vector<uint32_t> continuation = random_tokens(new_tokens, 4);
   for (int64_t i = 0;; ++i) {
     const auto logits = model.logits();
-    worst = std::max(worst, relative_error({logits.begin(), logits.end()},
-                                           tiny.reference_logits(tokens)));
+    worst = std::max(worst,
+                     relative_error({logits.begin(), logits.end()}, tiny.reference_logits(tokens)));
     if (i == new_tokens) return worst;
     const int32_t position = static_cast<int32_t>(tokens.size());
     tokens.push_back(continuation[i]);
@@ -82,8 +82,7 @@ TEST_CASE("cuda model: ShadowKV of full rank and covering budget equals full att
         shadow.sparse_budget = prompt - 10;
         const CacheGeometry geometry = resolve_geometry(shadow, prompt, 6);
         REQUIRE_FALSE(geometry.dense);
-        REQUIRE(geometry.num_selected_chunks ==
-                geometry.num_chunks - geometry.num_outlier_chunks);
+        REQUIRE(geometry.num_selected_chunks == geometry.num_chunks - geometry.num_outlier_chunks);
         CAPTURE(head_dim);
         CAPTURE(group);
         CAPTURE(chunk_size);
@@ -130,8 +129,7 @@ TEST_CASE("cuda model: sequences of different lengths and kinds decode in one ba
       const auto row = logits.subspan(i * 131, 131);
       CAPTURE(step);
       CAPTURE(i);
-      CHECK(relative_error({row.begin(), row.end()}, tiny.reference_logits(texts[i])) <
-            kTolerance);
+      CHECK(relative_error({row.begin(), row.end()}, tiny.reference_logits(texts[i])) < kTolerance);
     }
   }
 }

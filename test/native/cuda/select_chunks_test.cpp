@@ -78,8 +78,9 @@ void check(const Case& c, uint64_t seed) {
     const DeviceVector<float2> device_partial(partial);
     const DeviceVector<int32_t> step_counter(std::vector<int32_t>{step});
     const DeviceVector<uint32_t> ranks(c.kv_heads * max_chunks);
-    const DeviceVector<int32_t> slots(c.kv_heads * c.selected), miss_chunks(c.kv_heads * c.selected),
-        miss_slots(c.kv_heads * c.selected), miss_counts(c.kv_heads);
+    const DeviceVector<int32_t> slots(c.kv_heads * c.selected),
+        miss_chunks(c.kv_heads * c.selected), miss_slots(c.kv_heads * c.selected),
+        miss_counts(c.kv_heads);
     select_chunks(shape, heads.data(), {device_logits.data(), device_partial.data()},
                   step_counter.data(), ranks.data(),
                   {slots.data(), miss_chunks.data(), miss_slots.data(), miss_counts.data()},
