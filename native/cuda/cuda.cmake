@@ -30,7 +30,7 @@ target_include_directories(cuda_kernels SYSTEM PUBLIC
   ${CUDA_HOME}/include ${CUDNN_HOME}/include ${CUDNN_FRONTEND})
 # CMake 3.25 does not know nvcc 13's C++20 flag.
 target_compile_options(cuda_kernels PRIVATE
-  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 --expt-relaxed-constexpr
+  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 -lineinfo --expt-relaxed-constexpr
     -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_89,code=sm_89
     -gencode=arch=compute_90a,code=sm_90a -Xcompiler=-fPIC,-fvisibility=hidden -Werror=all-warnings>)
 set_target_properties(cuda_kernels PROPERTIES CUDA_STANDARD_REQUIRED OFF CUDA_RUNTIME_LIBRARY Static)
