@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(kThreads)
   using Reduce = cub::BlockReduce<Best, kThreads>;
   __shared__ Reduce::TempStorage storage;
   logits += blockIdx.x * vocab_size;
-  Best best{-INFINITY, 0xffffffffu};
+  Best best{-INFINITY, 0};  // a valid token even where every logit is NaN
   for (int64_t i = threadIdx.x; i < vocab_size; i += kThreads) {
     best = First()(best, {logits[i], static_cast<uint32_t>(i)});
   }

@@ -63,7 +63,12 @@ class CudaBackend final : public Backend {
   int64_t attention_rows() const override { return std::numeric_limits<int64_t>::max() / 2; }
 
   std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) override {
-    return std::make_unique<CudaBuffer>(PrefillAttention::padded_rows(rows), rows, cols);
+    const int64_t padded = PrefillAttention::padded_rows(rows);
+    auto buffer = std::make_unique<CudaBuffer>(padded, rows, cols);
+    // Attention multiplies padding rows by zero, which leaves a NaN of earlier use a NaN.
+    CUDA_CHECK(cudaMemsetAsync(buffer->block.as<__nv_bfloat16>() + rows * cols, 0,
+                               (padded - rows) * cols * element_bytes(), stream_));
+    return buffer;
   }
   int64_t matrix_bytes(int64_t rows, int64_t cols) const override {
     return PrefillAttention::padded_rows(rows) * cols * element_bytes();
