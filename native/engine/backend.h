@@ -123,7 +123,8 @@ class Backend {
   virtual void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) = 0;
 
   /// Runs one decode step. For every step of as many sequences `forward` makes the same calls on
-  /// the same matrices, with the spans of the step; so a backend may record them and replay.
+  /// the same matrices, with the spans of the step, and does nothing else; so a backend may record
+  /// them and replay.
   virtual void decode_step(const DecodeStep&, const std::function<void()>& forward) { forward(); }
 };
 

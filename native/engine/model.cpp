@@ -29,6 +29,8 @@ void Model::decode(const DecodeStep& step) {
   const Matrix key = first_rows(key_->matrix(), n);
   const Matrix value = first_rows(value_->matrix(), n);
 
+  // What is replayed leaves no trace on the host: only calls to the backend may stand within.
+  last_ = first_rows(final_->matrix(), n);
   backend_.decode_step(step, [&] {
     backend_.embed(step.tokens, *weights_.embedding, hidden);
     for (int64_t i = 0; i < config_.num_layers; ++i) {
@@ -39,7 +41,7 @@ void Model::decode(const DecodeStep& step) {
       backend_.decode_attention(i, query, key, value, step.caches, query);
       finish_layer(layer, query, hidden);
     }
-    finish(hidden);
+    backend_.rms_norm(hidden, *weights_.final_norm, config_.rms_norm_eps, last_);
   });
 }
 
