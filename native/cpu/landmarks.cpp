@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/sequence_cache.h"
-
 namespace gnomon::cpu {
 
 namespace {

@@ -3,6 +3,9 @@
 
 namespace gnomon::cpu {
 
+/// Landmarks are stored in transposed blocks of this many: scores come out as vectors.
+constexpr int64_t kLandmarkBlock = 16;
+
 /// The keys of one KV head where prefill left them: rows of head_dim, `stride` floats apart.
 struct HeadKeys {
   const float* data;

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "cpu/landmarks.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/score_chunks.cpp"
 // foreach_target.h must come before everything of Highway.
@@ -20,7 +22,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Lanes = hn::CappedTag<float, 16>;
 using Vector = hn::Vec<Lanes>;
 
-constexpr int64_t kBlock = 16;                            // landmarks
+constexpr int64_t kBlock = kLandmarkBlock;                // landmarks
 constexpr int kVectors = kBlock / hn::MaxLanes(Lanes());  // per block
 
 template <int kHeads>

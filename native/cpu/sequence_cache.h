@@ -5,14 +5,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu/landmarks.h"
 #include "cpu/memory_block.h"
 #include "cpu/slot_table.h"
 #include "engine/backend.h"
 
 namespace gnomon::cpu {
-
-/// Landmarks are stored in transposed blocks of this many: scores come out as vectors.
-constexpr int64_t kLandmarkBlock = 16;
 
 /// One KV head of one layer of a dense sequence.
 struct DenseHead {
