@@ -4,11 +4,10 @@
 
 #include <cmath>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "cpu/head_rows.h"
-#include "test/native/support/simd_targets.h"
+#include "test/native/support/every_target.h"
 
 namespace gnomon::cpu {
 namespace {
@@ -92,10 +91,8 @@ TEST_CASE("attention over one run equals the reference for ragged sizes") {
         CAPTURE(tokens);
         const Attention attention(group, head_dim, tokens, 1.0f);
         const auto expected = attention.expected();
-        test::for_each_simd_target([&](const std::string& target) {
-          CAPTURE(target);
-          check_close(attention.result({{attention.run(0, tokens)}}), expected);
-        });
+        test::on_every_target(
+            [&] { check_close(attention.result({{attention.run(0, tokens)}}), expected); });
       }
     }
   }
@@ -104,8 +101,7 @@ TEST_CASE("attention over one run equals the reference for ragged sizes") {
 TEST_CASE("runs and parts may be cut anywhere") {
   const Attention attention(2, 64, 301, 1.0f);
   const auto expected = attention.expected();
-  test::for_each_simd_target([&](const std::string& target) {
-    CAPTURE(target);
+  test::on_every_target([&] {
     std::vector<Run> singles;
     for (int64_t token = 0; token < 301; ++token) singles.push_back(attention.run(token, 1));
     check_close(attention.result({singles}), expected);
@@ -119,8 +115,7 @@ TEST_CASE("runs and parts may be cut anywhere") {
 TEST_CASE("large logits neither overflow nor lose the small ones") {
   const Attention attention(2, 64, 500, 200.0f);
   const auto expected = attention.expected();
-  test::for_each_simd_target([&](const std::string& target) {
-    CAPTURE(target);
+  test::on_every_target([&] {
     check_close(attention.result({{attention.run(0, 250)}, {attention.run(250, 250)}}), expected);
   });
 }

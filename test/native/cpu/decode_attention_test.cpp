@@ -3,12 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <string>
 #include <vector>
 
 #include "engine/error.h"
 #include "test/native/support/cache_case.h"
-#include "test/native/support/simd_targets.h"
+#include "test/native/support/every_target.h"
 
 namespace gnomon::cpu {
 namespace {
@@ -59,10 +58,7 @@ TEST_CASE("dense decode equals the reference") {
       shape.query_group = group;
       shape.num_layers = 2;
       shape.prompt_tokens = head_dim == 64 ? 1500 : 130;  // several parts, or less than one
-      test::for_each_simd_target([&](const std::string& target) {
-        CAPTURE(target);
-        check_decode(shape, 3);
-      });
+      test::on_every_target([&] { check_decode(shape, 3); });
     }
   }
 }
@@ -85,10 +81,7 @@ TEST_CASE("sparse decode equals the reference whatever the shape") {
     shape.options.chunk_size = row.chunk;
     shape.options.rank = row.rank;
     shape.options.local_window = row.local;
-    test::for_each_simd_target([&](const std::string& target) {
-      CAPTURE(target);
-      check_decode(shape, 5);
-    });
+    test::on_every_target([&] { check_decode(shape, 5); });
   }
 }
 
@@ -131,8 +124,7 @@ TEST_CASE("with a budget that covers the context and full rank, sparse equals de
       shape.options.sparse_budget = 1332;
       CacheCase full = shape;
       full.options.kind = CacheKind::full;
-      test::for_each_simd_target([&](const std::string& target) {
-        CAPTURE(target);
+      test::on_every_target([&] {
         const ModelConfig config = shape.config();
         test::RandomSequence sequence(config, shape.prompt_tokens, 9);
         test::CpuSide side(config);

@@ -4,12 +4,11 @@
 
 #include <cmath>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "cpu/reconstruct_keys.h"
 #include "test/native/support/cache_case.h"
-#include "test/native/support/simd_targets.h"
+#include "test/native/support/every_target.h"
 
 namespace gnomon::cpu {
 namespace {
@@ -39,8 +38,7 @@ TEST_CASE("the factor is the best approximation of its rank") {
     test::RandomSequence sequence(shape.config(), tokens, 11);
     std::vector<float>& keys = sequence.prompt(0).key_pre_rope;
     const std::vector<double> expected = test::best_approximation(keys, width, rank);
-    test::for_each_simd_target([&](const std::string& target) {
-      CAPTURE(target);
+    test::on_every_target([&] {
       ThreadPool pool(2);
       const Matrix matrix = test::as_matrix(keys, width);
       const auto basis = leading_eigenvectors(gram_matrix(pool, matrix), width, rank);
@@ -73,8 +71,7 @@ TEST_CASE("reconstructed keys are rotated at their own positions") {
     rope.reserve(chunks * chunk_size);
     std::vector<Miss> misses;
     for (int32_t i = 0; i < slots; ++i) misses.push_back({(i * 7 + 3) % 30, slots - 1 - i});
-    test::for_each_simd_target([&](const std::string& target) {
-      CAPTURE(target);
+    test::on_every_target([&] {
       std::vector<float> keys(slots * chunk_size * stride);
       reconstruct_keys({factor.data(), basis.data(), rank, stride, chunk_size}, misses, rope,
                        keys.data());

@@ -4,11 +4,10 @@
 
 #include <cmath>
 #include <random>
-#include <string>
 #include <vector>
 
 #include "cpu/landmarks.h"
-#include "test/native/support/simd_targets.h"
+#include "test/native/support/every_target.h"
 
 namespace gnomon::cpu {
 namespace {
@@ -49,8 +48,7 @@ TEST_CASE("scores are the logarithm of the largest softmax of the query group") 
           }
         }
 
-        test::for_each_simd_target([&](const std::string& target) {
-          CAPTURE(target);
+        test::on_every_target([&] {
           std::vector<float> logits(group * stride, 5.0f), scores(stride);
           const LandmarkLogits task{query.data(), group,         head_dim, stored.data(),
                                     head_dim,     logits.data(), stride};

@@ -7,10 +7,9 @@
 #include <limits>
 #include <numeric>
 #include <random>
-#include <string>
 #include <vector>
 
-#include "test/native/support/simd_targets.h"
+#include "test/native/support/every_target.h"
 
 namespace gnomon::cpu {
 namespace {
@@ -36,8 +35,7 @@ std::vector<int32_t> by_sorting(const std::vector<float>& scores, int64_t count)
 }
 
 TEST_CASE("the largest scores are selected whatever their size, sign and number") {
-  test::for_each_simd_target([](const std::string& target) {
-    CAPTURE(target);
+  test::on_every_target([] {
     std::mt19937 random(1);
     std::normal_distribution<float> normal;
     for (const int64_t size : {1, 2, 15, 16, 17, 33, 100, 1000}) {
@@ -54,8 +52,7 @@ TEST_CASE("the largest scores are selected whatever their size, sign and number"
 }
 
 TEST_CASE("of equal scores the earlier chunks are selected") {
-  test::for_each_simd_target([](const std::string& target) {
-    CAPTURE(target);
+  test::on_every_target([] {
     std::mt19937 random(2);
     for (int round = 0; round < 50; ++round) {
       std::vector<float> scores(77);

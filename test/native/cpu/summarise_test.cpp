@@ -3,11 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <string>
 #include <vector>
 
 #include "test/native/support/cache_case.h"
-#include "test/native/support/simd_targets.h"
+#include "test/native/support/every_target.h"
 
 namespace gnomon::cpu {
 namespace {
@@ -104,10 +103,7 @@ TEST_CASE("a prompt is summarised as the paper says, whatever its shape") {
   wide.options.local_window = 0;
   for (const CacheCase& shape : {usual, narrow, single, wide}) {
     CAPTURE(shape.head_dim);
-    test::for_each_simd_target([&](const std::string& target) {
-      CAPTURE(target);
-      check_summary(shape);
-    });
+    test::on_every_target([&] { check_summary(shape); });
   }
 }
 
