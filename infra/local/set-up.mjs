@@ -8,12 +8,12 @@ import { systemPackages } from "./system-packages.mjs";
  * Brings the checkout up to date with its sources. Each step looks first and does nothing if there
  * is nothing to do. Returns the path of the Node to run the project with.
  */
-export function setUp({ native = true, sanitized = false, python = false } = {}) {
+export function setUp({ native = true, tests = false, python = false } = {}) {
   return withSetupLock(async () => {
     await systemPackages({ native, python });
     const node = await nodePackages();
-    if (native) await buildRelease();
-    if (sanitized) await buildSanitized();
+    if (native) await buildRelease({ tests });
+    if (tests) await buildSanitized();
     if (python) await pythonPackages();
     return node;
   });

@@ -15,7 +15,7 @@ async function main([command, ...args]) {
       return runProgram(await setUp(), args);
     }
     case "test":
-      return test(await setUp({ sanitized: args.length === 0, python: true }), args);
+      return test(await setUp({ tests: args.length === 0, python: true }), args);
     case "lint":
       return lint(await setUp({ native: false, python: true }));
     default:
