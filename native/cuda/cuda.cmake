@@ -49,3 +49,10 @@ target_include_directories(cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/..)
 target_link_libraries(cuda_tests PRIVATE cuda_kernels doctest::doctest)
 set_target_properties(cuda_tests PROPERTIES CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CUDA
                       BUILD_RPATH "${CUDA_HOME}/lib;${CUDNN_HOME}/lib")
+
+find_library(CUPTI NAMES cupti libcupti.so.13 HINTS ${CUDA_HOME}/lib ${CUDA_HOME}/extras/CUPTI/lib64)
+if(CUPTI)
+  add_library(kernel_trace SHARED ${CMAKE_CURRENT_SOURCE_DIR}/bench/kernel_trace.cpp)
+  target_include_directories(kernel_trace SYSTEM PRIVATE ${CUDA_HOME}/include ${CUDA_HOME}/extras/CUPTI/include)
+  target_link_libraries(kernel_trace PRIVATE ${CUPTI})
+endif()

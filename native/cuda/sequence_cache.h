@@ -26,17 +26,20 @@ struct LayerStorage {
 class CudaCache final : public SequenceCache {
  public:
   /// Throws out_of_memory.
-  CudaCache(const ModelConfig& config, const CacheGeometry& geometry, bool values_on_host,
-            PinnedMemory& pinned, cudaStream_t stream);
+  CudaCache(const ModelConfig& config, const CacheGeometry& geometry, PinnedMemory& pinned,
+            cudaStream_t stream);
   /// Exactly what the constructor allocates.
-  static CacheBytes bytes(const ModelConfig& config, const CacheGeometry& geometry,
-                          bool values_on_host);
+  static CacheBytes bytes(const ModelConfig& config, const CacheGeometry& geometry);
 
   const CacheGeometry& geometry() const override { return geometry_; }
   /// Waits for the device.
   CacheStats stats() const override;
 
+  /// The same prompt, wherever the values lie; generated tokens are not taken over.
+  void copy_from(const CudaCache& other);
+
   LayerStorage& layer(int64_t index) { return layers_[index]; }
+  bool values_on_host() const { return geometry_.values_on_host && !geometry_.dense; }
   /// (num_layers, num_kv_heads)
   const std::vector<HeadView>& heads() const { return heads_; }
   /// Rows of one head's exact region.
@@ -51,6 +54,7 @@ class CudaCache final : public SequenceCache {
  private:
   static uint64_t next_id();
 
+  const ModelConfig& config_;
   CacheGeometry geometry_;
   DeviceBlock device_;
   PinnedMemory::Block host_;

@@ -5,8 +5,16 @@
 
 namespace gnomon::cuda {
 
-Summariser::Summariser(const ModelConfig& config, Linear& linear)
-    : config_(config), linear_(linear) {
+namespace {
+
+constexpr size_t kWorkspaceBytes = size_t{64} << 20;
+
+}  // namespace
+
+Summariser::Summariser(const ModelConfig& config) : config_(config), linear_(kWorkspaceBytes) {
+  CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  CUDA_CHECK(cudaEventCreateWithFlags(&ready_, cudaEventDisableTiming));
+  CUDA_CHECK(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));
   const int width = static_cast<int>(config.key_width());
   CUDA_CHECK(cusolverDnCreate(&solver_));
   gram_ = DeviceBlock(sizeof(float) * width * width);
@@ -19,9 +27,26 @@ Summariser::Summariser(const ModelConfig& config, Linear& linear)
   projection_ = DeviceBlock(sizeof(__nv_bfloat16) * width * width);
 }
 
-Summariser::~Summariser() { cusolverDnDestroy(solver_); }
+Summariser::~Summariser() {
+  cudaStreamSynchronize(stream_);
+  cusolverDnDestroy(solver_);
+  cudaEventDestroy(done_);
+  cudaEventDestroy(ready_);
+  cudaStreamDestroy(stream_);
+}
 
-void Summariser::run(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
+void Summariser::inputs_ready(cudaStream_t stream) { CUDA_CHECK(cudaEventRecord(ready_, stream)); }
+
+void Summariser::run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __nv_bfloat16* key,
+                     const __nv_bfloat16* value, CudaCache& cache) {
+  CUDA_CHECK(cudaStreamWaitEvent(stream_, ready_));
+  summarise(layer, key_pre_rope, key, value, cache, stream_);
+  CUDA_CHECK(cudaEventRecord(done_, stream_));
+}
+
+void Summariser::join(cudaStream_t stream) { CUDA_CHECK(cudaStreamWaitEvent(stream, done_)); }
+
+void Summariser::summarise(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
                      const __nv_bfloat16* key, const __nv_bfloat16* value, CudaCache& cache,
                      cudaStream_t stream) {
   const CacheGeometry& g = cache.geometry();

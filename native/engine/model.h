@@ -30,6 +30,15 @@ class Model {
  private:
   friend class Prefill;
 
+  /// Rows of a decode step that go through a layer together.
+  struct DecodePart {
+    DecodeStep step;
+    Matrix hidden, query, key, value, last;
+  };
+  std::vector<DecodePart> cut(const DecodeStep& step) const;
+  void begin_layer(int64_t index, const DecodePart& part);
+  void end_layer(int64_t index, const DecodePart& part);
+
   /// Residual attention output projection and MLP of one layer, in place on `hidden`.
   /// attended (n, num_heads * head_dim), hidden (n, hidden_size).
   void finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden);
