@@ -17,9 +17,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kSteerings = 10;      // of the bisection for a hit rate
-constexpr int64_t kSteeringSteps = 12;  // of each, the first few to forget the one before
-constexpr int64_t kForgetSteps = 4;
+constexpr int64_t kSteerings = 8;      // of the bisection for a hit rate
+constexpr int64_t kSteeringSteps = 20;  // of each, the first few to forget the one before
+constexpr int64_t kForgetSteps = 8;
 
 double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();

@@ -245,11 +245,12 @@ class CudaBackend final : public Backend {
     shape.chunk_size = 8;
     shape.max_tokens = static_cast<int32_t>(first + 1);
     const DeviceBlock table(heads.size() * sizeof(HeadView));
-    const DeviceBlock scratch(attend_scratch_bytes(shape));
+    const DeviceBlock scratch(attend_scratch_bytes(shape)), done(heads.size() * sizeof(int32_t));
+    CUDA_CHECK(cudaMemsetAsync(done.as<void>(), 0, heads.size() * sizeof(int32_t), stream_));
     CUDA_CHECK(cudaMemcpyAsync(table.as<void>(), heads.data(), heads.size() * sizeof(HeadView),
                                cudaMemcpyHostToDevice, stream_));
     cuda::attend(shape, {table.as<HeadView>(), nullptr, nullptr, key.cols}, elements(query),
-                 elements(out), scratch.as<void>(), stream_);
+                 elements(out), scratch.as<void>(), done.as<int32_t>(), stream_);
     CUDA_CHECK(cudaStreamSynchronize(stream_));
   }
 

@@ -61,6 +61,9 @@ void DecodeBatch::reserve(int64_t batch) {
   graphs_.clear();
   cache_ids_.clear();
   capacity_ = std::max<int64_t>(batch, 2 * capacity_);
+  const size_t done_bytes = sizeof(int32_t) * capacity_ * config_.num_kv_heads;
+  attend_done_ = DeviceBlock(done_bytes);
+  CUDA_CHECK(cudaMemsetAsync(attend_done_.as<void>(), 0, done_bytes, stream_));
   tables_ = DeviceBlock(sizeof(HeadView) * config_.num_layers * capacity_ * config_.num_kv_heads);
   const size_t bytes = sizeof(int32_t) * (kStepArrays * capacity_ + 1);
   step_block_ = DeviceBlock(bytes);
@@ -145,7 +148,7 @@ void DecodeBatch::reserve_scratch() {
   const size_t selected = shape_.max_selected;
   const size_t sizes[] = {heads * group * chunks * sizeof(float),
                           heads * group * score_blocks(shape_) * sizeof(float2),
-                          heads * chunks * sizeof(uint32_t),
+                          heads * chunks * sizeof(float),
                           heads * selected * sizeof(int32_t),
                           heads * selected * sizeof(int32_t),
                           heads * selected * sizeof(int32_t),
@@ -172,7 +175,7 @@ void DecodeBatch::reserve_scratch() {
   auto* base = scratch_.as<std::byte>();
   scores_ = {reinterpret_cast<float*>(base + offsets[0]),
              reinterpret_cast<float2*>(base + offsets[1])};
-  ranks_ = reinterpret_cast<uint32_t*>(base + offsets[2]);
+  spill_ = reinterpret_cast<float*>(base + offsets[2]);
   selection_ = {
       reinterpret_cast<int32_t*>(base + offsets[3]), reinterpret_cast<int32_t*>(base + offsets[4]),
       reinterpret_cast<int32_t*>(base + offsets[5]), reinterpret_cast<int32_t*>(base + offsets[6])};
@@ -258,7 +261,7 @@ void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat
   append(part.shape, part.heads, generated_ + part.first, key, value, stream_);
   if (shape_.max_chunks == 0) return;
   score_chunks(part.shape, part.heads, query, scores_, stream_);
-  select_chunks(part.shape, part.heads, scores_, step_, ranks_, part.selection, stream_);
+  select_chunks(part.shape, part.heads, scores_, step_, spill_, part.selection, stream_);
   CUDA_CHECK(cudaEventRecord(selected_, stream_));
   CUDA_CHECK(cudaStreamWaitEvent(side_, selected_));
   gather_values(part.shape, part.heads, part.selection, side_);
@@ -273,7 +276,7 @@ void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query,
   if (sparse) CUDA_CHECK(cudaStreamWaitEvent(stream_, part.gathered));
   const AttendSources sources{part.heads, attended_ + part.first,
                               sparse ? part.selection.slots : nullptr, config_.head_dim};
-  cuda::attend(part.shape, sources, query, out, attend_scratch_, stream_);
+  cuda::attend(part.shape, sources, query, out, attend_scratch_, attend_done_.as<int32_t>(), stream_);
 }
 
 void DecodeBatch::steer(double inertia) {

@@ -93,9 +93,10 @@ class DecodeBatch {
   DeviceBlock scratch_;
   size_t scratch_bytes_ = 0;
   ChunkScores scores_{};
-  uint32_t* ranks_ = nullptr;
+  float* spill_ = nullptr;
   Selection selection_{};
   void* attend_scratch_ = nullptr;
+  DeviceBlock attend_done_;  // (capacity, num_kv_heads) of zeros
   std::map<std::vector<int32_t>, Graph*> graphs_;
 
   bool steers_ = false;

@@ -21,6 +21,14 @@ struct RopeTables {
     const float2 b = fine[(position & 255) * half + i];
     return {a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y};
   }
+  /// Of pairs i and i + 1; i is even.
+  __device__ void at_two(int32_t position, int32_t i, float2 (&out)[2]) const {
+    const float4 a = *reinterpret_cast<const float4*>(
+        coarse + static_cast<int64_t>(position >> 8) * half + i);
+    const float4 b = *reinterpret_cast<const float4*>(fine + (position & 255) * half + i);
+    out[0] = {a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y};
+    out[1] = {a.z * b.z - a.w * b.w, a.w * b.z + a.z * b.w};
+  }
 };
 
 /// The two tables, one behind the other: coarse, then fine.

@@ -14,7 +14,6 @@ namespace gnomon::cuda {
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kBlockChunks = 512;
 constexpr int kMaxGroup = 16;
 
 /// Column that element (k-step pair p, register r, half h) of lane l stands for: lanes of a quad
@@ -30,7 +29,7 @@ __global__ void __launch_bounds__(kWarps * 32)
   const int index = sequence * num_kv_heads + kv_head;
   const HeadView head = heads[index];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int begin = block * kBlockChunks, end = min(head.num_chunks, begin + kBlockChunks);
+  const int begin = block * kScoreBlockChunks, end = min(head.num_chunks, begin + kScoreBlockChunks);
 
   // Query rows l/4 and l/4 + 8: four 4-byte registers per pair of k-steps and row.
   uint4 low[kPairs], high[kPairs];
@@ -119,7 +118,7 @@ __global__ void __launch_bounds__(kWarps * 32)
 }  // namespace
 
 int score_blocks(const DecodeShape& shape) {
-  return (shape.max_chunks + kBlockChunks - 1) / kBlockChunks;
+  return (shape.max_chunks + kScoreBlockChunks - 1) / kScoreBlockChunks;
 }
 
 void score_chunks(const DecodeShape& shape, const HeadView* heads, const __nv_bfloat16* query,

@@ -11,6 +11,9 @@ struct ChunkScores {
   float2* partial;  // (batch, num_kv_heads, group, score_blocks): maximum, sum of exponentials
 };
 
+/// Chunks that one block scores.
+inline constexpr int kScoreBlockChunks = 512;
+
 /// Blocks that share the chunks of one KV head.
 int score_blocks(const DecodeShape& shape);
 
