@@ -17,9 +17,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kSteerings = 8;      // of the bisection for a hit rate
-constexpr int64_t kSteeringSteps = 20;  // of each, the first few to forget the one before
-constexpr int64_t kForgetSteps = 8;
+// A hit rate is found by bisection over short runs, then by timed ones, for it drifts.
+constexpr int64_t kSteerings = 6, kSteeringSteps = 12, kForgetSteps = 4;
+constexpr int64_t kTimedRuns = 4;
+constexpr double kHitTolerance = 0.01;
 
 double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -54,10 +55,7 @@ class Bench {
       if (m_.hit_rates.empty() || geometries[0].dense) rows.push_back(time_decode(n));
       if (geometries[0].dense) continue;
       for (const double hit_rate : m_.hit_rates) {
-        const double inertia = steer(n, hit_rate);
-        rows.push_back(time_decode(n));
-        rows.back()["steered_to_hit_rate"] = hit_rate;
-        rows.back()["query_inertia"] = inertia;
+        rows.push_back(time_steered(n, hit_rate));
       }
     }
     if (!m_.hit_rates.empty()) backend_.steer_queries(0);
@@ -66,8 +64,10 @@ class Bench {
  private:
   int64_t max_new_tokens() const {
     const int64_t runs = std::max<int64_t>(1, static_cast<int64_t>(m_.hit_rates.size()));
-    const int64_t steering = m_.hit_rates.empty() ? 0 : kSteerings * kSteeringSteps;
-    return static_cast<int64_t>(m_.batches.size()) * runs * (warm_up_ + m_.steps + steering) + 1;
+    const int64_t timed = warm_up_ + m_.steps;
+    const int64_t steps = m_.hit_rates.empty() ? timed
+                                               : kSteerings * kSteeringSteps + kTimedRuns * timed;
+    return static_cast<int64_t>(m_.batches.size()) * runs * steps + 1;
   }
 
   /// The geometry of every sequence of the largest batch, placed and admitted as the engine would.
@@ -151,21 +151,35 @@ class Bench {
     return selected == 0 ? 0.0 : static_cast<double>(after.hit_chunks - before.hit_chunks) / selected;
   }
 
-  /// Finds the inertia of the queries that gives the hit rate, and leaves it set.
-  double steer(int64_t batch, double hit_rate) {
-    double low = 0, high = 1;  // hits grow with inertia
-    double inertia = 0.9;
-    for (int64_t i = 0; i < kSteerings; ++i) {
+  /// Finds the inertia of the queries that gives the hit rate.
+  json time_steered(int64_t batch, double hit_rate) {
+    double low = 0, high = 1, inertia = 0.9;  // hits grow with inertia
+    const auto narrow = [&](double got) {
+      (got < hit_rate ? low : high) = inertia;
+      inertia = (low + high) / 2;
       backend_.steer_queries(inertia);
+    };
+    backend_.steer_queries(inertia);
+    for (int64_t i = 0; i < kSteerings; ++i) {
       for (int64_t step = 0; step < kForgetSteps; ++step) decode(batch);
       const CacheStats before = stats(batch);
       for (int64_t step = kForgetSteps; step < kSteeringSteps; ++step) decode(batch);
-      const double got = rate(before, stats(batch));
-      if (std::abs(got - hit_rate) < 0.004) break;
-      (got < hit_rate ? low : high) = inertia;
-      inertia = (low + high) / 2;
+      narrow(rate(before, stats(batch)));
     }
-    return inertia;
+    // The short runs were too short to trust their last steps.
+    low = std::max(0.0, inertia - 0.1);
+    high = std::min(1.0, inertia + 0.1);
+    json row;
+    for (int64_t i = 0; i < kTimedRuns; ++i) {
+      const double used = inertia;
+      row = time_decode(batch);
+      row["steered_to_hit_rate"] = hit_rate;
+      row["query_inertia"] = used;
+      const double got = row["hit_rate"];
+      if (std::abs(got - hit_rate) <= kHitTolerance) break;
+      narrow(got);
+    }
+    return row;
   }
 
   json time_decode(int64_t batch) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/decode_batch.h"
+#include "cuda/lanes.h"
 #include "cuda/library.h"
 #include "cuda/linear.h"
 #include "cuda/memory.h"
@@ -37,9 +38,9 @@ class CudaBackend final : public Backend {
  public:
   CudaBackend(const ModelConfig& config, const BackendOptions& options)
       : config_(config),
-        stream_(make_stream()),
         rope_storage_(upload_rope()),
-        linear_(kLinearWorkspaceBytes),
+        lanes_(kLinearWorkspaceBytes),
+        stream_(lanes_.first()),
         attention_(config.num_heads, config.num_kv_heads, config.head_dim),
         summariser_(config_),
         decode_(config_, rope(), stream_),
@@ -48,7 +49,6 @@ class CudaBackend final : public Backend {
 
   ~CudaBackend() override {
     cudaDeviceSynchronize();
-    cudaStreamDestroy(stream_);
   }
 
   CacheBytes capacity() const override {
@@ -94,11 +94,12 @@ class CudaBackend final : public Backend {
 
   void embed(std::span<const uint32_t> tokens, const Weight& table, Matrix out) override {
     const uint32_t* on_device = in_step_ ? decode_.on_device(tokens) : upload(tokens);
-    cuda::embed(on_device, out.rows, as_cuda(table).values(), out.cols, elements(out), stream_);
+    cuda::embed(on_device, out.rows, as_cuda(table).values(), out.cols, elements(out),
+                lanes_.stream());
   }
   void rms_norm(Matrix x, const Weight& gain, double eps, Matrix out) override {
     cuda::rms_norm(elements(x), as_cuda(gain).values(), static_cast<float>(eps), x.rows, x.cols,
-                   elements(out), stream_);
+                   elements(out), lanes_.stream());
   }
   void linear(Matrix x, const Weight& weight, Matrix out) override {
     multiply(x, weight, out, false);
@@ -107,7 +108,7 @@ class CudaBackend final : public Backend {
     multiply(x, weight, out, true);
   }
   void silu_multiply(Matrix gate_up, Matrix out) override {
-    cuda::silu_multiply(elements(gate_up), out.rows, out.cols, elements(out), stream_);
+    cuda::silu_multiply(elements(gate_up), out.rows, out.cols, elements(out), lanes_.stream());
   }
   void split_and_rotate(Matrix qkv, std::span<const int32_t> positions, Matrix query,
                         Matrix key_pre_rope, Matrix key, Matrix value) override {
@@ -117,7 +118,8 @@ class CudaBackend final : public Backend {
     cuda::split_and_rotate(
         elements(qkv), on_device, positions.front(), qkv.rows,
         static_cast<int32_t>(config_.num_heads), static_cast<int32_t>(config_.num_kv_heads), rope(),
-        {elements(query), elements(key_pre_rope), elements(key), elements(value)}, stream_);
+        {elements(query), elements(key_pre_rope), elements(key), elements(value)},
+        lanes_.stream());
   }
 
   void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,
@@ -139,22 +141,31 @@ class CudaBackend final : public Backend {
   }
   void decode_step(const DecodeStep& step, const std::function<void()>& forward) override {
     summariser_.join(stream_);
+    const std::vector<int64_t> parts = decode_parts(step.caches);
+    const auto in_lanes = [&] {
+      if (parts.size() > 1) lanes_.fork();
+      forward();
+      lanes_.use(0);
+      if (parts.size() > 1) lanes_.join();
+    };
     in_step_ = true;
     try {
-      decode_.run(step, decode_parts(step.caches).front(), forward);
+      decode_.run(step, parts.front(), in_lanes);
     } catch (...) {
       in_step_ = false;
+      lanes_.use(0);
       throw;
     }
     in_step_ = false;
   }
+  void begin_part(int64_t part) override { lanes_.use(part); }
   void prepare_attention(int64_t layer, Matrix query, Matrix key, Matrix value,
                          std::span<SequenceCache* const> caches) override {
-    decode_.prepare(layer, elements(query), elements(key), elements(value), caches);
+    decode_.prepare(layer, elements(query), elements(key), elements(value), caches, lanes_.stream());
   }
   void decode_attention(int64_t layer, Matrix query, Matrix, Matrix,
                         std::span<SequenceCache* const> caches, Matrix out) override {
-    decode_.attend(layer, elements(query), caches, elements(out));
+    decode_.attend(layer, elements(query), caches, elements(out), lanes_.stream());
   }
   void steer_queries(double inertia) override { decode_.steer(inertia); }
   void copy_cache(const SequenceCache& from, SequenceCache& to) override {
@@ -177,12 +188,6 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  static cudaStream_t make_stream() {
-    cudaStream_t stream = nullptr;
-    CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-    return stream;
-  }
-
   DeviceBlock upload_rope() {
     const std::vector<float2> tables = make_rope_tables(config_);
     DeviceBlock block(tables.size() * sizeof(float2));
@@ -216,14 +221,14 @@ class CudaBackend final : public Backend {
 
   void multiply(Matrix x, const Weight& weight, Matrix out, bool accumulate) {
     const CudaWeight& w = as_cuda(weight);
-    linear_.run(
+    lanes_.linear().run(
         {elements(x), w.values(), w.bias(), out.data, x.rows, x.cols, out.cols, accumulate, false},
-        stream_);
+        lanes_.stream());
   }
   const float* multiply_logits(Matrix x, const Weight& lm_head) {
     const int64_t vocab = config_.vocab_size;
     auto* out = reserve(logits_, logits_bytes_, x.rows * vocab * sizeof(float)).as<float>();
-    linear_.run(
+    lanes_.linear().run(
         {elements(x), as_cuda(lm_head).values(), nullptr, out, x.rows, x.cols, vocab, false, true},
         stream_);
     return out;
@@ -255,9 +260,9 @@ class CudaBackend final : public Backend {
   }
 
   const ModelConfig config_;
-  cudaStream_t stream_;
   DeviceBlock rope_storage_;
-  Linear linear_;
+  Lanes lanes_;
+  cudaStream_t stream_;  // the first lane's
   PrefillAttention attention_;
   Summariser summariser_;
   DecodeBatch decode_;
