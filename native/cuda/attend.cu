@@ -23,7 +23,7 @@ constexpr int kWarps = 4;
 // tokens need many blocks to fill the device, many tokens few joins.
 constexpr int kShort = 16384, kShortSplit = 256, kLongSplit = 1024;
 constexpr int kMaxSplitChunks = kLongSplit / 8 + 1;  // chunks have 8 tokens or more
-constexpr int kStages = 3;
+constexpr int kStages = 2;  // so that three blocks share a multiprocessor
 constexpr int kMaxGroup = 16;
 
 template <int kHeadDim>

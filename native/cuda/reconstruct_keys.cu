@@ -16,7 +16,7 @@ namespace gnomon::cuda {
 
 namespace {
 
-constexpr int kWarps = 8;
+constexpr int kWarps = 4;
 constexpr int kHeldPairs = 5;  // pairs of k-steps that a lane holds at a time: a rank of 160
 
 /// Pairs of k-steps of 16 columns.
@@ -64,59 +64,67 @@ struct TokenTile {
   }
 };
 
-/// sums (16, head_dim) += held columns of the factor times their rows of the basis.
+/// Sixteen columns of the keys from `column` on, and the sixteen that RoPE pairs them with: what a
+/// lane adds up at a time, so that many warps fit on a multiprocessor.
+struct PairedSums {
+  float low[2][4] = {}, high[2][4] = {};
+};
+
+/// sums += held columns of the factor times their rows of the basis.
 template <int kHeadDim>
 __device__ void multiply(const uint4 (&held)[2][kHeldPairs], const __nv_bfloat16* basis, int begin,
-                         int pairs, float (&sums)[kHeadDim / 8][4]) {
+                         int pairs, int column, PairedSums& sums) {
   constexpr int kPitch = kHeadDim + 8;
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int p = 0; p < kHeldPairs; ++p) {
     if (begin + p >= pairs) break;
-    const uint4 low = held[0][p], high = held[1][p];
-    const uint32_t rows[2][4] = {{low.x, high.x, low.y, high.y}, {low.z, high.z, low.w, high.w}};
+    const uint4 upper = held[0][p], lower = held[1][p];
+    const uint32_t rows[2][4] = {{upper.x, lower.x, upper.y, lower.y},
+                                 {upper.z, lower.z, upper.w, lower.w}};
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
-      const __nv_bfloat16* place = basis + ((begin + p) * 32 + step * 16 + lane % 16) * kPitch;
-#pragma unroll
-      for (int n = 0; n < kHeadDim / 16; ++n) {
-        uint32_t columns[4];
-        ldmatrix_x4_transposed(columns, place + n * 16 + lane / 16 * 8);
-        mma_16x8x16(sums[2 * n], rows[step], columns[0], columns[1]);
-        mma_16x8x16(sums[2 * n + 1], rows[step], columns[2], columns[3]);
-      }
+      const __nv_bfloat16* place = basis + ((begin + p) * 32 + step * 16 + lane % 16) * kPitch +
+                                   column + lane / 16 * 8;
+      uint32_t columns[4];
+      ldmatrix_x4_transposed(columns, place);
+      mma_16x8x16(sums.low[0], rows[step], columns[0], columns[1]);
+      mma_16x8x16(sums.low[1], rows[step], columns[2], columns[3]);
+      ldmatrix_x4_transposed(columns, place + kHeadDim / 2);
+      mma_16x8x16(sums.high[0], rows[step], columns[0], columns[1]);
+      mma_16x8x16(sums.high[1], rows[step], columns[2], columns[3]);
     }
   }
 }
 
-/// Rotates a tile at its positions and writes it to its slots.
+/// Rotates the columns at the tile's positions and writes them to its slots.
 template <int kHeadDim>
-__device__ void rotate_and_store(const float (&sums)[kHeadDim / 8][4],
+__device__ void rotate_and_store(const PairedSums& sums, int column,
                                  const TokenTile<kHeadDim>& tile, const RopeTables& rope) {
 #pragma unroll
-  for (int n = 0; n < kHeadDim / 16; ++n) {
+  for (int n = 0; n < 2; ++n) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       if (tile.target[half] == nullptr) continue;
-      const int column = n * 8 + threadIdx.x % 4 * 2;
+      const int at = column + n * 8 + threadIdx.x % 4 * 2;
       float2 angle[2];
-      rope.at_two(tile.position[half], column, angle);
+      rope.at_two(tile.position[half], at, angle);
       float low[2], high[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const float a = sums[n][half * 2 + i], b = sums[n + kHeadDim / 16][half * 2 + i];
+        const float a = sums.low[n][half * 2 + i], b = sums.high[n][half * 2 + i];
         low[i] = a * angle[i].x - b * angle[i].y;
         high[i] = b * angle[i].x + a * angle[i].y;
       }
-      __nv_bfloat16* target = tile.target[half] + column;
-      *reinterpret_cast<uint32_t*>(target) = pack_bf16(low[0], low[1]);
-      *reinterpret_cast<uint32_t*>(target + kHeadDim / 2) = pack_bf16(high[0], high[1]);
+      *reinterpret_cast<uint32_t*>(tile.target[half] + at) = pack_bf16(low[0], low[1]);
+      *reinterpret_cast<uint32_t*>(tile.target[half] + at + kHeadDim / 2) =
+          pack_bf16(high[0], high[1]);
     }
   }
 }
 
 template <int kHeadDim>
-__global__ void __launch_bounds__(kWarps * 32)
+__global__ void __launch_bounds__(kWarps * 32, 4)
     reconstruct(const HeadView* heads, Selection selection, RopeTables rope, int max_selected,
                 int chunk_size, int rank) {
   constexpr int kPitch = kHeadDim + 8;
@@ -147,13 +155,17 @@ __global__ void __launch_bounds__(kWarps * 32)
   __pipeline_wait_prior(0);
   __syncthreads();
   while (first < tokens) {
-    float sums[kHeadDim / 8][4] = {};
-    multiply<kHeadDim>(held, basis, 0, pairs, sums);
-    for (int begin = kHeldPairs; begin < pairs; begin += kHeldPairs) {
-      tile.load(begin, rank, held);
-      multiply<kHeadDim>(held, basis, begin, pairs, sums);
+#pragma unroll 1
+    for (int column = 0; column < kHeadDim / 2; column += 16) {
+      PairedSums sums;
+      multiply<kHeadDim>(held, basis, 0, pairs, column, sums);
+      for (int begin = kHeldPairs; begin < pairs; begin += kHeldPairs) {
+        uint4 more[2][kHeldPairs];
+        tile.load(begin, rank, more);
+        multiply<kHeadDim>(more, basis, begin, pairs, column, sums);
+      }
+      rotate_and_store<kHeadDim>(sums, column, tile, rope);
     }
-    rotate_and_store<kHeadDim>(sums, tile, rope);
     first += gridDim.x * kWarps * 16;
     if (first >= tokens) break;
     tile = TokenTile<kHeadDim>(head, chunks, slots, first, tokens, chunk_size, rank);
