@@ -5,8 +5,10 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { ApiEnv, parseEnv } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
+import { limits } from "./contract/limits.ts";
 import { openApp } from "./open-app.ts";
 import { createLog, type Running, runProcess } from "./process.ts";
+import { startSweeper } from "./state/sweeper.ts";
 
 /** Requests that still run at a stop are cut off after this. */
 const STOP_MS = 5_000;
@@ -15,8 +17,9 @@ async function startApi(): Promise<Running> {
   const env = parseEnv(ApiEnv, process.env);
   const log = createLog("api", env.GNOMON_LOG_LEVEL);
   let stopping = false;
-  const { app, model, close } = await openApp(env, { log, isStopping: () => stopping });
+  const { app, jobs, model, close } = await openApp(env, { log, isStopping: () => stopping });
 
+  const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);
   const server = createServer((request, response) => void listener(request, response));
   await listen(server, env.GNOMON_HOST, env.GNOMON_PORT);
@@ -32,7 +35,7 @@ async function startApi(): Promise<Running> {
       const closed = once(server, "close");
       server.close();
       const cutOff = setTimeout(() => server.closeAllConnections(), STOP_MS);
-      await closed;
+      await Promise.all([closed, sweeper.stop()]);
       clearTimeout(cutOff);
       await close();
     },

@@ -6,6 +6,7 @@ import type { ApiEnv } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
 import { SINGLE_TENANT } from "./contract/tenant.ts";
+import type { ServedModel } from "./served-model.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
@@ -21,17 +22,18 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
   const now = Date.now;
   const newId = randomUUID;
   const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
-  const model = {
+  const model: ServedModel = {
     id: basename(env.GNOMON_MODEL),
     maxPositions: prompts.maxPositions,
-    countPromptTokens: async (prompt: { document: string; question: string }) => (await prompts.encode(prompt)).length,
+    countPromptTokens: async (prompt) => (await prompts.encode(prompt)).length,
   };
   const checkReady = async () => {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
     await state.objects.list("probe/", { limit: 1 });
   };
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, log });
   const app = createApp({
-    jobs: createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs }),
+    jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
     model,
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
@@ -40,5 +42,5 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
     newId,
     log,
   });
-  return { app, model: model.id, close: () => state.close() };
+  return { app, jobs, model: model.id, close: () => state.close() };
 }
