@@ -10,7 +10,9 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { scalingRoutes } from "./routes/scaling.ts";
 import type { ServedModel } from "./served-model.ts";
+import type { Backlog } from "./state/backlog.ts";
 import type { DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
@@ -19,12 +21,14 @@ import type { ObjectStore } from "./state/object-store.ts";
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  backlog: () => Promise<Backlog>;
   model: ServedModel;
   /** Where the object store leaves serving its presigned URLs to us. */
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
   tenant: string;
   /** Throws AppError `unavailable` where the service cannot take jobs. */
   checkReady: () => Promise<void>;
+  now: () => number;
   newId: () => string;
   log: Log;
 };
@@ -42,6 +46,7 @@ export function createApp(deps: AppDeps) {
     .route("/", jobRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", modelRoutes(deps.model))
+    .route("/", scalingRoutes(deps))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
   if (deps.signedObjects) app.route("/", objectRoutes(deps.signedObjects));

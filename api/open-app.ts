@@ -7,10 +7,14 @@ import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
 import { SINGLE_TENANT } from "./contract/tenant.ts";
 import type { ServedModel } from "./served-model.ts";
+import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
+
+/** A listing of the whole backlog is not made more often than this. */
+const BACKLOG_MS = 10_000;
 
 type Deps = {
   log: Log & StateLog;
@@ -33,8 +37,13 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
     await state.objects.list("probe/", { limit: 1 });
   };
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, log });
+  const measure = () =>
+    measureBacklog(state.objects, { speed: env.GNOMON_GPU_SPEED, maxSequenceTokens: model.maxPositions });
+  const backlog = rememberBacklog(measure, BACKLOG_MS, now);
   const app = createApp({
     jobs,
+    backlog,
+    now,
     documents: createDocumentStore({ objects: state.objects, now }),
     model,
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
@@ -43,5 +52,5 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
     newId,
     log,
   });
-  return { app, jobs, model: model.id, close: () => state.close() };
+  return { app, jobs, backlog, model: model.id, close: () => state.close() };
 }

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { createApp } from "../../api/app.ts";
 import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
+import { measureBacklog } from "../../api/state/backlog.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
 
@@ -22,6 +23,8 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
+    now: Date.now,
     model: WORD_MODEL,
     signedObjects: state,
     tenant: "default",

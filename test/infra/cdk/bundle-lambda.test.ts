@@ -1,0 +1,50 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { bundleLambda } from "../../../infra/cdk/bundle-lambda.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "gnomon-bundle-"));
+  await bundleLambda({ folder: join(folder, "code"), model: "native/models/needle" });
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Runs a module in the bundle's folder, far from the repository and its node_modules. */
+async function run(script: string): Promise<string> {
+  const env = {
+    PATH: process.env.PATH,
+    GNOMON_STATE: "embedded",
+    GNOMON_STATE_DIR: join(folder, "state"),
+    GNOMON_LOG_LEVEL: "error",
+  };
+  const args = ["--input-type=module", "--eval", script];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: join(folder, "code"), env });
+  return stdout;
+}
+
+const EVENT = `{ version: "2.0", rawPath: PATH, rawQueryString: "", headers: { host: "h" },
+  requestContext: { domainName: "h", http: { method: "GET" } }, isBase64Encoded: false }`;
+
+describe("the bundle of the functions", () => {
+  it("holds everything that the api needs, without any package beside it", async () => {
+    const path = JSON.stringify("/v1/models");
+    const stdout = await run(`import { handler } from "./lambda.mjs";
+      console.log((await handler(${EVENT.replace("PATH", path)})).body); process.exit(0);`);
+    expect(JSON.parse(stdout).data).toMatchObject([{ id: "needle" }]);
+  });
+
+  it("publishes the backlog as a metric in a line of the log", async () => {
+    const stdout = await run(`import { handler } from "./upkeep.mjs";
+      await handler({}, { getRemainingTimeInMillis: () => 50_000 }); process.exit(0);`);
+    const [line = ""] = stdout.split("\n");
+    expect(JSON.parse(line)).toMatchObject({
+      _aws: { CloudWatchMetrics: [{ Namespace: "Gnomon", Metrics: [{ Name: "BacklogGpuSeconds" }, {}, {}] }] },
+      BacklogGpuSeconds: 0,
+      ActiveJobs: 0,
+    });
+  });
+});
