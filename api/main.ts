@@ -6,12 +6,14 @@ import type { AddressInfo } from "node:net";
 import { basename } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import { loadPrompts } from "../native/prompt.ts";
+import { createAccess } from "./access.ts";
 import { createApp } from "./app.ts";
 import { ApiEnv, parseEnv } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
-import { SINGLE_TENANT } from "./contract/tenant.ts";
+import { isLoopback } from "./loopback.ts";
 import { createLog, type Running, runProcess } from "./process.ts";
+import { createApiKeyStore } from "./state/api-key-store.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
@@ -25,6 +27,10 @@ async function startApi(): Promise<Running> {
   const now = Date.now;
   const newId = randomUUID;
   const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
+  const apiKeys = createApiKeyStore({ objects: state.objects, now });
+  const loopback = isLoopback(env.GNOMON_HOST);
+  const keyed = await apiKeys.any();
+  if (!loopback && !keyed) throw await refuseExposure(env.GNOMON_HOST, state);
   const model = {
     id: basename(env.GNOMON_MODEL),
     maxPositions: prompts.maxPositions,
@@ -41,8 +47,10 @@ async function startApi(): Promise<Running> {
     documents: createDocumentStore({ objects: state.objects, now }),
     model,
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
-    tenant: SINGLE_TENANT,
+    access: createAccess({ apiKeys, loopback, now, log }),
+    apiKeys,
     checkReady,
+    now,
     newId,
     log,
   });
@@ -52,10 +60,10 @@ async function startApi(): Promise<Running> {
   await listen(server, env.GNOMON_HOST, env.GNOMON_PORT);
   const { address, port, family } = server.address() as AddressInfo;
   const url = `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
-  log.info({ url, model: model.id, state: env.GNOMON_STATE }, "api listens");
+  log.info({ url, model: model.id, state: env.GNOMON_STATE, access: keyed ? "keys" : "open" }, "api listens");
 
   return {
-    about: { url, model: model.id },
+    about: { url, model: model.id, access: keyed ? "keys" : "open" },
     async stop() {
       stopping = true;
       log.info("api stops");
@@ -67,6 +75,15 @@ async function startApi(): Promise<Running> {
       await state.close();
     },
   };
+}
+
+async function refuseExposure(host: string, state: { close(): Promise<void> }): Promise<AppError> {
+  await state.close();
+  return new AppError(
+    "exposed_without_keys",
+    `other machines can reach ${host}, and there is no API key yet: make one with \`npm run keys -- create --tenant NAME\`, ` +
+      "or listen on 127.0.0.1 (GNOMON_HOST)",
+  );
 }
 
 async function listen(server: ReturnType<typeof createServer>, host: string, port: number): Promise<void> {

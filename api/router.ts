@@ -1,9 +1,11 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Caller } from "./contract/access.ts";
 import { ERRORS } from "./contract/errors.ts";
 import { Problem } from "./contract/problem.ts";
 import { refuseInvalid } from "./validation.ts";
 
-export type AppEnv = { Variables: { requestId: string } };
+/** `caller` is there on every path that asks for one (see authorize.ts). */
+export type AppEnv = { Variables: { requestId: string; caller: Caller } };
 
 export const createRouter = () => new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
 

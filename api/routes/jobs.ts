@@ -54,18 +54,18 @@ const getResult = createRoute({
   },
 });
 
-type Deps = { jobs: JobStore; documents: DocumentStore; model: ServedModel; tenant: string; newId: () => string };
+type Deps = { jobs: JobStore; documents: DocumentStore; model: ServedModel; newId: () => string };
 
-export const jobRoutes = ({ jobs, documents, model, tenant, newId }: Deps) => {
+export const jobRoutes = ({ jobs, documents, model, newId }: Deps) => {
   /** The text to ask about, which is stored only once the prompts are known to fit. */
-  async function readDocument({ id, text }: CreateJob["document"]): Promise<string> {
+  async function readDocument(tenant: string, { id, text }: CreateJob["document"]): Promise<string> {
     if (id === undefined) return text ?? "";
     const stored = await documents.getDocumentText(tenant, id);
     if (stored === null) throw documentNotFound(id, "document.id");
     return stored;
   }
 
-  async function readJob(id: string): Promise<JobState> {
+  async function readJob(tenant: string, id: string): Promise<JobState> {
     const state = await jobs.get(tenant, id);
     if (state === null) throw new AppError("job_not_found", `no job ${id}`, { detail: `There is no job \`${id}\`.` });
     return state;
@@ -74,9 +74,10 @@ export const jobRoutes = ({ jobs, documents, model, tenant, newId }: Deps) => {
   return createRouter()
     .openapi(postJob, async (c) => {
       const asked = c.req.valid("json");
+      const { tenant } = c.var.caller;
       checkModelIsServed(model, asked.model);
       const questions = asked.questions ?? [asked.question ?? ""];
-      const text = await readDocument(asked.document);
+      const text = await readDocument(tenant, asked.document);
       const promptTokens = await countFittingPrompts(model, text, questions, asked.max_tokens);
       const documentId = asked.document.id ?? (await documents.putDocument(tenant, text)).id;
       const request: JobRequest = {
@@ -94,9 +95,10 @@ export const jobRoutes = ({ jobs, documents, model, tenant, newId }: Deps) => {
       const job = describeJob(state);
       return c.json(job, 202, { Location: job.urls.self });
     })
-    .openapi(getJob, async (c) => c.json(describeJob(await readJob(c.req.valid("param").id)), 200))
+    .openapi(getJob, async (c) => c.json(describeJob(await readJob(c.var.caller.tenant, c.req.valid("param").id)), 200))
     .openapi(getResult, async (c) => {
-      const state = await readJob(c.req.valid("param").id);
+      const { tenant } = c.var.caller;
+      const state = await readJob(tenant, c.req.valid("param").id);
       if (state.status !== "succeeded") throw noResult(state);
       const result = await jobs.getResult(tenant, state.id);
       if (result === null) throw new AppError("internal", `job ${state.id} succeeded without result.json`);
