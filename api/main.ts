@@ -46,6 +46,7 @@ async function startApi(): Promise<Running> {
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     tenant: SINGLE_TENANT,
     checkReady,
+    now,
     newId,
     log,
   });

@@ -38,6 +38,8 @@ describe("200", () => {
       "/v1/jobs",
       "/v1/jobs/{id}",
       "/v1/jobs/{id}/result",
+      "/v1/jobs/{id}/cancel",
+      "/v1/jobs/{id}/retry",
       "/v1/documents",
       "/v1/documents/{id}",
       "/v1/models",
@@ -81,8 +83,8 @@ describe("404", () => {
 
 describe("405", () => {
   it.each([
-    ["DELETE", "/v1/jobs/some", "GET, HEAD"],
-    ["GET", "/v1/jobs", "POST"],
+    ["PUT", "/v1/jobs/some", "GET, DELETE, HEAD"],
+    ["PUT", "/v1/jobs", "GET, POST, HEAD"],
     ["PUT", "/healthz", "GET, HEAD"],
   ])("%s %s says what is allowed", async (method, path, allowed) => {
     const response = await app.app.request(path, { method });
