@@ -48,7 +48,8 @@ describe("200", () => {
       "/problems/{code}",
     ]);
     const post = document.paths["/v1/jobs"]?.post;
-    expect(Object.keys(post?.responses ?? {})).toEqual(["202", "400", "404", "413", "415", "500"]);
+    const statuses = ["200", "202", "400", "404", "409", "413", "415", "422", "429", "500"];
+    expect(Object.keys(post?.responses ?? {})).toEqual(statuses);
     expect(post?.responses["400"]).toHaveProperty(["content", "application/problem+json"]);
     expect(post?.requestBody).toMatchObject({ required: true });
     expect(document.components).toHaveProperty("schemas.CreateJob.additionalProperties", false);
