@@ -8,11 +8,12 @@ import { limits } from "./contract/limits.ts";
 import { SINGLE_TENANT } from "./contract/tenant.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createDocumentStore } from "./state/document-store.ts";
+import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
 
 type Deps = {
-  log: Log;
+  log: Log & StateLog;
   /** True once the process takes no new work; the service then says that it is not ready. */
   isStopping: () => boolean;
 };
