@@ -40,6 +40,7 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     tenant: SINGLE_TENANT,
     checkReady,
+    now,
     newId,
     log,
   });
