@@ -28,9 +28,9 @@ export type AppDeps = {
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
   access: Access;
   apiKeys: ApiKeyStore;
-  now: () => number;
   /** Throws AppError `unavailable` where the service cannot take jobs. */
   checkReady: () => Promise<void>;
+  now: () => number;
   newId: () => string;
   log: Log;
 };

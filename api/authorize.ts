@@ -24,6 +24,7 @@ export const authorize = (access: Access): MiddlewareHandler<AppEnv> =>
       const caller = await access.authenticate(c.req.header("authorization"));
       if (caller.key === null) refuseOtherSites(new URL(c.req.url), c.req.header("origin"));
       c.set("caller", caller);
+      c.set("tenant", caller.tenant);
       if (!mayDo(caller, scope)) throw insufficient(caller, scope);
     }
     await next();

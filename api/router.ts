@@ -4,8 +4,15 @@ import { ERRORS } from "./contract/errors.ts";
 import { Problem } from "./contract/problem.ts";
 import { refuseInvalid } from "./validation.ts";
 
-/** `caller` is there on every path that asks for one (see authorize.ts). */
-export type AppEnv = { Variables: { requestId: string; caller: Caller } };
+export type AppEnv = {
+  Variables: {
+    requestId: string;
+    /** Whose request it is: everything that it reads and writes is theirs. */
+    tenant: string;
+    /** Which API key it comes with, and what that allows. As the tenant, on every path that asks for it (authorize.ts). */
+    caller: Caller;
+  };
+};
 
 export const createRouter = () => new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
 

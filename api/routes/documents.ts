@@ -37,7 +37,9 @@ const getDocument = createRoute({
   },
 });
 
-export const documentRoutes = ({ documents }: { documents: DocumentStore }) => {
+type Deps = { documents: DocumentStore };
+
+export const documentRoutes = ({ documents }: Deps) => {
   async function describe(tenant: string, id: string): Promise<Document> {
     const info = await documents.getDocumentInfo(tenant, id);
     if (info === null) throw documentNotFound(id);
@@ -49,11 +51,11 @@ export const documentRoutes = ({ documents }: { documents: DocumentStore }) => {
       // Only a JSON body is validated: beside it `valid` gives an empty object.
       const body = c.req.valid("json");
       const text = typeof body === "object" && "text" in body ? body.text : await plainText(c);
-      const { tenant } = c.var.caller;
+      const tenant = c.get("tenant");
       const { id } = await documents.putDocument(tenant, text);
       return c.json(await describe(tenant, id), 201, { Location: `/v1/documents/${id}` });
     })
-    .openapi(getDocument, async (c) => c.json(await describe(c.var.caller.tenant, c.req.valid("param").id), 200));
+    .openapi(getDocument, async (c) => c.json(await describe(c.get("tenant"), c.req.valid("param").id), 200));
 };
 
 async function plainText(c: Context): Promise<string> {

@@ -100,12 +100,8 @@ describe("tenants", () => {
     const [acme, other] = [await app.makeKey("acme", ["submit", "read"]), await app.makeKey("other", ["admin"])];
     const sent = await app.post("/v1/documents", "ours", "text/plain", acme.headers);
     const document = (await sent.json()) as { id: string };
-    const job = (await (
-      await app.post("/v1/jobs", { document, question: "what?", max_tokens: 5 }, "application/json", acme.headers)
-    ).json()) as { detail?: string };
     expect((await app.get(`/v1/documents/${document.id}`, acme.headers)).status).toBe(200);
     expect((await app.get(`/v1/documents/${document.id}`, other.headers)).status).toBe(404);
-    expect(job.detail).toContain("document");
     const submitted = await app.post(
       "/v1/jobs",
       { document: { id: document.id }, question: "what?", max_tokens: 5 },
