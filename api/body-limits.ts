@@ -36,7 +36,7 @@ export function exceedsDepth(json: string, limit: number): boolean {
   return false;
 }
 
-export const payloadTooLarge = (limitBytes: number): AppError =>
+const payloadTooLarge = (limitBytes: number): AppError =>
   new AppError("payload_too_large", "body over the limit", {
     detail: `A body may have ${limitBytes.toLocaleString("en-US")} bytes at most: send less.`,
     extra: { limit_bytes: limitBytes },
