@@ -11,9 +11,12 @@ type Context = { getRemainingTimeInMillis(): number };
 /** Kept for the backlog: without it nobody would be scaled. */
 const RESERVED_MS = 20_000;
 
+/** Nobody sends it requests, so it needs no API keys to be there. */
+const NOT_LISTENING = "127.0.0.1";
+
 const env = parseEnv(ApiEnv, process.env);
 const log = createLog("upkeep", env.GNOMON_LOG_LEVEL);
-const { jobs, backlog } = await openApp(env, { log, isStopping: () => false });
+const { jobs, backlog } = await openApp(env, { host: NOT_LISTENING, log, isStopping: () => false });
 /** Where the last minute's sweep stopped. */
 let after: string | undefined;
 

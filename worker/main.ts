@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { basename } from "node:path";
-import { parseEnv, WorkerEnv } from "../api/contract/env.ts";
+import { EcsEnv, parseEnv, WorkerEnv } from "../api/contract/env.ts";
 import { limits } from "../api/contract/limits.ts";
 import { createLog, type Lifecycle, type Running, runProcess } from "../api/process.ts";
 import { createDocumentStore } from "../api/state/document-store.ts";
@@ -15,6 +15,10 @@ import { createDeadLetterDelivery } from "./dead-letter.ts";
 import { delay } from "./delay.ts";
 import { createDelivery } from "./delivery.ts";
 import { engineOptions } from "./engine-options.ts";
+import { startLiveness } from "./liveness.ts";
+import { createTaskProtection } from "./task-protection.ts";
+
+const LIVENESS_MS = 10_000;
 
 async function startWorker({ fail }: Lifecycle): Promise<Running> {
   const env = parseEnv(WorkerEnv, process.env);
@@ -43,9 +47,17 @@ async function startWorker({ fail }: Lifecycle): Promise<Running> {
     log,
   };
 
+  const { ECS_AGENT_URI: agentUri } = parseEnv(EcsEnv, process.env);
+  const protection = agentUri === undefined ? null : createTaskProtection({ agentUri, fetch, now, log });
+  const file = env.GNOMON_LIVENESS_FILE;
+  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
   const consumer = createConsumer({
     queue: state.queue,
-    deliver: (message) => createDelivery(message, deps),
+    deliver: (message) => {
+      const delivery = createDelivery(message, deps);
+      protection?.hold(delivery.done);
+      return delivery;
+    },
     room: (taken) => (engine.stats().waiting > 0 ? 0 : options.maxBatch - taken),
     limits,
     delay,
@@ -60,8 +72,10 @@ async function startWorker({ fail }: Lifecycle): Promise<Running> {
     async stop() {
       log.info({ grace_seconds: env.GNOMON_GRACE_SECONDS }, "worker stops");
       await Promise.all([consumer.stop(env.GNOMON_GRACE_SECONDS * 1000), deadLetters?.stop(0)]);
+      await protection?.stop();
       await engine.close();
       await state.close();
+      await liveness?.stop();
     },
   };
 

@@ -16,6 +16,7 @@ export function createTaskProtection({ agentUri, fetch, now, log }: Deps) {
   let held = 0;
   let setTo = false;
   let setMs = 0;
+  let asking = false;
   let setting: Promise<void> | undefined;
 
   const isDue = () => held > 0 !== setTo || (setTo && now() - setMs >= RENEW_MS);
@@ -33,14 +34,18 @@ export function createTaskProtection({ agentUri, fetch, now, log }: Deps) {
       setTo = enabled;
       setMs = now();
     }
+    // Here and not later: what changes from now on must ask again.
+    asking = false;
   }
 
   // A worker without protection gives its jobs back when it is stopped, which costs time and loses nothing.
   function update(): void {
-    setting ??= apply()
+    if (asking || !isDue()) return;
+    asking = true;
+    setting = apply()
       .catch((error) => log.warn({ err: error }, "task protection not set"))
       .finally(() => {
-        setting = undefined;
+        asking = false;
       });
   }
   const renewal = setInterval(update, RENEW_MS);

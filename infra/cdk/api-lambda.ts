@@ -36,7 +36,8 @@ export class LambdaApi extends Construct {
         "The service checks API keys itself, the same on every platform, and answers refusals as problem documents.",
     });
     // Which client called what, and how it ended. No query string: a signed URL carries its signature there.
-    (api.defaultStage?.node.defaultChild as CfnStage).accessLogSettings = {
+    const stage = api.defaultStage?.node.defaultChild as CfnStage;
+    stage.accessLogSettings = {
       destinationArn: accessLogGroup.logGroupArn,
       format: JSON.stringify({
         time: "$context.requestTime",

@@ -61,8 +61,10 @@ export class GnomonStack extends Stack {
     });
 
     this.grantJobs(api.principal, storage);
+    storage.grantPrefixes(api.principal, [keys.apiKeys()]);
     queues.jobs.queue.grantSendMessages(api.principal);
     this.grantJobs(upkeep.role, storage);
+    storage.grantPrefixes(upkeep.role, [keys.apiKeys()]);
     queues.jobs.queue.grantSendMessages(upkeep.role);
     this.grantJobs(workers.task.taskRole, storage);
     grantSendAndConsume(queues.jobs, workers.task.taskRole);

@@ -19,6 +19,7 @@ test("an empty environment runs everything on this machine", () => {
     GNOMON_LOG_LEVEL: "info",
     GNOMON_HOST: "127.0.0.1",
     GNOMON_PORT: 8080,
+    GNOMON_GPU_SPEED: 1,
   });
   expect(parseEnv(WorkerEnv, {})).toMatchObject({ GNOMON_CACHE: "shadowkv", GNOMON_THREADS: 0 });
 });

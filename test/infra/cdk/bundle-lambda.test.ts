@@ -4,11 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createApiKeyStore } from "../../../api/state/api-key-store.ts";
 import { bundleLambda } from "../../../infra/cdk/bundle-lambda.ts";
+import { openEmbedded } from "../../support/embedded-state.ts";
 
 let folder: string;
+let key: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "gnomon-bundle-"));
+  const state = await openEmbedded(join(folder, "state"));
+  const apiKeys = createApiKeyStore({ objects: state.objects, now: Date.now });
+  ({ key } = await apiKeys.create({ tenant: "acme", name: "", scopes: ["read"], expiresMs: null }));
+  await state.close();
   await bundleLambda({ folder: join(folder, "code"), model: "native/models/needle" });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -26,14 +33,14 @@ async function run(script: string): Promise<string> {
   return stdout;
 }
 
-const EVENT = `{ version: "2.0", rawPath: PATH, rawQueryString: "", headers: { host: "h" },
+const EVENT = `{ version: "2.0", rawPath: PATH, rawQueryString: "", headers: { host: "h", authorization: "Bearer KEY" },
   requestContext: { domainName: "h", http: { method: "GET" } }, isBase64Encoded: false }`;
 
 describe("the bundle of the functions", () => {
   it("holds everything that the api needs, without any package beside it", async () => {
     const path = JSON.stringify("/v1/models");
     const stdout = await run(`import { handler } from "./lambda.mjs";
-      console.log((await handler(${EVENT.replace("PATH", path)})).body); process.exit(0);`);
+      console.log((await handler(${EVENT.replace("PATH", path).replace("KEY", key)})).body); process.exit(0);`);
     expect(JSON.parse(stdout).data).toMatchObject([{ id: "needle" }]);
   });
 

@@ -159,7 +159,7 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
       for (const { Action, Resource } of Properties.PolicyDocument.Statement) {
         expect([Action].flat().filter((action) => /^(s3|sqs):\*$|^\*$/.test(action))).toEqual([]);
         if ([Action].flat().some((action) => /^s3:(Get|Put|Delete)/.test(action))) {
-          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|probe)\/\*/);
+          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|probe|k)\/\*/);
         }
       }
     }
