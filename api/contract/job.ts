@@ -79,6 +79,10 @@ export type JobProgress = z.infer<typeof JobProgress>;
 export const JobFailure = z.object({ code: z.string(), message: z.string() });
 export type JobFailure = z.infer<typeof JobFailure>;
 
+/** What a webhook can tell: the end of a job, in one of its four ways. */
+export const JobEvent = z.enum(["job.succeeded", "job.failed", "job.cancelled", "job.expired"]);
+export type JobEvent = z.infer<typeof JobEvent>;
+
 /** state.json: the one mutable object of a job, changed only by compare-and-swap. Times in ms since the epoch. */
 export const JobState = z.object({
   version: z.literal(1),

@@ -5,6 +5,11 @@ export const keys = {
   jobResult: (tenant: string, job: string) => `t/${tenant}/j/${job}/result.json`,
   document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,
   documentInfo: (tenant: string, document: string) => `t/${tenant}/d/${document}/info.json`,
+  webhookEvents: (tenant: string, job: string) => `t/${tenant}/j/${job}/webhook/`,
+  webhookEvent: (tenant: string, job: string, event: string) => `t/${tenant}/j/${job}/webhook/${event}.json`,
+  webhookKeyring: (tenant: string) => `t/${tenant}/webhooks/keys.json`,
+  disabledWebhooks: (tenant: string) => `t/${tenant}/webhooks/disabled/`,
+  disabledWebhook: (tenant: string, id: string) => `t/${tenant}/webhooks/disabled/${id}.json`,
   probe: (nonce: string) => `probe/${nonce}`,
 };
 
