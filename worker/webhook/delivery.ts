@@ -1,3 +1,4 @@
+import { limits } from "../../api/contract/limits.ts";
 import { type WebhookAttempt, type WebhookEvent, WebhookMessage } from "../../api/contract/webhook.ts";
 import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { WebhookKeyrings } from "../../api/state/webhook-keyring.ts";
@@ -11,7 +12,6 @@ export type WebhookDeliveryDeps = {
   keyrings: Pick<WebhookKeyrings, "signingKeys">;
   queue: Pick<JobQueue, "delete">;
   post: (request: { url: string; headers: Record<string, string>; body: string }) => Promise<PostOutcome>;
-  limits: { webhookLogAttempts: number };
   now: () => number;
   random: () => number;
   log: Record<"info" | "error", (fields: object, message: string) => void>;
@@ -45,8 +45,9 @@ export async function deliverWebhook(received: ReceivedMessage, deps: WebhookDel
 
   async function takeUp(event: WebhookEvent): Promise<void> {
     if ((event.next_attempt_ms ?? 0) > now() + EARLY_MS) await webhooks.schedule(event);
-    else if (await webhooks.isDisabled(event.tenant, event.url)) await settle(event, afterDisabled(event));
-    else await attempt(event);
+    else if (await webhooks.isDisabled(event.tenant, event.url)) {
+      await webhooks.change(event, (current) => (isUnchanged(current, event) ? disabled(current) : null));
+    } else await attempt(event);
   }
 
   async function attempt(event: WebhookEvent): Promise<void> {
@@ -62,46 +63,38 @@ export async function deliverWebhook(received: ReceivedMessage, deps: WebhookDel
       },
       body: event.body,
     });
-    const next = afterAttempt(event, outcome, startedMs);
-    if (outcome.status === 410) await webhooks.disable(event.tenant, event.url, event.id);
-    log.info(
-      { event: event.id, job: event.job, status_code: outcome.status, error: outcome.error?.code, status: next.status },
-      "webhook attempted",
-    );
-    await settle(event, next);
-  }
-
-  /** `before` is what the attempt was for: if the event has moved on meanwhile, by a replay, its log stays as it is. */
-  async function settle(before: WebhookEvent, next: WebhookEvent): Promise<void> {
-    if (next.status === "pending") await webhooks.schedule(next);
-    await webhooks.change(before, (current) => (isUnchanged(current, before) ? next : merged(current, next)));
-  }
-
-  function afterAttempt(event: WebhookEvent, outcome: PostOutcome, startedMs: number): WebhookEvent {
     const endedMs = now();
-    const attempts = event.attempt + 1;
     const entry: WebhookAttempt = {
       at_ms: startedMs,
       duration_ms: Math.max(0, Math.round(endedMs - startedMs)),
       status_code: outcome.status,
       error: outcome.error ?? refusal(outcome.status),
     };
-    const ended = (status: WebhookEvent["status"]) => ({
-      ...event,
-      status,
-      attempt: attempts,
-      next_attempt_ms: null,
-      attempts: [...event.attempts, entry].slice(-deps.limits.webhookLogAttempts),
-    });
-    if (entry.error === null) return ended("delivered");
-    if (outcome.status === 410) return ended("disabled");
-    const retryAfterMs = parseRetryAfter(outcome.retryAfter, endedMs);
-    const delayMs = retryDelayMs({ attempts: attempts - event.schedule_start, retryAfterMs }, deps.random);
-    return delayMs === null ? ended("failed") : { ...ended("pending"), next_attempt_ms: endedMs + delayMs };
+    if (outcome.status === 410) await webhooks.disable(event.tenant, event.url, event.id);
+    const next = afterAttempt(event, entry, parseRetryAfter(outcome.retryAfter, endedMs));
+    if (next.status === "pending") await webhooks.schedule(next);
+    await webhooks.change(event, (current) => (isUnchanged(current, event) ? next : lateEntry(current, entry)));
+    const { status } = next;
+    log.info({ event: event.id, job: event.job, status, code: outcome.status, error: entry.error?.code }, "webhook sent");
+  }
+
+  function afterAttempt(event: WebhookEvent, entry: WebhookAttempt, retryAfterMs: number | null): WebhookEvent {
+    const logged = withEntry(event, entry);
+    if (entry.error === null) return { ...logged, status: "delivered", next_attempt_ms: null };
+    if (entry.status_code === 410) return disabled(logged);
+    const delayMs = retryDelayMs({ attempts: logged.attempt - event.schedule_start, retryAfterMs }, deps.random);
+    if (delayMs === null) return { ...logged, status: "failed", next_attempt_ms: null };
+    return { ...logged, next_attempt_ms: now() + delayMs };
   }
 }
 
-const afterDisabled = (event: WebhookEvent): WebhookEvent => ({ ...event, status: "disabled", next_attempt_ms: null });
+const disabled = (event: WebhookEvent): WebhookEvent => ({ ...event, status: "disabled", next_attempt_ms: null });
+
+const withEntry = (event: WebhookEvent, entry: WebhookAttempt): WebhookEvent => ({
+  ...event,
+  attempt: event.attempt + 1,
+  attempts: [...event.attempts, entry].slice(-limits.webhookLogAttempts),
+});
 
 /** Only 2xx is a receipt. */
 function refusal(status: number): WebhookAttempt["error"] {
@@ -116,8 +109,13 @@ function refusal(status: number): WebhookAttempt["error"] {
 const isUnchanged = (current: WebhookEvent, before: WebhookEvent): boolean =>
   current.attempt === before.attempt && current.next_attempt_ms === before.next_attempt_ms;
 
-/** The attempt counts in the log of an event that was replayed meanwhile; a receipt ends that replay too. */
-function merged(current: WebhookEvent, next: WebhookEvent): WebhookEvent | null {
-  if (current.status !== "pending" || next.status !== "delivered") return null;
-  return { ...next, schedule_start: current.schedule_start };
+/**
+ * For an event that was replayed, or attempted by another sender, while this attempt ran: a receipt ends it, and a
+ * failure is only logged, as the attempt that is now due has its own message, which names its number.
+ */
+function lateEntry(current: WebhookEvent, entry: WebhookAttempt): WebhookEvent | null {
+  if (current.status !== "pending") return null;
+  const logged = withEntry(current, entry);
+  if (entry.error === null) return { ...logged, status: "delivered", next_attempt_ms: null };
+  return { ...logged, attempt: current.attempt };
 }
