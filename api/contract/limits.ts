@@ -35,6 +35,10 @@ export const limits = {
   maxDelaySeconds: 900,
   /** A webhook that is not answered by then has failed. */
   webhookTimeoutMs: 15_000,
+  /** Longer than a delivery can take, with its reads and writes. */
+  webhookVisibilityMs: 60_000,
+  /** Deliveries that one sender has under way. */
+  webhookConcurrency: 64,
   /** As much of an answer is read, and thrown away. */
   webhookResponseBytes: 64 * 1024,
   /** Attempts that the log of one event keeps. */

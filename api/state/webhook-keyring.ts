@@ -42,7 +42,10 @@ export function createWebhookKeyrings({ objects, now, newId }: Deps) {
       for (;;) {
         const { value, etag } = await open(tenant);
         const until = now() + overlapMs;
-        const older = value.keys.map((key) => ({ ...key, signs_until_ms: Math.min(key.signs_until_ms ?? until, until) }));
+        const older = value.keys.map((key) => ({
+          ...key,
+          signs_until_ms: Math.min(key.signs_until_ms ?? until, until),
+        }));
         const rotated = [newKey(), ...signing(older)];
         if (rotated.length > limits.maxSigningKeys) throw tooManyKeys();
         const next: WebhookKeyring = { version: 1, keys: rotated };

@@ -75,7 +75,10 @@ export async function deliverWebhook(received: ReceivedMessage, deps: WebhookDel
     if (next.status === "pending") await webhooks.schedule(next);
     await webhooks.change(event, (current) => (isUnchanged(current, event) ? next : lateEntry(current, entry)));
     const { status } = next;
-    log.info({ event: event.id, job: event.job, status, code: outcome.status, error: entry.error?.code }, "webhook sent");
+    log.info(
+      { event: event.id, job: event.job, status, code: outcome.status, error: entry.error?.code },
+      "webhook sent",
+    );
   }
 
   function afterAttempt(event: WebhookEvent, entry: WebhookAttempt, retryAfterMs: number | null): WebhookEvent {
@@ -100,7 +103,10 @@ const withEntry = (event: WebhookEvent, entry: WebhookAttempt): WebhookEvent => 
 function refusal(status: number): WebhookAttempt["error"] {
   if (status >= 200 && status < 300) return null;
   if (status >= 300 && status < 400) {
-    return { code: "redirected", message: `It answered ${status}, and redirects are not followed: give the final URL.` };
+    return {
+      code: "redirected",
+      message: `It answered ${status}, and redirects are not followed: give the final URL.`,
+    };
   }
   if (status === 410) return { code: "gone", message: "It answered 410 Gone: nothing more is sent to this URL." };
   return { code: "not_accepted", message: `It answered ${status} instead of a 2xx status.` };
