@@ -25,6 +25,7 @@ export type AppDeps = {
   tenant: string;
   /** Throws AppError `unavailable` where the service cannot take jobs. */
   checkReady: () => Promise<void>;
+  now: () => number;
   newId: () => string;
   log: Log;
 };

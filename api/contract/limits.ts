@@ -23,6 +23,9 @@ export const limits = {
   metadataPairs: 16,
   metadataKeyCharacters: 64,
   metadataValueCharacters: 512,
+  listPage: 100,
+  /** How long `Prefer: wait` can hold a request. */
+  maxWaitSeconds: 60,
   documentsPerJob: 64,
   messagesPerJob: 1024,
   urlCharacters: 2048,

@@ -2,8 +2,10 @@ import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { z } from "zod";
 import { createApp } from "../../api/app.ts";
+import { Job } from "../../api/contract/job-resource.ts";
 import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
+import type { Claim } from "../../api/state/job-store.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
 
@@ -15,7 +17,7 @@ const WORD_MODEL = {
 };
 
 /** The real app on real embedded state; what it logs is kept. */
-export async function openTestApp({ checkReady = async () => {} } = {}) {
+export async function openTestApp({ checkReady = async () => {}, tenant = "default" } = {}) {
   const state = await openTempState();
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
@@ -24,7 +26,8 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
     documents: state.documents,
     model: WORD_MODEL,
     signedObjects: state,
-    tenant: "default",
+    tenant,
+    now: state.now,
     checkReady,
     newId: randomUUID,
     log: { info: log, error: log },
@@ -33,13 +36,30 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
     app,
     state,
     logged,
-    get: async (path: string) => app.request(path),
-    post: async (path: string, body: unknown, type = "application/json") =>
+    get: async (path: string, headers: Record<string, string> = {}) => app.request(path, { headers }),
+    post: async (path: string, body: unknown, type = "application/json", headers: Record<string, string> = {}) =>
       app.request(path, {
         method: "POST",
         body: typeof body === "string" ? body : JSON.stringify(body),
-        headers: { "Content-Type": type },
+        headers: { "Content-Type": type, ...headers },
       }),
+    delete: async (path: string) => app.request(path, { method: "DELETE" }),
+    /** A job in the queue, by way of the API. */
+    async submit(body: object = {}): Promise<Job> {
+      const response = await this.post("/v1/jobs", {
+        document: { text: "the sun is up" },
+        ...("messages" in body || "prompt" in body || "questions" in body ? {} : { question: "where is the sun" }),
+        max_tokens: 10,
+        ...body,
+      });
+      expect(response.status).toBe(202);
+      return readJson(Job, response);
+    },
+    async claim(id: string): Promise<Claim> {
+      const claimed = await state.jobs.claim("default", id, "test");
+      if (claimed.kind !== "claimed") throw new Error(claimed.kind);
+      return claimed.claim;
+    },
     [Symbol.asyncDispose]: () => state[Symbol.asyncDispose](),
   };
 }
