@@ -2,23 +2,31 @@ import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
+import type { WebhookPolicy } from "./contract/webhook-target.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { webhookRoutes } from "./routes/webhooks.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
 import type { ObjectStore } from "./state/object-store.ts";
+import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
+import type { WebhookStore } from "./state/webhook-store.ts";
 
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  webhooks: WebhookStore;
+  keyrings: WebhookKeyrings;
+  webhookPolicy: WebhookPolicy;
   model: ServedModel;
   /** Where the object store leaves serving its presigned URLs to us. */
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
@@ -40,7 +48,8 @@ export function createApp(deps: AppDeps) {
   app.use(bodyLimit({ maxSize: limits.requestBodyBytes, onError: refuseTooLarge }));
 
   const routes = app
-    .route("/", jobRoutes(deps))
+    .route("/", jobRoutes({ ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) }))
+    .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", modelRoutes(deps.model))
     .route("/", healthRoutes(deps.checkReady))

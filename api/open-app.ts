@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
 import { loadPrompts } from "../native/prompt.ts";
 import { createApp, type Log } from "./app.ts";
-import type { ApiEnv } from "./contract/env.ts";
+import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
 import { SINGLE_TENANT } from "./contract/tenant.ts";
@@ -11,6 +11,8 @@ import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
+import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
+import { createWebhookStore } from "./state/webhook-store.ts";
 
 type Deps = {
   log: Log & StateLog;
@@ -32,10 +34,14 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
     await state.objects.list("probe/", { limit: 1 });
   };
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, log });
+  const webhooks = createWebhookStore({ ...state, now });
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit, log });
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
+    webhooks,
+    keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
+    webhookPolicy: webhookPolicy(env),
     model,
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     tenant: SINGLE_TENANT,

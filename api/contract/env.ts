@@ -105,6 +105,10 @@ export const ApiEnv = z
   .superRefine(requireAws);
 export type ApiEnv = z.infer<typeof ApiEnv>;
 
+/** Of a process that only delivers webhooks. */
+export const WebhooksEnv = z.object({ ...state, ...webhooks, ...log }).superRefine(requireAws);
+export type WebhooksEnv = z.infer<typeof WebhooksEnv>;
+
 export const WorkerEnv = z
   .object({
     ...state,

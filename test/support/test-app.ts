@@ -5,6 +5,7 @@ import { createApp } from "../../api/app.ts";
 import { Job } from "../../api/contract/job-resource.ts";
 import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
+import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
 import type { Claim } from "../../api/state/job-store.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
@@ -24,6 +25,9 @@ export async function openTestApp({ checkReady = async () => {}, tenant = "defau
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    webhooks: state.webhooks,
+    keyrings: state.keyrings,
+    webhookPolicy: PUBLIC_HTTPS_ONLY,
     model: WORD_MODEL,
     signedObjects: state,
     tenant,
