@@ -38,6 +38,7 @@ export function retryDelayMs({ attempts, retryAfterMs }: Failed, random: () => n
 export function parseRetryAfter(value: string | undefined, nowMs: number): number | null {
   if (value === undefined) return null;
   if (/^\d{1,9}$/.test(value.trim())) return Number(value) * SECOND;
-  const date = Date.parse(value);
+  // JavaScript makes a date of nearly anything; HTTP has one form.
+  const date = value.endsWith(" GMT") ? Date.parse(value) : Number.NaN;
   return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
 }
