@@ -20,6 +20,10 @@ export const keys = {
   webhookKeyring: (tenant: string) => `t/${tenant}/webhooks/keys.json`,
   disabledWebhooks: (tenant: string) => `t/${tenant}/webhooks/disabled/`,
   disabledWebhook: (tenant: string, id: string) => `t/${tenant}/webhooks/disabled/${id}.json`,
+  /** Apart from what tenants own: a worker needs no access to it. */
+  apiKeys: (tenant?: string) => (tenant === undefined ? "k/" : `k/${tenant}/`),
+  apiKey: (tenant: string, key: string) => `k/${tenant}/${key}/key.json`,
+  apiKeyUse: (tenant: string, key: string) => `k/${tenant}/${key}/used.json`,
   probe: (nonce: string) => `probe/${nonce}`,
 };
 
