@@ -21,8 +21,7 @@ export type WebhookKeyring = z.infer<typeof WebhookKeyring>;
  * `disabled`: not sent, because its URL had answered 410 Gone.
  * `failed`: every attempt of the schedule failed.
  */
-export const WebhookEventStatus = z.enum(["pending", "delivered", "failed", "disabled"]);
-export type WebhookEventStatus = z.infer<typeof WebhookEventStatus>;
+const WebhookEventStatus = z.enum(["pending", "delivered", "failed", "disabled"]);
 
 /** One attempt to deliver: either it was answered, and the answer judged by its status, or `error` says why not. */
 const Attempt = z.object({

@@ -13,10 +13,11 @@ const PATIENCE_MS = 60_000;
 /** A receiver that fails the first `failures` requests. */
 async function openReceiver(failures: number) {
   const got: { headers: IncomingHttpHeaders; body: string }[] = [];
-  const server = createServer(async (request, response) => {
-    const body = Buffer.concat(await request.toArray()).toString();
-    got.push({ headers: request.headers, body });
-    response.writeHead(got.length > failures ? 204 : 500).end();
+  const server = createServer((request, response) => {
+    void request.toArray().then((chunks) => {
+      got.push({ headers: request.headers, body: Buffer.concat(chunks).toString() });
+      response.writeHead(got.length > failures ? 204 : 500).end();
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;

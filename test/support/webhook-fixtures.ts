@@ -12,14 +12,14 @@ type Sent = Parameters<WebhookDeliveryDeps["post"]>[0];
 export async function openTestWebhooks({ maxDelaySeconds = 900 } = {}) {
   const state = await openTempState();
   const sent: Sent[] = [];
-  const receiver = { answer: async (_: Sent): Promise<PostOutcome> => answered(200) };
+  const receiver: { answer: () => Promise<PostOutcome> } = { answer: async () => answered(200) };
   const deps: WebhookDeliveryDeps = {
     webhooks: state.webhooks,
     keyrings: state.keyrings,
     queue: state.webhookQueue,
     post: async (request) => {
       sent.push(request);
-      return receiver.answer(request);
+      return receiver.answer();
     },
     now: state.now,
     random: () => 0.5,
@@ -55,7 +55,7 @@ export async function openTestWebhooks({ maxDelaySeconds = 900 } = {}) {
       if (event === undefined) throw new Error(`job ${job} has no event`);
       return event;
     },
-    /** Moves the clock on in the longest hops a message can wait, delivering what is due at each; true once `until` holds. */
+    /** Moves the clock on in the longest hops a message can wait, delivering what is due at each. */
     async passTime(ms: number): Promise<void> {
       for (let passed = 0; passed < ms; passed += maxDelaySeconds * 1000) {
         state.advance(Math.min(maxDelaySeconds * 1000, ms - passed));

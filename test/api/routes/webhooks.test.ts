@@ -170,3 +170,29 @@ describe("409", () => {
     expect((await rotate(0)).status).toBe(200);
   });
 });
+
+describe("403", () => {
+  it("shows no secret to a key that may only read", async () => {
+    await using keyed = await openTestApp({ loopback: false });
+    const { headers } = await keyed.makeKey("acme", ["read"]);
+    expect((await readProblem(await keyed.get("/v1/webhooks/keys", headers))).code).toBe("insufficient_scope");
+    expect((await keyed.get("/v1/webhooks/disabled", headers)).status).toBe(200);
+  });
+
+  it("gives each tenant keys of its own, and no sight of another's events", async () => {
+    await using keyed = await openTestApp({ loopback: false });
+    const [acme, other] = [
+      await keyed.makeKey("acme", ["submit", "read"]),
+      await keyed.makeKey("other", ["submit", "read"]),
+    ];
+    const [own, foreign] = await Promise.all(
+      [acme, other].map(async ({ headers }) => keysOf(await keyed.get("/v1/webhooks/keys", headers))),
+    );
+    expect(own?.[0]?.secret).not.toBe(foreign?.[0]?.secret);
+    const body = { prompt: "go on", max_tokens: 5, webhook: { url: HOOK } };
+    const job = (await (await keyed.post("/v1/jobs", body, "application/json", acme.headers)).json()) as { id: string };
+    await keyed.post(`/v1/jobs/${job.id}/cancel`, {}, "application/json", acme.headers);
+    expect((await keyed.get(`/v1/jobs/${job.id}/webhooks`, acme.headers)).status).toBe(200);
+    expect((await keyed.get(`/v1/jobs/${job.id}/webhooks`, other.headers)).status).toBe(404);
+  });
+});

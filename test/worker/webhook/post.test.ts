@@ -10,8 +10,8 @@ const limits = { webhookTimeoutMs: 5_000, webhookResponseBytes: 64 * 1024 };
 const loopback = parseNetwork("127.0.0.0/8");
 
 /** A receiver on loopback, and the policy of a deployment that allows it. */
-async function receive(listener: RequestListener) {
-  const server = createServer(listener);
+async function receive(listener: (...request: Parameters<RequestListener>) => unknown) {
+  const server = createServer((...request) => void listener(...request));
   const sockets: Socket[] = [];
   server.on("connection", (socket) => sockets.push(socket));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
