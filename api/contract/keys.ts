@@ -15,6 +15,13 @@ export const keys = {
   idempotency: (tenant: string, hash: string) => `t/${tenant}/idem/${hash}`,
   document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,
   documentInfo: (tenant: string, document: string) => `t/${tenant}/d/${document}/info.json`,
+  webhookEvents: (tenant: string, job: string) => `t/${tenant}/j/${job}/webhook/`,
+  webhookEvent: (tenant: string, job: string, event: string) => `t/${tenant}/j/${job}/webhook/${event}.json`,
+  /** Not below `t/`, where everything goes with its retention. */
+  webhookSettings: "w/",
+  webhookKeyring: (tenant: string) => `w/${tenant}/keys.json`,
+  disabledWebhooks: (tenant: string) => `w/${tenant}/disabled/`,
+  disabledWebhook: (tenant: string, id: string) => `w/${tenant}/disabled/${id}.json`,
   /** Apart from what tenants own: a worker needs no access to it. */
   apiKeys: (tenant?: string) => (tenant === undefined ? "k/" : `k/${tenant}/`),
   apiKey: (tenant: string, key: string) => `k/${tenant}/${key}/key.json`,

@@ -13,7 +13,9 @@ type Options = {
   image: ContainerImage;
   environment: Record<string, string>;
   logging: LogDriver;
-  healthCheck: string[];
+  /** None where ECS restarting what has ended is enough. */
+  healthCheck?: string[];
+  command?: string[];
   stopTimeout: Duration;
   portMappings?: PortMapping[];
   gpuCount?: number;
@@ -32,13 +34,15 @@ export function hardenedContainer(task: TaskDefinition, options: Options): Conta
     user: "10001:10001",
     readonlyRootFilesystem: true,
     linuxParameters,
-    healthCheck: {
-      command: healthCheck,
-      interval: Duration.seconds(15),
-      timeout: Duration.seconds(5),
-      retries: 4,
-      startPeriod: Duration.seconds(300),
-    },
+    ...(healthCheck && {
+      healthCheck: {
+        command: healthCheck,
+        interval: Duration.seconds(15),
+        timeout: Duration.seconds(5),
+        retries: 4,
+        startPeriod: Duration.seconds(300),
+      },
+    }),
   });
   container.addMountPoints({ sourceVolume: "tmp", containerPath: "/tmp", readOnly: false });
   return container;

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { ApiEnv, StateEnv, WorkerEnv } from "../../api/contract/env.ts";
+import type { ApiEnv, StateEnv, WebhooksEnv, WorkerEnv } from "../../api/contract/env.ts";
 import type { Queues } from "./queues.ts";
 import type { Settings } from "./settings.ts";
 import type { Storage } from "./storage.ts";
@@ -16,15 +16,28 @@ function stateEnvironment({ storage, queues, region }: State) {
     GNOMON_BUCKET: storage.bucket.bucketName,
     GNOMON_QUEUE_URL: queues.jobs.queue.queueUrl,
     GNOMON_DEAD_LETTER_QUEUE_URL: queues.jobs.deadLetters.queueUrl,
+    GNOMON_WEBHOOK_QUEUE_URL: queues.webhooks.queue.queueUrl,
     GNOMON_S3_ENDPOINT: "",
     GNOMON_SQS_ENDPOINT: "",
     AWS_REGION: region,
   } satisfies Environment<typeof StateEnv>;
 }
 
+/** Webhooks go to public addresses by https, and nowhere else. */
+const webhooks = { GNOMON_WEBHOOK_HTTP: "", GNOMON_WEBHOOK_PORTS: "", GNOMON_WEBHOOK_NETWORKS: "" };
+
+export function webhooksEnvironment(state: State) {
+  return {
+    ...stateEnvironment(state),
+    ...webhooks,
+    GNOMON_LOG_LEVEL: "info",
+  } satisfies Environment<typeof WebhooksEnv>;
+}
+
 export function apiEnvironment(state: State) {
   return {
     ...stateEnvironment(state),
+    ...webhooks,
     GNOMON_MODEL: state.settings.model,
     GNOMON_LOG_LEVEL: "info",
     GNOMON_HOST: "0.0.0.0",
@@ -36,6 +49,7 @@ export function apiEnvironment(state: State) {
 export function workerEnvironment(state: State, graceSeconds: number) {
   return {
     ...stateEnvironment(state),
+    ...webhooks,
     GNOMON_MODEL: state.settings.model,
     GNOMON_LOG_LEVEL: "info",
     GNOMON_GRACE_SECONDS: String(graceSeconds),

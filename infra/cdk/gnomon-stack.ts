@@ -2,23 +2,24 @@ import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from "aws-
 import { Metric } from "aws-cdk-lib/aws-cloudwatch";
 import { Repository } from "aws-cdk-lib/aws-ecr";
 import { Cluster, ContainerImage, ContainerInsights } from "aws-cdk-lib/aws-ecs";
-import type { IGrantable } from "aws-cdk-lib/aws-iam";
+import type { IRole } from "aws-cdk-lib/aws-iam";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { EmailSubscription } from "aws-cdk-lib/aws-sns-subscriptions";
-import type { Construct, IConstruct } from "constructs";
+import type { Construct } from "constructs";
 import { BACKLOG_METRIC } from "../../api/contract/backlog.ts";
 import { keys } from "../../api/contract/keys.ts";
 import { FargateApi } from "./api-fargate.ts";
 import { LambdaApi } from "./api-lambda.ts";
 import { Budget } from "./budget.ts";
-import { apiEnvironment, workerEnvironment } from "./environment.ts";
+import { apiEnvironment, webhooksEnvironment, workerEnvironment } from "./environment.ts";
 import { Network } from "./network.ts";
 import { Observability } from "./observability.ts";
 import { grantSendAndConsume, Queues } from "./queues.ts";
 import type { Settings } from "./settings.ts";
 import { Storage } from "./storage.ts";
 import { Upkeep } from "./upkeep.ts";
+import { WebhookSender } from "./webhook-sender.ts";
 import { WorkerScaling } from "./worker-scaling.ts";
 import { Workers } from "./workers.ts";
 
@@ -60,14 +61,24 @@ export class GnomonStack extends Stack {
       logGroup: log("Worker"),
     });
 
-    this.grantJobs(api.principal, storage);
-    storage.grantPrefixes(api.principal, [keys.apiKeys()]);
-    queues.jobs.queue.grantSendMessages(api.principal);
-    this.grantJobs(upkeep.role, storage);
-    storage.grantPrefixes(upkeep.role, [keys.apiKeys()]);
-    queues.jobs.queue.grantSendMessages(upkeep.role);
-    this.grantJobs(workers.task.taskRole, storage);
-    grantSendAndConsume(queues.jobs, workers.task.taskRole);
+    const sender = new WebhookSender(this, "Webhooks", {
+      cluster,
+      image: this.image("SenderImage", settings.api_image),
+      environment: webhooksEnvironment(state),
+      logGroup: log("Webhooks"),
+    });
+
+    for (const role of [api.role, upkeep.role]) {
+      storage.grantPrefixes(role, [...JOB_PREFIXES, keys.webhookSettings, keys.apiKeys()]);
+      queues.jobs.queue.grantSendMessages(role);
+      queues.webhooks.queue.grantSendMessages(role);
+    }
+    const worker = workers.task.taskRole;
+    storage.grantPrefixes(worker, [...JOB_PREFIXES, keys.webhookSettings]);
+    grantSendAndConsume(queues.jobs, worker);
+    grantSendAndConsume(queues.webhooks, worker);
+    storage.grantPrefixes(sender.taskRole, [keys.webhookEvents("*", "*"), keys.webhookSettings, keys.probe("")]);
+    grantSendAndConsume(queues.webhooks, sender.taskRole);
 
     const backlog = new Metric({ ...BACKLOG_METRIC, statistic: "Maximum", period: Duration.minutes(1) });
     const { serviceName } = workers.service;
@@ -100,12 +111,12 @@ export class GnomonStack extends Stack {
     environment: ReturnType<typeof apiEnvironment>;
     cluster: Cluster;
     log: (name: string) => LogGroup;
-  }): { url: string; principal: IGrantable & IConstruct } {
+  }): { url: string; role: IRole } {
     const { settings, lambdaCode: code, environment, cluster, log } = parts;
     if (settings.api === "lambda") {
       const logs = { logGroup: log("Api"), accessLogGroup: log("ApiAccess") };
       const api = new LambdaApi(this, "Api", { code, environment, ...logs });
-      return { url: api.url, principal: api.role };
+      return { url: api.url, role: api.role };
     }
     const api = new FargateApi(this, "Api", {
       cluster,
@@ -115,15 +126,11 @@ export class GnomonStack extends Stack {
       certificateArn: settings.certificate_arn ?? "",
       logGroup: log("Api"),
     });
-    return { url: api.url, principal: api.taskRole };
+    return { url: api.url, role: api.taskRole };
   }
 
   private image(id: string, uri: string): ContainerImage {
     const [repository = "", tag = ""] = uri.split(":");
     return ContainerImage.fromEcrRepository(Repository.fromRepositoryName(this, id, repository), tag);
-  }
-
-  private grantJobs(grantee: IGrantable & IConstruct, storage: Storage): void {
-    storage.grantPrefixes(grantee, JOB_PREFIXES);
   }
 }

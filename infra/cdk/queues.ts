@@ -6,6 +6,9 @@ import { limits } from "../../api/contract/limits.ts";
 /** SQS's longest: a queue must outlast a stop of the workers over a long weekend. */
 const RETENTION = Duration.days(14);
 
+/** A webhook ends with its own schedule; only what can never be read shall leave its queue before that. */
+const SQS_MAX_RECEIVES = 1_000;
+
 export type QueuePair = { queue: Queue; deadLetters: Queue };
 
 /** The queue of the jobs and the queue of the webhook deliveries, each with its dead letters. */
@@ -15,18 +18,19 @@ export class Queues extends Construct {
 
   constructor(scope: Construct, id: string) {
     super(scope, id);
-    this.jobs = this.pair("Jobs", Duration.millis(Math.ceil(limits.visibilityMs / 1000) * 1000));
-    this.webhooks = this.pair("Webhooks", Duration.seconds(60));
+    this.jobs = this.pair("Jobs", limits.visibilityMs, limits.maxAttempts);
+    this.webhooks = this.pair("Webhooks", limits.webhookVisibilityMs, SQS_MAX_RECEIVES);
   }
 
-  private pair(name: string, visibilityTimeout: Duration): QueuePair {
+  private pair(name: string, visibilityMs: number, maxReceiveCount: number): QueuePair {
+    const visibilityTimeout = Duration.seconds(Math.ceil(visibilityMs / 1000));
     const common = { encryption: QueueEncryption.SQS_MANAGED, enforceSSL: true, retentionPeriod: RETENTION };
     const deadLetters = new Queue(this, `${name}DeadLetters`, { ...common, visibilityTimeout });
     const queue = new Queue(this, name, {
       ...common,
       visibilityTimeout,
       receiveMessageWaitTime: Duration.seconds(20),
-      deadLetterQueue: { queue: deadLetters, maxReceiveCount: limits.maxAttempts },
+      deadLetterQueue: { queue: deadLetters, maxReceiveCount },
     });
     return { queue, deadLetters };
   }

@@ -103,8 +103,9 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
     expect(queues).toHaveLength(4);
     const redriven = queues.filter(({ Properties }) => Properties.RedrivePolicy);
     expect(redriven).toHaveLength(2);
+    const attempts = redriven.map(({ Properties }) => Properties.RedrivePolicy.maxReceiveCount);
+    expect(attempts).toEqual([limits.maxAttempts, 1_000]);
     for (const { Properties } of redriven) {
-      expect(Properties.RedrivePolicy.maxReceiveCount).toBe(limits.maxAttempts);
       expect(Properties.MessageRetentionPeriod).toBe(14 * 24 * 3600);
     }
     const visibilities = redriven.map(({ Properties }) => Properties.VisibilityTimeout as number);
@@ -159,10 +160,22 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
       for (const { Action, Resource } of Properties.PolicyDocument.Statement) {
         expect([Action].flat().filter((action) => /^(s3|sqs):\*$|^\*$/.test(action))).toEqual([]);
         if ([Action].flat().some((action) => /^s3:(Get|Put|Delete)/.test(action))) {
-          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|probe|k)\/\*/);
+          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|probe|k|w)\/\*/);
         }
       }
     }
+  });
+
+  it("lets the sender of webhooks see neither documents nor results", () => {
+    const [role] = Object.keys(template().findResources("AWS::IAM::Role")).filter((id) =>
+      /^WebhooksTaskTaskRole/.test(id),
+    );
+    const policies = Object.values(template().findResources("AWS::IAM::Policy"));
+    const [policy] = policies.filter(({ Properties }) =>
+      Properties.Roles.some((of: { Ref: string }) => of.Ref === role),
+    );
+    const paths = JSON.stringify(policy).match(/"\/[^"]*\*"/g);
+    expect(new Set(paths)).toEqual(new Set(['"/t/*/j/*/webhook/*"', '"/w/*"', '"/probe/*"']));
   });
 
   it("keeps every log for a limited time", () => {
