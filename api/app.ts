@@ -81,10 +81,11 @@ export function createApp(deps: AppDeps) {
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /** One log line a request. Only the path is logged of what the client sent. */
-function nameAndLog({ newId, log }: AppDeps): MiddlewareHandler<AppEnv> {
+function nameAndLog({ newId, tenant, log }: AppDeps): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const started = performance.now();
     c.set("requestId", newId());
+    c.set("tenant", tenant);
     await next();
     c.header("X-Request-Id", c.get("requestId"));
     const ms = Math.round(performance.now() - started);

@@ -12,9 +12,11 @@ import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
 import { SINGLE_TENANT } from "./contract/tenant.ts";
 import { createLog, type Running, runProcess } from "./process.ts";
+import type { ServedModel } from "./served-model.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
+import { startSweeper } from "./state/sweeper.ts";
 
 /** Requests that still run at a stop are cut off after this. */
 const STOP_MS = 5_000;
@@ -25,10 +27,10 @@ async function startApi(): Promise<Running> {
   const now = Date.now;
   const newId = randomUUID;
   const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
-  const model = {
+  const model: ServedModel = {
     id: basename(env.GNOMON_MODEL),
     maxPositions: prompts.maxPositions,
-    countPromptTokens: async (prompt: { document: string; question: string }) => (await prompts.encode(prompt)).length,
+    countPromptTokens: async (prompt) => (await prompts.encode(prompt)).length,
   };
 
   let stopping = false;
@@ -36,8 +38,9 @@ async function startApi(): Promise<Running> {
     if (stopping) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
     await state.objects.list("probe/", { limit: 1 });
   };
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, log });
   const app = createApp({
-    jobs: createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs }),
+    jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
     model,
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
@@ -47,6 +50,7 @@ async function startApi(): Promise<Running> {
     log,
   });
 
+  const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);
   const server = createServer((request, response) => void listener(request, response));
   await listen(server, env.GNOMON_HOST, env.GNOMON_PORT);
@@ -62,7 +66,7 @@ async function startApi(): Promise<Running> {
       const closed = once(server, "close");
       server.close();
       const cutOff = setTimeout(() => server.closeAllConnections(), STOP_MS);
-      await closed;
+      await Promise.all([closed, sweeper.stop()]);
       clearTimeout(cutOff);
       await state.close();
     },

@@ -19,6 +19,7 @@ export function problemResponse(c: Context, error: AppError): Response {
   };
   return c.body(JSON.stringify(problem), status as ContentfulStatusCode, {
     "Content-Type": "application/problem+json",
+    ...(error.retryAfterSeconds === undefined ? {} : { "Retry-After": String(Math.ceil(error.retryAfterSeconds)) }),
   });
 }
 

@@ -3,7 +3,13 @@ import { ERRORS } from "./contract/errors.ts";
 import { Problem } from "./contract/problem.ts";
 import { refuseInvalid } from "./validation.ts";
 
-export type AppEnv = { Variables: { requestId: string } };
+export type AppEnv = {
+  Variables: {
+    requestId: string;
+    /** Whose request it is: everything that it reads and writes is theirs. */
+    tenant: string;
+  };
+};
 
 export const createRouter = () => new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
 

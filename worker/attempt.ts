@@ -1,5 +1,6 @@
 import { AppError, ERRORS } from "../api/contract/errors.ts";
-import type { JobFailure, JobResult } from "../api/contract/job.ts";
+import type { JobFailure } from "../api/contract/job.ts";
+import type { JobResult } from "../api/contract/job-result.ts";
 import type { DocumentStore } from "../api/state/document-store.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
 import type { Claim, JobStore } from "../api/state/job-store.ts";
@@ -96,10 +97,14 @@ async function produceResult(
     const detail = `The job is for model ${request.model}, and its worker serves ${model}.`;
     throw new AppError("model_not_found", detail, { detail });
   }
-  const document = await documents.getDocumentText(state.tenant, request.document_id);
-  if (document === null) {
-    const detail = `Document ${request.document_id} was deleted before the job ran.`;
-    throw new AppError("document_not_found", detail, { detail });
+  const texts: string[] = [];
+  for (const id of request.input.document_ids) {
+    const text = await documents.getDocumentText(state.tenant, id);
+    if (text === null) {
+      const detail = `Document ${id} was deleted before the job ran.`;
+      throw new AppError("document_not_found", detail, { detail });
+    }
+    texts.push(text);
   }
-  return runJob({ id: state.id, attempt: state.attempt, request, document }, { engine, prompts }, control);
+  return runJob({ id: state.id, attempt: state.attempt, request, documents: texts }, { engine, prompts }, control);
 }

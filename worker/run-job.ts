@@ -1,11 +1,14 @@
 import { AppError } from "../api/contract/errors.ts";
-import type { JobProgress, JobRequest, JobResult } from "../api/contract/job.ts";
+import type { JobProgress, Usage } from "../api/contract/job.ts";
+import type { JobRequest } from "../api/contract/job-request.ts";
+import type { JobResult } from "../api/contract/job-result.ts";
+import { type Prompt, promptsOf } from "../api/contract/prompts.ts";
 import type { Engine, GenerateResult } from "../native/index.ts";
 import { createProgressSum } from "./job-progress.ts";
 
 /** As much of the model's prompt format as a job needs. */
 export type Prompts = {
-  encode(prompt: { document: string; question: string }): Promise<Uint32Array>;
+  encode(prompt: Prompt): Promise<Uint32Array>;
   decode(tokens: Uint32Array): Promise<string>;
 };
 
@@ -17,7 +20,13 @@ export type RunControl = {
   onSequences: (count: number) => void;
 };
 
-type Job = { id: string; attempt: number; request: JobRequest; document: string };
+type Job = {
+  id: string;
+  attempt: number;
+  request: JobRequest;
+  /** The texts of the request's document_ids, in that order. */
+  documents: readonly string[];
+};
 
 /** Runs every question as a sequence of its own in the engine's one batch, and gathers the answers. */
 export async function runJob(
@@ -27,8 +36,8 @@ export async function runJob(
 ): Promise<JobResult> {
   const { request } = job;
   const encoded: Uint32Array[] = [];
-  for (const question of request.questions) {
-    encoded.push(await prompts.encode({ document: job.document, question }));
+  for (const prompt of promptsOf(request.input, job.documents)) {
+    encoded.push(await prompts.encode(prompt));
     control.signal.throwIfAborted();
   }
   checkFits(engine, encoded, request.max_tokens);
@@ -43,7 +52,12 @@ export async function runJob(
   const run = async (tokens: Uint32Array, question: number): Promise<GenerateResult> => {
     try {
       const result = await engine.generate(
-        { tokens, maxNewTokens: request.max_tokens, sampling: sampling(request, question) },
+        {
+          tokens,
+          maxNewTokens: request.max_tokens,
+          sampling: sampling(request, question),
+          ignoreEos: request.ignore_eos,
+        },
         {
           signal,
           onProgress: (update) => {
@@ -92,8 +106,9 @@ async function allOrFirstFailure<T>(runs: Promise<T>[]): Promise<T[]> {
 }
 
 function gather(job: Job, results: GenerateResult[], texts: string[]): JobResult {
+  const { input } = job.request;
   const answers = results.map((result, index) => ({
-    question: job.request.questions[index] ?? "",
+    question: input.kind === "questions" ? (input.questions[index] ?? null) : null,
     answer: texts[index] ?? "",
     finish_reason: result.finishReason,
     usage: usage(result.promptTokens, result.tokens.length),
@@ -116,8 +131,10 @@ function gather(job: Job, results: GenerateResult[], texts: string[]): JobResult
   };
 }
 
-const usage = (prompt: number, completion: number) => ({
+const usage = (prompt: number, completion: number): Usage => ({
   prompt_tokens: prompt,
+  // Every sequence has a prefill of its own.
+  prompt_tokens_details: { cached_tokens: 0 },
   completion_tokens: completion,
   total_tokens: prompt + completion,
 });

@@ -3,14 +3,26 @@ export const ERRORS = {
   invalid_request: { status: 400, retryable: false, title: "The request is not valid" },
   malformed_json: { status: 400, retryable: false, title: "The body is not valid JSON" },
   context_overflow: { status: 400, retryable: false, title: "The prompt is longer than the model allows" },
+  idempotency_key_invalid: { status: 400, retryable: false, title: "The Idempotency-Key is not valid" },
+  budget_exceeded: { status: 400, retryable: false, title: "The job does not fit its budget" },
   url_refused: { status: 403, retryable: false, title: "The signed URL is not valid" },
   not_found: { status: 404, retryable: false, title: "There is nothing at this address" },
   job_not_found: { status: 404, retryable: false, title: "No such job" },
+  quote_not_found: { status: 404, retryable: false, title: "No such quote" },
   document_not_found: { status: 404, retryable: false, title: "No such document" },
   model_not_found: { status: 404, retryable: false, title: "No such model" },
   method_not_allowed: { status: 405, retryable: false, title: "The method is not allowed here" },
   result_not_ready: { status: 409, retryable: true, title: "The job has not finished" },
   job_not_succeeded: { status: 409, retryable: false, title: "The job ended without a result" },
+  job_not_finished: { status: 409, retryable: true, title: "The job is not over yet" },
+  job_not_retryable: { status: 409, retryable: false, title: "The job needs no other try" },
+  idempotency_in_progress: {
+    status: 409,
+    retryable: true,
+    title: "A request with this Idempotency-Key is in progress",
+  },
+  idempotency_mismatch: { status: 422, retryable: false, title: "The Idempotency-Key was used for another request" },
+  quota_exceeded: { status: 429, retryable: true, title: "The quota is used up" },
   payload_too_large: { status: 413, retryable: false, title: "The body is too large" },
   unsupported_media_type: { status: 415, retryable: false, title: "The content type is not supported" },
   invalid_model: { status: 500, retryable: false, title: "The model cannot be loaded" },
@@ -33,6 +45,8 @@ type AppErrorOptions = {
   field?: string;
   /** Extra members of the problem document, e.g. `{ prompt_tokens: 131090 }`. */
   extra?: Record<string, unknown>;
+  /** When to try again. */
+  retryAfterSeconds?: number;
   cause?: unknown;
 };
 
@@ -42,6 +56,7 @@ export class AppError extends Error {
   readonly detail: string | undefined;
   readonly field: string | undefined;
   readonly extra: Record<string, unknown>;
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -50,6 +65,7 @@ export class AppError extends Error {
     this.detail = options.detail;
     this.field = options.field;
     this.extra = options.extra ?? {};
+    this.retryAfterSeconds = options.retryAfterSeconds;
   }
 
   get status(): number {

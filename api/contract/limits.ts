@@ -10,8 +10,23 @@ export const limits = {
   progressMs: 1_000,
   /** Deliveries of a job before it is failed with attempts_exhausted. */
   maxAttempts: 5,
+  /** A submit that has not stored its job after this gives up; one found unfinished after three times this broke off. */
+  submitMs: 20_000,
+  /** A job that nobody has begun so long after its message was sent gets another, should that one be lost. */
+  resendMs: 12 * 3_600_000,
+  /** How often every api and worker process looks at a page of the active jobs for what a crash left undone. */
+  sweepMs: 15_000,
+  sweepPage: 500,
   longPollMs: 20_000,
   requestBodyBytes: 16 * 1024 * 1024,
+  /** OpenAI's limits of metadata. */
+  metadataPairs: 16,
+  metadataKeyCharacters: 64,
+  metadataValueCharacters: 512,
+  documentsPerJob: 64,
+  messagesPerJob: 1024,
+  urlCharacters: 2048,
+  maxTtlSeconds: 14 * 24 * 3600,
   questionsPerJob: 64,
   questionCharacters: 16_384,
   defaultMaxTokens: 256,

@@ -1,3 +1,4 @@
+import type { Prompt } from "../../api/contract/prompts.ts";
 import type { Engine, GenerateControl, GenerateOptions, GenerateResult, Plan } from "../../native/index.ts";
 
 const NO_BYTES = { device: 0, host: 0 };
@@ -97,9 +98,19 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
   };
 }
 
-/** One token for each word of document and question; decoding names the tokens. */
+/** The words of a prompt, whatever its kind. */
+export function wordsOf(prompt: Prompt): string[] {
+  const text =
+    "text" in prompt
+      ? prompt.text
+      : "messages" in prompt
+        ? prompt.messages.map(({ content }) => content).join(" ")
+        : `${prompt.document} ${prompt.question}`;
+  return text.split(/\s+/);
+}
+
+/** One token for each word; decoding names the tokens. */
 export const WORD_PROMPTS = {
-  encode: async ({ document, question }: { document: string; question: string }) =>
-    Uint32Array.from(`${document} ${question}`.split(" ").keys()),
+  encode: async (prompt: Prompt) => Uint32Array.from(wordsOf(prompt).keys()),
   decode: async (tokens: Uint32Array) => `tokens ${tokens.join(" ")}`,
 };

@@ -3,14 +3,15 @@ import { expect } from "vitest";
 import type { z } from "zod";
 import { createApp } from "../../api/app.ts";
 import { Problem } from "../../api/contract/problem.ts";
+import type { Prompt } from "../../api/contract/prompts.ts";
+import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
 
 /** A model whose prompt has one token for each word of document and question, and one to begin with. */
 const WORD_MODEL = {
   id: "words",
   maxPositions: 100,
-  countPromptTokens: async ({ document, question }: { document: string; question: string }) =>
-    1 + `${document} ${question}`.split(/\s+/).length,
+  countPromptTokens: async (prompt: Prompt) => 1 + wordsOf(prompt).length,
 };
 
 /** The real app on real embedded state; what it logs is kept. */

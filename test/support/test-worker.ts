@@ -1,11 +1,12 @@
 import { vi } from "vitest";
-import type { JobRequest } from "../../api/contract/job.ts";
+import type { JobRequest } from "../../api/contract/job-request.ts";
 import { limits } from "../../api/contract/limits.ts";
 import type { ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { Plan } from "../../native/index.ts";
 import { delay } from "../../worker/delay.ts";
 import { createDelivery } from "../../worker/delivery.ts";
 import { createFakeEngine, WORD_PROMPTS } from "./fake-engine.ts";
+import { jobRequest } from "./job-fixtures.ts";
 import { openTempState } from "./temp-state.ts";
 
 /** The worker's collaborators on real embedded state and a fake engine, with a quick heartbeat. */
@@ -39,25 +40,15 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     async submit(questions = ["why"], changes: Partial<JobRequest> = {}) {
       const { id: document_id } = await state.documents.putDocument("default", "the sun is up");
       const request: JobRequest = {
+        ...jobRequest,
         model: "words",
-        document_id,
-        questions,
+        input: { kind: "questions", document_ids: [document_id], questions },
+        prompt_tokens: questions.map(() => 5),
         max_tokens: 7,
-        temperature: 0,
-        top_p: 1,
-        top_k: 0,
         seed: 3,
-        metadata: {},
         ...changes,
       };
-      const progress = {
-        prompt_tokens: 0,
-        prefill_tokens: 0,
-        generated_tokens: 0,
-        questions_done: 0,
-        questions_total: 1,
-      };
-      return (await state.jobs.submit("default", request, progress)).id;
+      return (await state.jobs.submit("default", request)).state.id;
     },
     async receive(): Promise<ReceivedMessage> {
       const messages = await state.queue.receive({ max: 1, waitMs: 0, visibilityMs: limits.visibilityMs });

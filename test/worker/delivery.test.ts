@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AppError } from "../../api/contract/errors.ts";
 import { keys } from "../../api/contract/keys.ts";
+import { usage } from "../support/job-fixtures.ts";
 import { openTestWorker, type TestWorker } from "../support/test-worker.ts";
 
 let worker: TestWorker;
@@ -35,13 +36,13 @@ describe("a job that runs through", () => {
           question: "why",
           answer: "tokens 6",
           finish_reason: "stop",
-          usage: { prompt_tokens: 5, completion_tokens: 1, total_tokens: 6 },
+          usage: usage(5, 1),
           timings: { queue_ms: 1, prefill_ms: 2, decode_ms: 3 },
           cache: { device_bytes: 10, host_bytes: 20, full_bytes: 100, hit_rate: 0.5 },
         },
         expect.objectContaining({ question: "where is it", answer: "tokens 4 5" }),
       ],
-      usage: { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 },
+      usage: usage(12, 3),
     });
     expect(await worker.messagesLeft()).toBe(0);
   });
@@ -171,7 +172,9 @@ describe("a job that fails", () => {
   });
 
   it("fails if its document was deleted", async () => {
-    const id = await worker.submit(["why"], { document_id: "doc_gone" });
+    const id = await worker.submit(["why"], {
+      input: { kind: "questions", document_ids: ["doc_gone"], questions: ["why"] },
+    });
     await worker.deliver(await worker.receive()).done;
     expect(await worker.job(id)).toMatchObject({ status: "failed", error: { code: "document_not_found" } });
   });
@@ -265,8 +268,7 @@ describe("a job whose worker died", () => {
     const id = await worker.submit();
     await worker.receive();
     await worker.state.jobs.claim("default", id, "dying");
-    const usage = { prompt_tokens: 5, completion_tokens: 1, total_tokens: 6 };
-    const result = { object: "job.result", id, model: "words", attempt: 1, answers: [], usage };
+    const result = { object: "job.result", id, model: "words", attempt: 1, answers: [], usage: usage(5, 1) };
     await worker.state.objects.putIfAbsent(keys.jobResult("default", id), Buffer.from(JSON.stringify(result)));
 
     worker.state.advance(worker.deps.limits.visibilityMs);
