@@ -44,7 +44,8 @@ async function run(port: MessagePort, { env, limits, stallMs, alive }: ThreadDat
         return void heartbeat.drop(message.receipt).then(() => say({ kind: "dropped", receipt: message.receipt }));
       case "close":
         clearInterval(watching);
-        return void state.close().finally(() => port.close());
+        // Ends the thread, whatever it still keeps.
+        return void state.close().finally(() => process.exit(0));
     }
   });
   say({ kind: "ready" });

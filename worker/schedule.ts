@@ -54,7 +54,7 @@ export function chooseNext<C extends Candidate>(
   share.retain(new Set(candidates.map(({ tenant }) => tenant)));
 
   const suspects = candidates.filter(({ isSuspect }) => isSuspect);
-  if (suspects.length > 0) return room.isIdle ? minBy(suspects, byArrival) : null;
+  if (suspects.length > 0) return (room.isIdle && minBy(suspects, byArrival)) || null;
 
   const classOf = ({ priority, createdMs }: C): number =>
     Math.max(0, CLASSES[priority] - Math.floor(Math.max(0, nowMs - createdMs) / AGEING_MS));
@@ -98,9 +98,7 @@ function fits(candidate: Candidate, room: Room): boolean {
   const { seats, deviceBytes, hostBytes } = needs(candidate, room);
   return (
     room.isIdle ||
-    (seats <= room.freeSeats &&
-      deviceBytes <= room.freeMemory.deviceBytes &&
-      hostBytes <= room.freeMemory.hostBytes)
+    (seats <= room.freeSeats && deviceBytes <= room.freeMemory.deviceBytes && hostBytes <= room.freeMemory.hostBytes)
   );
 }
 
@@ -121,5 +119,8 @@ const inTenant =
 const byArrival = (a: Candidate, b: Candidate): number => a.receivedMs - b.receivedMs || a.createdMs - b.createdMs;
 
 function minBy<T>(items: readonly T[], compare: (a: T, b: T) => number): T | undefined {
-  return items.reduce<T | undefined>((best, item) => (best === undefined || compare(item, best) < 0 ? item : best), undefined);
+  return items.reduce<T | undefined>(
+    (best, item) => (best === undefined || compare(item, best) < 0 ? item : best),
+    undefined,
+  );
 }

@@ -33,7 +33,9 @@ export async function spotNotice({ url, fetch, now, delay, signal, log }: Deps):
       if (!issued.ok) throw new Error(`the metadata service answers ${issued.status} to the request for a token`);
       token = await issued.text();
     }
-    const answer = await ask("/latest/meta-data/spot/instance-action", { headers: { "X-aws-ec2-metadata-token": token } });
+    const answer = await ask("/latest/meta-data/spot/instance-action", {
+      headers: { "X-aws-ec2-metadata-token": token },
+    });
     const body = await answer.text();
     if (answer.status === 401) token = undefined;
     if (!answer.ok) return undefined;
