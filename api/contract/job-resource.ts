@@ -33,3 +33,13 @@ export const Job = z
   })
   .meta({ id: "Job" });
 export type Job = z.infer<typeof Job>;
+
+export const JobList = z
+  .object({
+    object: z.literal("list"),
+    data: z.array(Job),
+    has_more: z.boolean(),
+    next_cursor: z.string().nullable().meta({ description: "`after` of the next page." }),
+  })
+  .meta({ id: "JobList" });
+export type JobList = z.infer<typeof JobList>;

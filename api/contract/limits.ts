@@ -23,10 +23,19 @@ export const limits = {
   sweepPage: 500,
   longPollMs: 20_000,
   requestBodyBytes: 16 * 1024 * 1024,
+  /** Arrays and objects within each other. */
+  jsonDepth: 32,
+  /** A key that another process revoked works no longer than this. */
+  apiKeyCacheMs: 5_000,
+  /** The last use of a key is written at most this often. */
+  apiKeyUseMs: 60_000,
   /** OpenAI's limits of metadata. */
   metadataPairs: 16,
   metadataKeyCharacters: 64,
   metadataValueCharacters: 512,
+  listPage: 100,
+  /** How long `Prefer: wait` can hold a request. */
+  maxWaitSeconds: 60,
   documentsPerJob: 64,
   messagesPerJob: 1024,
   urlCharacters: 2048,

@@ -67,11 +67,17 @@ export function createJobIndex({ objects }: { objects: ObjectStore }) {
     remove: ({ tenant, created_ms, id }: IndexedJob): Promise<void> =>
       objects.delete(keys.jobIndex(tenant, created_ms, id)),
 
-    /** Keys of a tenant's jobs, newest first, after `after`. */
-    async list(tenant: string, { after, limit }: { after?: string | undefined; limit: number }): Promise<string[]> {
+    /** A tenant's jobs, newest first. `cursor` continues the listing after its job. */
+    async list(
+      tenant: string,
+      { after = null, limit }: { after?: string | null; limit: number },
+    ): Promise<{ job: string; cursor: string }[]> {
       const prefix = keys.jobIndexOf(tenant);
-      const found = await objects.list(prefix, { limit, ...(after === undefined ? {} : { after }) });
-      return found.map(({ key }) => key);
+      const found = await objects.list(prefix, { limit, ...(after === null ? {} : { after: prefix + after }) });
+      return found.map(({ key }) => {
+        const cursor = key.slice(prefix.length);
+        return { job: cursor.slice(cursor.indexOf("-") + 1), cursor };
+      });
     },
   };
 }
@@ -91,3 +97,6 @@ function parseActive({ key, etag, bytes }: ObjectInfo): ActiveEntry | null {
     sent: bytes > 0,
   };
 }
+
+/** What may stand for a place in the listing of a tenant's jobs. */
+export const isCursor = (text: string): boolean => /^\d{13}-[A-Za-z0-9_-]{1,128}$/.test(text);

@@ -9,7 +9,7 @@ import type { JobQueue } from "./job-queue.ts";
 import { advance, dueEnd, finish, hasLiveLease, start } from "./job-record.ts";
 import { createJobRemoval } from "./job-removal.ts";
 import { createJobStates, type StateLog } from "./job-states.ts";
-import { createSubmit } from "./job-submit.ts";
+import { createSubmit, type Submitted } from "./job-submit.ts";
 import { createJobSweep } from "./job-sweep.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
@@ -227,12 +227,18 @@ export function createJobStore({
       return stored?.value ?? null;
     },
 
-    /** The requests of jobs that ended in any way but success can be tried again, as a new job. */
-    async retry(tenant: string, id: string): Promise<JobState> {
+    /** Submits the request of a job once more, as a new job. A time by which it was wanted that has passed is dropped. */
+    async retry({ tenant, id }: JobState, key: { hash: string | null; fingerprint: string }): Promise<Submitted> {
       const request = await getRequest(tenant, id);
       if (request === null) throw new AppError("job_not_found", `no request of job ${id}`);
-      const again: JobRequest = { ...request, retry_of: id, idempotency_hash: null };
-      return (await submitting.submit(tenant, again)).state;
+      const { deliver_by_ms } = request;
+      const again: JobRequest = {
+        ...request,
+        deliver_by_ms: deliver_by_ms !== null && deliver_by_ms > now() ? deliver_by_ms : null,
+        retry_of: id,
+        idempotency_hash: key.hash,
+      };
+      return submitting.submit(tenant, again, key.fingerprint);
     },
   };
 }

@@ -1,3 +1,4 @@
+import { AppError } from "../../contract/errors.ts";
 import type { CreateJob, JobInput, JobRequest } from "../../contract/job-request.ts";
 import { promptsOf } from "../../contract/prompts.ts";
 import { checkModelIsServed, countFittingPrompts, type ServedModel } from "../../served-model.ts";
@@ -5,7 +6,7 @@ import type { DocumentStore } from "../../state/document-store.ts";
 import { documentNotFound } from "../documents.ts";
 import { capTokens } from "./budget.ts";
 
-type Deps = { documents: DocumentStore; model: ServedModel };
+type Deps = { documents: DocumentStore; model: ServedModel; now: () => number };
 
 /** Inline text, or the id of a stored one, with the field that named it. */
 type Source = { id: string | undefined; text: string; field: string };
@@ -14,8 +15,18 @@ type Source = { id: string | undefined; text: string; field: string };
  * The request of a job with every default, count and cap in it. Throws what is wrong with it before anything is stored;
  * then stores the inline texts.
  */
-export async function resolveJob(tenant: string, asked: CreateJob, { documents, model }: Deps): Promise<JobRequest> {
+export async function resolveJob(
+  tenant: string,
+  asked: CreateJob,
+  { documents, model, now }: Deps,
+): Promise<JobRequest> {
   checkModelIsServed(model, asked.model);
+  if (asked.deliver_by !== undefined && asked.deliver_by * 1000 <= now()) {
+    throw new AppError("invalid_request", "deliver_by has passed", {
+      field: "deliver_by",
+      detail: "`deliver_by` has passed: give a time to come, in seconds since 1970.",
+    });
+  }
   const sources = await readSources(tenant, asked, documents);
   const texts = sources.map(({ text }) => text);
   const prompts = promptsOf(inputOf(asked, []), texts);

@@ -1,0 +1,6 @@
+import type { ServedModel } from "../../served-model.ts";
+import type { DocumentStore } from "../../state/document-store.ts";
+import type { JobStore } from "../../state/job-store.ts";
+
+/** What the routes of jobs work with. */
+export type JobDeps = { jobs: JobStore; documents: DocumentStore; model: ServedModel; now: () => number };
