@@ -60,6 +60,6 @@ export function createDelivery(pointer: JobMessage, message: ReceivedMessage, de
     // The message stays and becomes visible again: what broke off here is found as it was left.
     done: deliver()
       .catch((error) => log.error({ err: error, message_id: message.id }, "delivery broke off"))
-      .finally(() => leases.drop(receipt)),
+      .then(() => leases.drop(receipt)),
   };
 }

@@ -1,5 +1,5 @@
 /** How far a tenant may run ahead of the others in one round. */
-export const QUANTUM_TOKENS = 32_768;
+const QUANTUM_TOKENS = 32_768;
 
 /**
  * Deficit round robin over tenants, in tokens: whoever has work gets the same share of them, whatever the size of each

@@ -10,7 +10,7 @@ function metadata(answers: (string | number | Error)[]) {
   const warn = vi.fn();
   let looks = 0;
   const fetch = vi.fn(async (input: string | URL | Request, init?: RequestInit) => {
-    const { pathname } = new URL(String(input));
+    const { pathname } = new URL(new Request(input).url);
     if (pathname === "/latest/api/token" && init?.method === "PUT") return new Response("token");
     expect(pathname).toBe("/latest/meta-data/spot/instance-action");
     expect(new Headers(init?.headers).get("x-aws-ec2-metadata-token")).toBe("token");
