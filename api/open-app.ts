@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { loadPrompts } from "../native/prompt.ts";
 import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
-import type { ApiEnv } from "./contract/env.ts";
+import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
 import { isLoopback } from "./loopback.ts";
@@ -13,6 +13,8 @@ import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
+import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
+import { createWebhookStore } from "./state/webhook-store.ts";
 
 type Deps = {
   /** Where it will listen; null where requests come from somewhere else. */
@@ -46,10 +48,14 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
     await state.objects.list("probe/", { limit: 1 });
   };
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, log });
+  const webhooks = createWebhookStore({ ...state, now });
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit, log });
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
+    webhooks,
+    keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
+    webhookPolicy: webhookPolicy(env),
     model,
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     access: createAccess({ apiKeys, loopback, now, log }),

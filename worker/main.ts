@@ -2,12 +2,14 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { basename } from "node:path";
-import { parseEnv, WorkerEnv } from "../api/contract/env.ts";
+import { parseEnv, WorkerEnv, webhookPolicy } from "../api/contract/env.ts";
 import { limits } from "../api/contract/limits.ts";
 import { createLog, type Lifecycle, type Running, runProcess } from "../api/process.ts";
 import { createDocumentStore } from "../api/state/document-store.ts";
 import { createJobStore } from "../api/state/job-store.ts";
 import { openState } from "../api/state/open-state.ts";
+import { startSweeper } from "../api/state/sweeper.ts";
+import { createWebhookStore } from "../api/state/webhook-store.ts";
 import { loadEngine } from "../native/index.ts";
 import { loadPrompts } from "../native/prompt.ts";
 import { createConsumer } from "./consumer.ts";
@@ -20,6 +22,7 @@ import { createIntake } from "./intake.ts";
 import { createJobConsumer } from "./job-consumer.ts";
 import { createLeases } from "./lease.ts";
 import { spotNotice } from "./spot-notice.ts";
+import { startWebhooks } from "./webhook/start.ts";
 
 /** What is kept of a Spot notice's time for giving back and ending. */
 const SPOT_MARGIN_MS = 10_000;
@@ -42,7 +45,8 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     loadPrompts(env.GNOMON_MODEL),
   ]);
   leases.connect(heartbeats.beats);
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs });
+  const webhooks = createWebhookStore({ ...state, now });
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit });
   const deps = {
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
@@ -74,6 +78,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   });
   consumer.start();
   const deadLetters = buryDeadLetters();
+  const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const stopping = new AbortController();
   let graceMs = env.GNOMON_GRACE_SECONDS * 1000;
   if (env.GNOMON_IMDS_URL !== undefined) {
@@ -83,6 +88,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
       stop();
     });
   }
+  const webhookSender = startWebhooks({ ...state, webhooks, policy: webhookPolicy(env), now, newId, log });
   log.info({ owner: deps.owner, model: deps.model, max_batch: options.maxBatch }, "worker receives");
 
   return {
@@ -90,7 +96,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     async stop() {
       stopping.abort();
       log.info({ grace_ms: graceMs }, "worker stops");
-      await Promise.all([consumer.stop(graceMs), deadLetters?.stop(0)]);
+      await Promise.all([consumer.stop(graceMs), deadLetters?.stop(0), webhookSender.stop(), sweeper.stop()]);
       await heartbeats.close();
       await engine.close();
       await state.close();
