@@ -15,14 +15,18 @@ import { problemRoutes } from "./routes/problems.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
-import type { DocumentStore } from "./state/document-store.ts";
+import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
 import type { ObjectStore } from "./state/object-store.ts";
+import type { UploadStore } from "./state/upload-store.ts";
 
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  uploads: UploadStore;
+  convert: Convert;
+  maxDocumentBytes: number;
   model: ServedModel;
   /** Where the object store leaves serving its presigned URLs to us. */
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
@@ -51,7 +55,7 @@ export function createApp(deps: AppDeps) {
     .route("/", modelRoutes(deps.model))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
-  if (deps.signedObjects) app.route("/", objectRoutes(deps.signedObjects));
+  if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
   app.doc31("/openapi.json", {
     openapi: "3.1.0",

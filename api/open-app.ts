@@ -6,6 +6,7 @@ import { createApp, type Log } from "./app.ts";
 import type { ApiEnv } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
+import { createConverter } from "./convert/converter.ts";
 import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
@@ -13,6 +14,7 @@ import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
+import { createUploadStore } from "./state/upload-store.ts";
 
 type Deps = {
   /** Where it will listen; null where requests come from somewhere else. */
@@ -47,9 +49,13 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     await state.objects.list("probe/", { limit: 1 });
   };
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, log });
+  const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
+    uploads,
+    convert: createConverter(limits),
+    maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,
     model,
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     access: createAccess({ apiKeys, loopback, now, log }),
@@ -59,7 +65,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     newId,
     log,
   });
-  return { app, jobs, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
+  return { app, jobs, uploads, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
 }
 
 const exposedWithoutKeys = (host: string | null): AppError =>

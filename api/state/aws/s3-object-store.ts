@@ -100,7 +100,7 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
     getStream: (key) =>
       unlessAbsent(`get of ${key}`, async () => {
         const object = await client.send(new GetObjectCommand(at(key)));
-        const body = object.Body?.transformToWebStream() ?? new Blob().stream();
+        const body = object.Body?.transformToWebStream() ?? new Blob([]).stream();
         return { body, bytes: object.ContentLength ?? 0, etag: etagOf(object) };
       }),
 
