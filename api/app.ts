@@ -3,15 +3,18 @@ import type { Access } from "./access.ts";
 import { authorize } from "./authorize.ts";
 import { limitBody, limitDepth } from "./body-limits.ts";
 import { AppError } from "./contract/errors.ts";
+import type { WebhookPolicy } from "./contract/webhook-target.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
@@ -20,6 +23,8 @@ import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
 import type { ObjectStore } from "./state/object-store.ts";
 import type { UploadStore } from "./state/upload-store.ts";
+import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
+import type { WebhookStore } from "./state/webhook-store.ts";
 
 export type AppDeps = {
   jobs: JobStore;
@@ -27,6 +32,9 @@ export type AppDeps = {
   uploads: UploadStore;
   convert: Convert;
   maxDocumentBytes: number;
+  webhooks: WebhookStore;
+  keyrings: WebhookKeyrings;
+  webhookPolicy: WebhookPolicy;
   model: ServedModel;
   /** Where the object store leaves serving its presigned URLs to us. */
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
@@ -49,7 +57,8 @@ export function createApp(deps: AppDeps) {
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
   const routes = app
-    .route("/", jobRoutes(deps))
+    .route("/", jobRoutes({ ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) }))
+    .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))

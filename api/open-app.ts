@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { loadPrompts } from "../native/prompt.ts";
 import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
-import type { ApiEnv } from "./contract/env.ts";
+import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
 import { createConverter } from "./convert/converter.ts";
@@ -15,6 +15,8 @@ import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
 import { createUploadStore } from "./state/upload-store.ts";
+import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
+import { createWebhookStore } from "./state/webhook-store.ts";
 
 type Deps = {
   /** Where it will listen; null where requests come from somewhere else. */
@@ -48,7 +50,8 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
     await state.objects.list("probe/", { limit: 1 });
   };
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, log });
+  const webhooks = createWebhookStore({ ...state, now });
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit, log });
   const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({
     jobs,
@@ -56,6 +59,9 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     uploads,
     convert: createConverter(limits),
     maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,
+    webhooks,
+    keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
+    webhookPolicy: webhookPolicy(env),
     model,
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     access: createAccess({ apiKeys, loopback, now, log }),

@@ -70,10 +70,11 @@ function watchOver(child: Child, ms: number, memoryBytes: number) {
     child.kill("SIGKILL");
   };
   const tooLong = setTimeout(() => stop(`it takes more than ${ms / 1000} s to read`), ms);
-  const look = setInterval(async () => {
+  const weigh = async () => {
     const bytes = await residentBytes(child.pid);
     if (bytes > memoryBytes) stop(`it takes more than ${Math.round(memoryBytes / 1024 ** 2)} MiB of memory to read`);
-  }, WATCH_MS);
+  };
+  const look = setInterval(() => void weigh(), WATCH_MS);
   return watch;
 }
 

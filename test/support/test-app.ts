@@ -8,6 +8,7 @@ import { Job } from "../../api/contract/job-resource.ts";
 import { limits } from "../../api/contract/limits.ts";
 import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
+import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
 import { createConverter } from "../../api/convert/converter.ts";
 import { createApiKeyStore } from "../../api/state/api-key-store.ts";
 import type { Claim } from "../../api/state/job-store.ts";
@@ -35,6 +36,9 @@ export async function openTestApp({ checkReady = async () => {}, loopback = true
     uploads,
     convert: createConverter(limits),
     maxDocumentBytes,
+    webhooks: state.webhooks,
+    keyrings: state.keyrings,
+    webhookPolicy: PUBLIC_HTTPS_ONLY,
     model: WORD_MODEL,
     signedObjects: state,
     access: createAccess({ apiKeys, loopback, now: state.now, log: { error: log } }),

@@ -3,12 +3,12 @@ import { AppError } from "../../contract/errors.ts";
 import type { CreateJob, JobInput, JobRequest } from "../../contract/job-request.ts";
 import { limits } from "../../contract/limits.ts";
 import { promptsOf } from "../../contract/prompts.ts";
-import { checkModelIsServed, countFittingPrompts, type ServedModel } from "../../served-model.ts";
-import type { DocumentStore } from "../../state/document-store.ts";
+import { checkModelIsServed, countFittingPrompts } from "../../served-model.ts";
 import { documentNotFound } from "../documents/describe-document.ts";
 import { capTokens } from "./budget.ts";
+import type { JobDeps } from "./job-deps.ts";
 
-type Deps = { documents: DocumentStore; model: ServedModel; now: () => number };
+type Deps = Omit<JobDeps, "jobs">;
 
 /** Inline text, or the id of a stored one, with the field that named it. */
 type Source = { id: string | undefined; text: string; field: string };
@@ -20,7 +20,7 @@ type Source = { id: string | undefined; text: string; field: string };
 export async function resolveJob(
   tenant: string,
   asked: CreateJob,
-  { documents, model, now }: Deps,
+  { documents, model, checkWebhook, now }: Deps,
 ): Promise<JobRequest> {
   checkModelIsServed(model, asked.model);
   if (asked.deliver_by !== undefined && asked.deliver_by * 1000 <= now()) {
@@ -29,6 +29,7 @@ export async function resolveJob(
       detail: "`deliver_by` has passed: give a time to come, in seconds since 1970.",
     });
   }
+  if (asked.webhook !== undefined) await checkWebhook(tenant, asked.webhook.url);
   const sources = await readSources(tenant, asked, documents);
   const texts = sources.map(({ text }) => text);
   const prompts = promptsOf(inputOf(asked, []), texts);
@@ -64,7 +65,7 @@ function inputOf(asked: CreateJob, document_ids: string[]): JobInput {
   return { kind: "questions", document_ids, questions: asked.questions ?? [asked.question ?? ""] };
 }
 
-async function readSources(tenant: string, asked: CreateJob, documents: DocumentStore): Promise<Source[]> {
+async function readSources(tenant: string, asked: CreateJob, documents: Deps["documents"]): Promise<Source[]> {
   const given = asked.documents?.map((document, index) => ({ document, field: `documents[${index}]` })) ?? [];
   if (asked.document !== undefined) given.push({ document: asked.document, field: "document" });
   return Promise.all(
