@@ -20,10 +20,11 @@ import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
 import type { Backlog } from "./state/backlog.ts";
-import type { DocumentStore } from "./state/document-store.ts";
+import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
 import type { ObjectStore } from "./state/object-store.ts";
+import type { UploadStore } from "./state/upload-store.ts";
 import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
 import type { WebhookStore } from "./state/webhook-store.ts";
 
@@ -31,6 +32,9 @@ export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
   backlog: () => Promise<Backlog>;
+  uploads: UploadStore;
+  convert: Convert;
+  maxDocumentBytes: number;
   webhooks: WebhookStore;
   keyrings: WebhookKeyrings;
   webhookPolicy: WebhookPolicy;
@@ -64,7 +68,7 @@ export function createApp(deps: AppDeps) {
     .route("/", scalingRoutes(deps))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
-  if (deps.signedObjects) app.route("/", objectRoutes(deps.signedObjects));
+  if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
   app.doc31("/openapi.json", {
     openapi: "3.1.0",

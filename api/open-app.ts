@@ -6,6 +6,7 @@ import { createApp, type Log } from "./app.ts";
 import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
+import { createConverter } from "./convert/converter.ts";
 import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
@@ -14,6 +15,7 @@ import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
+import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
 import { createWebhookStore } from "./state/webhook-store.ts";
 
@@ -57,10 +59,14 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   const measure = () =>
     measureBacklog(state.objects, { speed: env.GNOMON_GPU_SPEED, maxSequenceTokens: model.maxPositions });
   const backlog = rememberBacklog(measure, BACKLOG_MS, now);
+  const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({
     jobs,
     backlog,
     documents: createDocumentStore({ objects: state.objects, now }),
+    uploads,
+    convert: createConverter(limits),
+    maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,
     webhooks,
     keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
     webhookPolicy: webhookPolicy(env),
@@ -73,7 +79,8 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     newId,
     log,
   });
-  return { app, jobs, backlog, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
+  const access = keyed ? "keys" : "open";
+  return { app, jobs, uploads, backlog, model: model.id, access, close: () => state.close() };
 }
 
 const exposedWithoutKeys = (host: string | null): AppError =>

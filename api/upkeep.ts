@@ -16,7 +16,7 @@ const NOT_LISTENING = "127.0.0.1";
 
 const env = parseEnv(ApiEnv, process.env);
 const log = createLog("upkeep", env.GNOMON_LOG_LEVEL);
-const { jobs, backlog } = await openApp(env, { host: NOT_LISTENING, log, isStopping: () => false });
+const { jobs, uploads, backlog } = await openApp(env, { host: NOT_LISTENING, log, isStopping: () => false });
 /** Where the last minute's sweep stopped. */
 let after: string | undefined;
 
@@ -45,6 +45,7 @@ export async function handler(_event: unknown, context: Context): Promise<void> 
       OldestJobAge: oldestMs === null ? 0 : Math.max(0, (publishedMs - oldestMs) / 1000),
     }),
   );
+  await uploads.sweep();
   do {
     const { next, ...done } = await jobs.sweep(after);
     after = next ?? undefined;

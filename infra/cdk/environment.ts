@@ -42,6 +42,7 @@ export function apiEnvironment(state: State) {
     GNOMON_LOG_LEVEL: "info",
     GNOMON_HOST: "0.0.0.0",
     GNOMON_PORT: "8080",
+    GNOMON_MAX_DOCUMENT_BYTES: "",
     GNOMON_GPU_SPEED: String(state.settings.gpu_speed),
   } satisfies Environment<typeof ApiEnv>;
 }

@@ -69,7 +69,7 @@ export class GnomonStack extends Stack {
     });
 
     for (const role of [api.role, upkeep.role]) {
-      storage.grantPrefixes(role, [...JOB_PREFIXES, keys.webhookSettings, keys.apiKeys()]);
+      storage.grantPrefixes(role, [...JOB_PREFIXES, keys.uploads, keys.webhookSettings, keys.apiKeys()]);
       queues.jobs.queue.grantSendMessages(role);
       queues.webhooks.queue.grantSendMessages(role);
     }

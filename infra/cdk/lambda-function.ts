@@ -5,7 +5,7 @@ import type { ILogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 
 type Props = {
-  /** Folder that bundle-lambda.ts made. */
+  /** Folder that stage-app.ts filled. */
   code: string;
   entry: "lambda" | "upkeep";
   environment: Record<string, string>;
@@ -33,7 +33,7 @@ export class GnomonFunction extends Construct {
       code: Code.fromAsset(code),
       handler: `${entry}.handler`,
       role: this.role,
-      environment: { ...variables, NODE_OPTIONS: "--enable-source-maps" },
+      environment: variables,
       memorySize: memoryMiB,
       timeout,
       logGroup,

@@ -10,7 +10,7 @@ type Props = { retentionDays: number };
 
 /** Patterns of the objects that only change by compare-and-swap, or are written once and never again. */
 const swapped = [keys.jobState("*", "*"), keys.idempotency("*", "*")];
-const writtenOnce = [keys.jobResult("*", "*"), keys.document("*", "*"), keys.documentInfo("*", "*")];
+const writtenOnce = [keys.jobResult("*", "*"), keys.documentInfo("*", "*")];
 
 /** The bucket that is the whole database. */
 export class Storage extends Construct {
@@ -41,6 +41,7 @@ export class Storage extends Construct {
       versioned: true,
       lifecycleRules: [
         { id: "jobs-and-documents", prefix: "t/", expiration: Duration.days(retentionDays) },
+        { id: "uploads", prefix: keys.uploads, expiration: Duration.days(2) },
         { id: "probes", prefix: keys.probe(""), expiration: Duration.days(1) },
         {
           id: "leftovers",

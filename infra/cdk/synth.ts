@@ -1,8 +1,8 @@
-// `npm run synth`: bundles the functions and writes the CloudFormation template, without an account or a network.
+// `npm run synth`: collects the functions' code and writes the CloudFormation template, without an account or a network.
 
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { bundleLambda } from "./bundle-lambda.ts";
+import { stageApp } from "../containers/stage-app.ts";
 import { createCdkApp } from "./create-app.ts";
 
 const BUILD = fileURLToPath(new URL("../../.build", import.meta.url));
@@ -20,7 +20,7 @@ try {
     outdir,
     context: contextOf(process.argv.slice(2)),
     lambdaCode: async ({ model }) => {
-      await bundleLambda({ folder: `${BUILD}/lambda`, model });
+      await stageApp({ folder: `${BUILD}/lambda`, model });
       return `${BUILD}/lambda`;
     },
   });

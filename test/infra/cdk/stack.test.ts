@@ -91,6 +91,7 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
       LifecycleConfiguration: {
         Rules: [
           Match.objectLike({ Prefix: "t/", ExpirationInDays: 30 }),
+          Match.objectLike({ Prefix: "u/", ExpirationInDays: 2 }),
           Match.objectLike({ Prefix: "probe/", ExpirationInDays: 1 }),
           Match.objectLike({ AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } }),
         ],
@@ -160,7 +161,7 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
       for (const { Action, Resource } of Properties.PolicyDocument.Statement) {
         expect([Action].flat().filter((action) => /^(s3|sqs):\*$|^\*$/.test(action))).toEqual([]);
         if ([Action].flat().some((action) => /^s3:(Get|Put|Delete)/.test(action))) {
-          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|probe|k|w)\/\*/);
+          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|probe|k|w|u)\/\*/);
         }
       }
     }

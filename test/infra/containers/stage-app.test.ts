@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApiKeyStore } from "../../../api/state/api-key-store.ts";
-import { bundleLambda } from "../../../infra/cdk/bundle-lambda.ts";
+import { stageApp } from "../../../infra/containers/stage-app.ts";
 import { openEmbedded } from "../../support/embedded-state.ts";
 
 let folder: string;
@@ -16,7 +16,7 @@ beforeAll(async () => {
   const apiKeys = createApiKeyStore({ objects: state.objects, now: Date.now });
   ({ key } = await apiKeys.create({ tenant: "acme", name: "", scopes: ["read"], expiresMs: null }));
   await state.close();
-  await bundleLambda({ folder: join(folder, "code"), model: "native/models/needle" });
+  await stageApp({ folder: join(folder, "code"), model: "native/models/needle" });
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -36,7 +36,7 @@ async function run(script: string): Promise<string> {
 const EVENT = `{ version: "2.0", rawPath: PATH, rawQueryString: "", headers: { host: "h", authorization: "Bearer KEY" },
   requestContext: { domainName: "h", http: { method: "GET" } }, isBase64Encoded: false }`;
 
-describe("the bundle of the functions", () => {
+describe("the staged app", () => {
   it("holds everything that the api needs, without any package beside it", async () => {
     const path = JSON.stringify("/v1/models");
     const stdout = await run(`import { handler } from "./lambda.mjs";
