@@ -111,7 +111,8 @@ void DecodeHead::reconstruct(int64_t part) {
   const size_t first = part * misses_per_part(g);
   const size_t count = std::min<size_t>(misses_per_part(g), misses_.size() - first);
   reconstruct_keys(
-      {cache_->factor(layer_), head.basis, g.rank, cache_->head_stride(), g.chunk_size},
+      {cache_->factor(layer_), head.basis, g.rank, cache_->head_stride(), g.chunk_size,
+       g.first_position},
       std::span(misses_).subspan(first, count), context_->rope, head.slot_keys);
 }
 
