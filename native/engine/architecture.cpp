@@ -77,7 +77,9 @@ const Architecture& find_architecture(const JsonFields& fields) {
     if (!known.empty()) known += ", ";
     known += architecture.name;
   }
-  fields.fail("architectures", "\"" + printable(name) + "\" is not supported; these are: " + known);
+  std::string reason = "\"";
+  reason += printable(name) + "\" is not supported; these are: " + known;
+  fields.fail("architectures", reason);
 }
 
 }  // namespace gnomon

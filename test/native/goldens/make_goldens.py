@@ -39,7 +39,7 @@ def default(theta, **more):
 
 # name: (architecture, its configuration, whether config.json is in the form of Transformers 4)
 CASES = {
-    "llama-3.1": ("Llama", dict(num_attention_heads=6, num_key_value_heads=2,
+    "llama-3.1": ("Llama", dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=2,
                                 rope_parameters=LLAMA3), True),
     "llama-3.2-tied": ("Llama", dict(num_attention_heads=4, num_key_value_heads=1,
                                      tie_word_embeddings=True, attention_bias=True, mlp_bias=True,
@@ -47,16 +47,16 @@ CASES = {
     "llama-linear": ("Llama", dict(num_attention_heads=4, num_key_value_heads=2,
                                    rope_parameters=dict(rope_type="linear", factor=4.0,
                                                         rope_theta=10000.0)), True),
-    "mistral": ("Mistral", dict(num_attention_heads=6, num_key_value_heads=2, sliding_window=None,
+    "mistral": ("Mistral", dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=2, sliding_window=None,
                                 rope_parameters=default(1e6)), False),
-    "qwen2": ("Qwen2", dict(num_attention_heads=7, num_key_value_heads=1, use_sliding_window=False,
+    "qwen2": ("Qwen2", dict(hidden_size=56, num_attention_heads=7, num_key_value_heads=1, use_sliding_window=False,
                             rope_parameters=default(1e6)), True),
-    "qwen2-yarn": ("Qwen2", dict(num_attention_heads=14, num_key_value_heads=2,
+    "qwen2-yarn": ("Qwen2", dict(hidden_size=56, num_attention_heads=14, num_key_value_heads=2,
                                  use_sliding_window=False, max_position_embeddings=128,
                                  rope_parameters=YARN), False),
-    "qwen3": ("Qwen3", dict(num_attention_heads=6, num_key_value_heads=2, tie_word_embeddings=True,
+    "qwen3": ("Qwen3", dict(hidden_size=48, num_attention_heads=6, num_key_value_heads=2, tie_word_embeddings=True,
                             use_sliding_window=False, rope_parameters=default(1e6)), False),
-    "phi-3": ("Phi3", dict(hidden_size=192, head_dim=None, num_attention_heads=2,
+    "phi-3": ("Phi3", dict(hidden_size=192, head_dim=96, num_attention_heads=2,
                            num_key_value_heads=2, sliding_window=1024,
                            original_max_position_embeddings=128, rope_parameters=LONGROPE), True),
     "glm": ("Glm", dict(num_attention_heads=8, num_key_value_heads=2, attention_bias=True,
@@ -159,6 +159,8 @@ def main():
                   "runs": [run(model, SHORT, seed), run(model, LONG, 100 + seed)]}
         saved = {key: value for key, value in config.to_dict().items()}
         saved.update(architectures=[f"{architecture}ForCausalLM"], dtype="bfloat16")
+        if architecture == "Phi3":
+            del saved["head_dim"]  # its published files leave it to hidden_size / num_attention_heads
         if four:
             as_transformers_4(saved)
         tensors = {key: value.bfloat16().contiguous() for key, value in model.state_dict().items()
