@@ -37,10 +37,10 @@ const getDocument = createRoute({
   },
 });
 
-type Deps = { documents: DocumentStore; tenant: string };
+type Deps = { documents: DocumentStore };
 
-export const documentRoutes = ({ documents, tenant }: Deps) => {
-  async function describe(id: string): Promise<Document> {
+export const documentRoutes = ({ documents }: Deps) => {
+  async function describe(tenant: string, id: string): Promise<Document> {
     const info = await documents.getDocumentInfo(tenant, id);
     if (info === null) throw documentNotFound(id);
     return { object: "document", id, bytes: info.bytes, created_at: info.created_ms / 1000 };
@@ -51,10 +51,11 @@ export const documentRoutes = ({ documents, tenant }: Deps) => {
       // Only a JSON body is validated: beside it `valid` gives an empty object.
       const body = c.req.valid("json");
       const text = typeof body === "object" && "text" in body ? body.text : await plainText(c);
+      const tenant = c.get("tenant");
       const { id } = await documents.putDocument(tenant, text);
-      return c.json(await describe(id), 201, { Location: `/v1/documents/${id}` });
+      return c.json(await describe(tenant, id), 201, { Location: `/v1/documents/${id}` });
     })
-    .openapi(getDocument, async (c) => c.json(await describe(c.req.valid("param").id), 200));
+    .openapi(getDocument, async (c) => c.json(await describe(c.get("tenant"), c.req.valid("param").id), 200));
 };
 
 async function plainText(c: Context): Promise<string> {
