@@ -34,9 +34,8 @@ void norm_row(const float* x, const float* gain, double eps, int64_t cols, float
 
 void rms_norm(Context& context, Matrix x, const TableWeight& gain, double eps, Matrix out) {
   const float* g = gain.values.floats();
-  for_each_row(context.pool, x.rows, x.cols, [&](int64_t i) {
-    norm_row(row(x, i), g, eps, x.cols, row(out, i));
-  });
+  for_each_row(context.pool, x.rows, x.cols,
+               [&](int64_t i) { norm_row(row(x, i), g, eps, x.cols, row(out, i)); });
 }
 
 void norm_heads(Context& context, Matrix qkv, const TableWeight& query_gain,

@@ -190,9 +190,7 @@ class CudaBackend final : public Backend {
                           cudaMemcpyHostToDevice));
     return block;
   }
-  RopeTables rope() const {
-    return view_rope_tables(config_, rope_storage_.as<float2>());
-  }
+  RopeTables rope() const { return view_rope_tables(config_, rope_storage_.as<float2>()); }
 
   /// `block`, made larger where it is too small. Callers use it on stream_ only.
   DeviceBlock& reserve(DeviceBlock& block, size_t& capacity, size_t bytes) {

@@ -25,19 +25,31 @@ constexpr int64_t kMaxPositions = int64_t{1} << 30;  // twice that is still an i
 
 // Each changes what the layers compute. Absent, null or false is fine.
 constexpr const char* kUnsupported[] = {
-    "quantization_config",     "attn_logit_softcapping", "attention_logit_softcap",
-    "attn_logit_softcap",      "final_logit_softcapping", "attention_chunk_size",
-    "use_qk_norm",             "qk_layernorm",            "no_rope_layers",
-    "num_local_experts",       "num_experts",             "clip_qkv",
-    "embedding_multiplier",    "attention_multiplier",    "residual_multiplier",
-    "logits_scaling",          "query_pre_attn_scalar",   "alibi",
+    "quantization_config",
+    "attn_logit_softcapping",
+    "attention_logit_softcap",
+    "attn_logit_softcap",
+    "final_logit_softcapping",
+    "attention_chunk_size",
+    "use_qk_norm",
+    "qk_layernorm",
+    "no_rope_layers",
+    "num_local_experts",
+    "num_experts",
+    "clip_qkv",
+    "embedding_multiplier",
+    "attention_multiplier",
+    "residual_multiplier",
+    "logits_scaling",
+    "query_pre_attn_scalar",
+    "alibi",
     "use_mrope",
 };
 
 // End a turn in chat models; some files list them nowhere but among the special tokens
 // (Llama-3-8B-Instruct-Gradient-1048k, for one).
-constexpr const char* kEndOfTurn[] = {"<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>",
-                                      "<|endoftext|>", "<|end_of_text|>"};
+constexpr const char* kEndOfTurn[] = {"<|eot_id|>", "<|eom_id|>",    "<|im_end|>",
+                                      "<|end|>",    "<|endoftext|>", "<|end_of_text|>"};
 
 void expect_text(const JsonFields& fields, const std::string& name, const std::string& expected) {
   const auto value = fields.text_or(name, expected);
@@ -48,7 +60,8 @@ void expect_text(const JsonFields& fields, const std::string& name, const std::s
 
 void expect_flag(const JsonFields& fields, const std::string& name, bool expected) {
   if (fields.flag_or(name, expected) != expected) {
-    fields.fail(name, std::string("is not supported unless it is ") + (expected ? "true" : "false"));
+    fields.fail(name,
+                std::string("is not supported unless it is ") + (expected ? "true" : "false"));
   }
 }
 
@@ -128,8 +141,8 @@ void add_end_of_turn(const JsonFields& fields, ModelConfig& config) {
     if (error != std::errc() || end != key.data() + key.size()) continue;
     if (id < 0 || id >= config.vocab_size || !token.is_object()) continue;
     const auto content = token.find("content");
-    const bool ends = content != token.end() && std::ranges::find(kEndOfTurn, *content) !=
-                                                    std::ranges::end(kEndOfTurn);
+    const bool ends = content != token.end() &&
+                      std::ranges::find(kEndOfTurn, *content) != std::ranges::end(kEndOfTurn);
     if (ends) add_eos(static_cast<uint32_t>(id), config);
   }
 }
@@ -144,10 +157,10 @@ struct SizeNames {
   const char* positions;
   const char* eps;
 };
-constexpr SizeNames kTransformersSizes{"vocab_size",          "intermediate_size", "num_hidden_layers",
-                                       "num_key_value_heads", "head_dim",
-                                       "max_position_embeddings", "rms_norm_eps"};
-constexpr SizeNames kChatGlmSizes{"padded_vocab_size",      "ffn_hidden_size", "num_layers",
+constexpr SizeNames kTransformersSizes{
+    "vocab_size", "intermediate_size",       "num_hidden_layers", "num_key_value_heads",
+    "head_dim",   "max_position_embeddings", "rms_norm_eps"};
+constexpr SizeNames kChatGlmSizes{"padded_vocab_size",     "ffn_hidden_size", "num_layers",
                                   "multi_query_group_num", "kv_channels",     "seq_length",
                                   "layernorm_epsilon"};
 
@@ -168,9 +181,9 @@ ModelConfig read_sizes(const JsonFields& fields, const Architecture& architectur
   if (derived && config.hidden_size % config.num_heads != 0) {
     fields.fail("num_attention_heads", "must divide hidden_size where there is no head_dim");
   }
-  config.head_dim =
-      derived ? config.hidden_size / config.num_heads
-              : fields.integer_or(names.head_dim, architecture.head_dim, 1, kMaxHeadDim);
+  config.head_dim = derived
+                        ? config.hidden_size / config.num_heads
+                        : fields.integer_or(names.head_dim, architecture.head_dim, 1, kMaxHeadDim);
   if (config.head_dim < 2 || config.head_dim % 2 != 0 || config.head_dim > kMaxHeadDim) {
     fields.fail(names.head_dim, "must be even and at most " + std::to_string(kMaxHeadDim));
   }

@@ -19,8 +19,8 @@ struct RopeConfig {
   double beta_slow = 1.0;                          // yarn
   bool truncate = true;                            // yarn
   double attention_factor = 1.0;                   // of cosines and sines: yarn, longrope
-  std::vector<double> long_factors = {};                // longrope (rotary_dim / 2)
-  std::vector<double> short_factors = {};               // longrope (rotary_dim / 2)
+  std::vector<double> long_factors = {};           // longrope (rotary_dim / 2)
+  std::vector<double> short_factors = {};          // longrope (rotary_dim / 2)
   int64_t rotary_dim = 0;    // leading dimensions of a head that are rotated; 0: all of them
   bool interleaved = false;  // the file pairs (2i, 2i + 1), not (i, i + rotary_dim / 2)
 

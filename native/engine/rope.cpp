@@ -41,11 +41,11 @@ void scale_yarn(const RopeConfig& rope, int64_t dims, std::span<float> frequenci
   high = std::min(high, static_cast<double>(dims - 1));
   if (low == high) high += 0.001;
   for (size_t i = 0; i < frequencies.size(); ++i) {
-    const auto ramp = static_cast<float>(
-        std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0));
+    const auto ramp =
+        static_cast<float>(std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0));
     const float kept = 1.0f - ramp;
-    frequencies[i] = frequencies[i] / static_cast<float>(rope.factor) * (1.0f - kept) +
-                     frequencies[i] * kept;
+    frequencies[i] =
+        frequencies[i] / static_cast<float>(rope.factor) * (1.0f - kept) + frequencies[i] * kept;
   }
 }
 

@@ -44,9 +44,9 @@ void read_yarn(const JsonFields& from, ModelConfig& config) {
   rope.truncate = from.flag_or("truncate", true);
   const double mscale = from.number_or("mscale", 0, 0, kMaxFactor);
   const double mscale_all = from.number_or("mscale_all_dim", 0, 0, kMaxFactor);
-  const double by_default = mscale > 0 && mscale_all > 0
-                                ? magnitude(rope.factor, mscale) / magnitude(rope.factor, mscale_all)
-                                : magnitude(rope.factor, 1);
+  const double by_default = mscale > 0 && mscale_all > 0 ? magnitude(rope.factor, mscale) /
+                                                               magnitude(rope.factor, mscale_all)
+                                                         : magnitude(rope.factor, 1);
   rope.attention_factor = from.number_or("attention_factor", by_default, 1e-6, kMaxFactor);
   // Qwen2's files keep the length it was trained with here, and let the factor extend it.
   const double extended = rope.original_max_position_embeddings * rope.factor;
@@ -83,9 +83,9 @@ void read_longrope(const JsonFields& fields, const JsonFields& from, ModelConfig
   rope.factor = from.number_or(
       "factor", std::max(1.0, positions / rope.original_max_position_embeddings), 1.0, kMaxFactor);
   const double original = rope.original_max_position_embeddings;
-  const double by_default =
-      rope.factor > 1 && original > 1 ? std::sqrt(1 + std::log(rope.factor) / std::log(original))
-                                      : 1.0;
+  const double by_default = rope.factor > 1 && original > 1
+                                ? std::sqrt(1 + std::log(rope.factor) / std::log(original))
+                                : 1.0;
   rope.attention_factor = from.number_or("attention_factor", by_default, 1e-6, kMaxFactor);
   const int64_t pairs = rope.rotated_dims(config.head_dim) / 2;
   rope.long_factors = read_factors(from, "long_factor", pairs);

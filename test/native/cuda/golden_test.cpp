@@ -29,10 +29,10 @@ void check_golden(const std::string& name) {
 
 }  // namespace
 
-#define GOLDEN(title, name)              \
-  TEST_CASE("cuda golden: " title) {     \
-    NEEDS_GPU();                         \
-    check_golden(name);                  \
+#define GOLDEN(title, name)          \
+  TEST_CASE("cuda golden: " title) { \
+    NEEDS_GPU();                     \
+    check_golden(name);              \
   }
 GOLDEN("Llama 3.1, llama3 scaling", "llama-3.1")
 GOLDEN("Llama 3.2, tied, with biases", "llama-3.2-tied")

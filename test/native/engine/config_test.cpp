@@ -158,16 +158,14 @@ TEST_CASE("config: ChatGLM's own names are read") {
   CHECK(config.naming == WeightNaming::chatglm);
   json other = glm;
   other["add_bias_linear"] = true;
-  CHECK(load_error(other) ==
-        "config.json: add_bias_linear is not supported unless it is false");
+  CHECK(load_error(other) == "config.json: add_bias_linear is not supported unless it is false");
 }
 
 TEST_CASE("config: YaRN extends the positions and scales attention") {
-  const ModelConfig config = load(with({{"max_position_embeddings", 32768},
-                                        {"rope_scaling", {{"type", "yarn"},
-                                                          {"factor", 4.0},
-                                                          {"original_max_position_embeddings",
-                                                           32768}}}}));
+  const ModelConfig config = load(
+      with({{"max_position_embeddings", 32768},
+            {"rope_scaling",
+             {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32768}}}}));
   CHECK(config.max_position_embeddings == 131072);
   CHECK(config.rope.scaling == RopeConfig::Scaling::yarn);
   CHECK(config.rope.attention_factor == doctest::Approx(1.138629436));
@@ -175,9 +173,9 @@ TEST_CASE("config: YaRN extends the positions and scales attention") {
 
 TEST_CASE("config: LongRoPE has two sets of factors and a choice by length") {
   const std::vector<double> shorts(64, 1.0), longs(64, 2.0);
-  const ModelConfig config =
-      load(with({{"original_max_position_embeddings", 4096},
-                 {"rope_scaling", {{"type", "su"}, {"short_factor", shorts}, {"long_factor", longs}}}}));
+  const ModelConfig config = load(
+      with({{"original_max_position_embeddings", 4096},
+            {"rope_scaling", {{"type", "su"}, {"short_factor", shorts}, {"long_factor", longs}}}}));
   CHECK(config.rope.attention_factor == doctest::Approx(1.1902380714));
   CHECK(first_position(config, 4096) == 131072);
   CHECK(first_position(config, 4097) == 0);
@@ -186,9 +184,8 @@ TEST_CASE("config: LongRoPE has two sets of factors and a choice by length") {
 }
 
 TEST_CASE("config: an inert sliding window is accepted, and Qwen2's counts only where it is used") {
-  json qwen = with({{"architectures", {"Qwen2ForCausalLM"}},
-                    {"model_type", "qwen2"},
-                    {"sliding_window", 4096}});
+  json qwen = with(
+      {{"architectures", {"Qwen2ForCausalLM"}}, {"model_type", "qwen2"}, {"sliding_window", 4096}});
   CHECK(load(qwen).qkv_bias);
   CHECK_FALSE(load(qwen).output_bias);
   qwen["use_sliding_window"] = true;
@@ -239,7 +236,8 @@ TEST_CASE("config: a field that is mistyped, out of range or unsupported is name
   } table[] = {
       {with({{"architectures", json::array()}}), "architectures must be a list of one name"},
       {with({{"architectures", "LlamaForCausalLM"}}), "architectures must be a list"},
-      {with({{"architectures", {"GPT2LMHeadModel"}}}), "\"GPT2LMHeadModel\" is not supported; these are: Llama"},
+      {with({{"architectures", {"GPT2LMHeadModel"}}}),
+       "\"GPT2LMHeadModel\" is not supported; these are: Llama"},
       {with({{"model_type", "mistral"}}), "model_type \"mistral\" is not supported"},
       {with({{"hidden_act", "gelu"}}), "hidden_act \"gelu\" is not supported"},
       {with({{"hidden_act", 1}}), "hidden_act must be a string"},

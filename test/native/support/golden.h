@@ -67,8 +67,7 @@ GoldenResult run_golden(const std::string& name, const MakeBackend& make_backend
       }
       if (step == greedy.size()) break;
       result.wrong_tokens += model.greedy_tokens()[0] != greedy[step];
-      const int32_t position =
-          static_cast<int32_t>(geometry.first_position + prompt.size() + step);
+      const int32_t position = static_cast<int32_t>(geometry.first_position + prompt.size() + step);
       model.decode({{&greedy[step], 1}, {&position, 1}, caches});
     }
     CHECK(recorded == run["logits"].end());
