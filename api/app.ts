@@ -21,6 +21,7 @@ import type { ApiKeyStore } from "./state/api-key-store.ts";
 import type { DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
+import type { JobStreams } from "./state/job-streams.ts";
 import type { ObjectStore } from "./state/object-store.ts";
 import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
 import type { WebhookStore } from "./state/webhook-store.ts";
@@ -28,6 +29,7 @@ import type { WebhookStore } from "./state/webhook-store.ts";
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  streams: JobStreams;
   webhooks: WebhookStore;
   keyrings: WebhookKeyrings;
   webhookPolicy: WebhookPolicy;

@@ -12,6 +12,7 @@ import { createApiKeyStore } from "./state/api-key-store.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
+import { createJobStreams } from "./state/job-streams.ts";
 import { openState } from "./state/open-state.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
 import { createWebhookStore } from "./state/webhook-store.ts";
@@ -53,6 +54,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
+    streams: createJobStreams({ objects: state.objects }),
     webhooks,
     keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
     webhookPolicy: webhookPolicy(env),

@@ -29,6 +29,7 @@ export async function openTestApp({ checkReady = async () => {}, loopback = true
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    streams: state.streams,
     webhooks: state.webhooks,
     keyrings: state.keyrings,
     webhookPolicy: PUBLIC_HTTPS_ONLY,
