@@ -8,6 +8,7 @@ import { createLog, type Lifecycle, type Running, runProcess } from "../api/proc
 import { createDocumentStore } from "../api/state/document-store.ts";
 import { createJobStore } from "../api/state/job-store.ts";
 import { openState } from "../api/state/open-state.ts";
+import { startSweeper } from "../api/state/sweeper.ts";
 import { createWebhookStore } from "../api/state/webhook-store.ts";
 import { loadEngine } from "../native/index.ts";
 import { loadPrompts } from "../native/prompt.ts";
@@ -16,19 +17,34 @@ import { createDeadLetterDelivery } from "./dead-letter.ts";
 import { delay } from "./delay.ts";
 import { createDelivery } from "./delivery.ts";
 import { engineOptions } from "./engine-options.ts";
+import { startHeartbeatThread } from "./heartbeat-client.ts";
+import { createIntake } from "./intake.ts";
+import { createJobConsumer } from "./job-consumer.ts";
+import { createLeases } from "./lease.ts";
+import { spotNotice } from "./spot-notice.ts";
 import { startWebhooks } from "./webhook/start.ts";
 
-async function startWorker({ fail }: Lifecycle): Promise<Running> {
+/** What is kept of a Spot notice's time for giving back and ending. */
+const SPOT_MARGIN_MS = 10_000;
+
+async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const env = parseEnv(WorkerEnv, process.env);
   const log = createLog("worker", env.GNOMON_LOG_LEVEL);
   const now = Date.now;
   const newId = randomUUID;
   const options = engineOptions(env);
-  const [state, engine, prompts] = await Promise.all([
+  const leases = createLeases({ now });
+  const onFailed = (error: Error): void => {
+    leases.loseAll("no heartbeats any more");
+    fail(error);
+  };
+  const [state, heartbeats, engine, prompts] = await Promise.all([
     openState(env, { now, newId }),
+    startHeartbeatThread({ env, limits, stallMs: limits.stallMs, onFailed }, leases.tell),
     loadEngine(options),
     loadPrompts(env.GNOMON_MODEL),
   ]);
+  leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit });
   const deps = {
@@ -39,31 +55,49 @@ async function startWorker({ fail }: Lifecycle): Promise<Running> {
     prompts,
     model: basename(env.GNOMON_MODEL),
     limits,
+    leases,
     now,
-    delay,
     onEngineDead: fail,
     owner: `${hostname()}/${process.pid}/${newId()}`,
     log,
   };
 
-  const consumer = createConsumer({
+  const consumer = createJobConsumer({
     queue: state.queue,
-    deliver: (message) => createDelivery(message, deps),
-    room: (taken) => (engine.stats().waiting > 0 ? 0 : options.maxBatch - taken),
+    take: createIntake({ ...deps, deliver: (pointer, message) => createDelivery(pointer, message, deps) }),
+    batch() {
+      const { waiting, capacity } = engine.stats();
+      return { waiting, capacity: { deviceBytes: capacity.device, hostBytes: capacity.host } };
+    },
+    maxBatch: options.maxBatch,
+    lookAhead: env.GNOMON_LOOK_AHEAD,
     limits,
+    now,
     delay,
     log,
   });
   consumer.start();
   const deadLetters = buryDeadLetters();
+  const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
+  const stopping = new AbortController();
+  let graceMs = env.GNOMON_GRACE_SECONDS * 1000;
+  if (env.GNOMON_IMDS_URL !== undefined) {
+    void spotNotice({ url: env.GNOMON_IMDS_URL, fetch, now, delay, signal: stopping.signal, log }).then((leftMs) => {
+      log.warn({ left_ms: leftMs }, "this Spot instance is taken back");
+      if (leftMs !== null) graceMs = Math.min(graceMs, Math.max(0, leftMs - SPOT_MARGIN_MS));
+      stop();
+    });
+  }
   const webhookSender = startWebhooks({ ...state, webhooks, policy: webhookPolicy(env), now, newId, log });
   log.info({ owner: deps.owner, model: deps.model, max_batch: options.maxBatch }, "worker receives");
 
   return {
     about: { model: deps.model, cache: env.GNOMON_CACHE, device: env.GNOMON_DEVICE ?? "cpu" },
     async stop() {
-      log.info({ grace_seconds: env.GNOMON_GRACE_SECONDS }, "worker stops");
-      await Promise.all([consumer.stop(env.GNOMON_GRACE_SECONDS * 1000), deadLetters?.stop(0), webhookSender.stop()]);
+      stopping.abort();
+      log.info({ grace_ms: graceMs }, "worker stops");
+      await Promise.all([consumer.stop(graceMs), deadLetters?.stop(0), webhookSender.stop(), sweeper.stop()]);
+      await heartbeats.close();
       await engine.close();
       await state.close();
     },
@@ -74,7 +108,7 @@ async function startWorker({ fail }: Lifecycle): Promise<Running> {
     if (queue === null) return null;
     const consumer = createConsumer({
       queue,
-      deliver: (message) => createDeadLetterDelivery(message, { jobs, queue, limits, log }),
+      deliver: (message) => createDeadLetterDelivery(message, { ...deps, queue, source: state.queue }),
       room: (taken) => 10 - taken,
       limits,
       delay,

@@ -117,6 +117,10 @@ export const WorkerEnv = z
     ...log,
     /** How long running jobs may go on after SIGTERM before they are given back. */
     GNOMON_GRACE_SECONDS: z.coerce.number().min(0).default(30),
+    /** Jobs to have at hand beyond those that run, so that there is a choice of order. */
+    GNOMON_LOOK_AHEAD: z.coerce.number().int().min(1).max(1_000).default(16),
+    /** Of EC2's instance metadata service, to hear of the end of a Spot instance; unset: nobody asks. */
+    GNOMON_IMDS_URL: url.optional(),
     GNOMON_DEVICE: z.enum(["cpu", "cuda"]).optional(),
     GNOMON_CACHE: z.enum(["full", "shadowkv"]).default("shadowkv"),
     /** ShadowKV's knobs; the engine's defaults where unset. The sparse budget and the local window are in tokens. */

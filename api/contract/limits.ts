@@ -7,9 +7,13 @@ export const limits = {
   /** Heartbeats leave room for two failures before the lease ends. */
   heartbeatMs: 20_000,
   /** Progress of a running job is written at most this often. */
-  progressMs: 1_000,
-  /** Deliveries of a job before it is failed with attempts_exhausted. */
+  progressMs: 2_000,
+  /** Attempts of a job before it is failed with attempts_exhausted. */
   maxAttempts: 5,
+  /** Deliveries of a message before it is a dead letter. Above maxAttempts, as one that is given back unread counts too. */
+  maxReceives: 20,
+  /** A worker whose main thread does nothing for so long is killed, for its jobs to go to others. */
+  stallMs: 300_000,
   /** A submit that has not stored its job after this gives up; one found unfinished after three times this broke off. */
   submitMs: 20_000,
   /** A job that nobody has begun so long after its message was sent gets another, should that one be lost. */
