@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isTerminal, type JobProgress, type JobState } from "../../contract/job.ts";
 import type { JobResult } from "../../contract/job-result.ts";
+import type { JobStream } from "../../contract/job-stream.ts";
 import { limits } from "../../contract/limits.ts";
 import type { JobStore } from "../../state/job-store.ts";
 import type { JobStreams } from "../../state/job-streams.ts";
@@ -33,10 +34,15 @@ export async function* followJob(
 ): AsyncGenerator<JobUpdate> {
   const { tenant, id } = first;
   let seen: JobState | null = null;
+  let told: JobProgress | null = null;
   let watchedUntilMs = 0;
   for (let state: JobState | null = first; state !== null; state = await jobs.get(tenant, id)) {
     if (state.status !== seen?.status || state.attempt !== seen.attempt) yield { type: "state", state };
-    if (!isSame(state.progress, seen?.progress)) yield { type: "progress", progress: state.progress };
+    // That of an earlier attempt may be a stray worker's.
+    const stream = state.status === "running" ? ofAttempt(await streams.read(tenant, id), state.attempt) : null;
+    const progress = further(state.progress, stream?.progress);
+    if (!isSame(progress, told)) yield { type: "progress", progress };
+    told = progress;
     seen = state;
     if (isTerminal(state.status)) {
       const result = await jobs.getResult(tenant, id);
@@ -52,11 +58,7 @@ export async function* followJob(
       watchedUntilMs = now() + limits.watchMs;
       await jobs.watch(tenant, id, watchedUntilMs);
     }
-    if (state.status === "running") {
-      const stream = await streams.read(tenant, id);
-      // That of an earlier attempt may be a stray worker's.
-      if (stream?.attempt === state.attempt) yield* textUpdates(stream.texts, false);
-    }
+    if (stream !== null) yield* textUpdates(stream.texts, false);
     await delay(limits.followPollMs, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return;
   }
@@ -68,8 +70,15 @@ export async function* followJob(
   }
 }
 
-const isSame = (a: JobProgress, b: JobProgress | undefined): boolean =>
-  b !== undefined &&
+const ofAttempt = (stream: JobStream | null, attempt: number): JobStream | null =>
+  stream?.attempt === attempt ? stream : null;
+
+/** State and stream are written by turns. */
+const further = (a: JobProgress, b: JobProgress | undefined): JobProgress =>
+  b !== undefined && b.prefill_tokens + b.generated_tokens > a.prefill_tokens + a.generated_tokens ? b : a;
+
+const isSame = (a: JobProgress, b: JobProgress | null): boolean =>
+  b !== null &&
   a.prefill_tokens === b.prefill_tokens &&
   a.generated_tokens === b.generated_tokens &&
   a.questions_done === b.questions_done;
