@@ -51,7 +51,7 @@ export const jobEventsRoute = (deps: FollowDeps) =>
   });
 
 /** Aborted when the client is gone, or has had the stream for long enough: it then comes back with its last id. */
-export function endOf(stream: SSEStreamingApi, gone: AbortSignal): AbortSignal {
+function endOf(stream: SSEStreamingApi, gone: AbortSignal): AbortSignal {
   const closed = new AbortController();
   stream.onAbort(() => closed.abort());
   return AbortSignal.any([closed.signal, gone, AbortSignal.timeout(limits.eventStreamMs)]);
