@@ -6,6 +6,7 @@ import { createApp, type Log } from "./app.ts";
 import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
+import { createConverter } from "./convert/converter.ts";
 import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
@@ -14,6 +15,7 @@ import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { createJobStreams } from "./state/job-streams.ts";
 import { openState } from "./state/open-state.ts";
+import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
 import { createWebhookStore } from "./state/webhook-store.ts";
 
@@ -51,10 +53,14 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   };
   const webhooks = createWebhookStore({ ...state, now });
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit, log });
+  const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
     streams: createJobStreams({ objects: state.objects }),
+    uploads,
+    convert: createConverter(limits),
+    maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,
     webhooks,
     keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
     webhookPolicy: webhookPolicy(env),
@@ -67,7 +73,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     newId,
     log,
   });
-  return { app, jobs, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
+  return { app, jobs, uploads, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
 }
 
 const exposedWithoutKeys = (host: string | null): AppError =>

@@ -40,6 +40,15 @@ export const limits = {
   messagesPerJob: 1024,
   urlCharacters: 2048,
   maxTtlSeconds: 14 * 24 * 3600,
+  /** A longer text is refused before it is read: at some four bytes a token no model takes a tenth of it. */
+  promptBytes: 64 * 1024 * 1024,
+  /** A PDF or a page is turned to text within this time and memory, and so many at once in a process. */
+  convertMs: 60_000,
+  convertMemoryBytes: 1024 * 1024 * 1024,
+  convertsAtOnce: 2,
+  /** How long a presigned URL works, and how long an upload that was begun is kept. */
+  presignSeconds: 3_600,
+  uploadMs: 24 * 3_600_000,
   questionsPerJob: 64,
   questionCharacters: 16_384,
   defaultMaxTokens: 256,
