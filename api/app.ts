@@ -18,16 +18,22 @@ import { webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
-import type { DocumentStore } from "./state/document-store.ts";
+import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
+import type { JobStreams } from "./state/job-streams.ts";
 import type { ObjectStore } from "./state/object-store.ts";
+import type { UploadStore } from "./state/upload-store.ts";
 import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
 import type { WebhookStore } from "./state/webhook-store.ts";
 
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  streams: JobStreams;
+  uploads: UploadStore;
+  convert: Convert;
+  maxDocumentBytes: number;
   webhooks: WebhookStore;
   keyrings: WebhookKeyrings;
   webhookPolicy: WebhookPolicy;
@@ -60,7 +66,7 @@ export function createApp(deps: AppDeps) {
     .route("/", modelRoutes(deps.model))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
-  if (deps.signedObjects) app.route("/", objectRoutes(deps.signedObjects));
+  if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
   app.doc31("/openapi.json", {
     openapi: "3.1.0",

@@ -6,13 +6,16 @@ import { createApp, type Log } from "./app.ts";
 import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
+import { createConverter } from "./convert/converter.ts";
 import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
+import { createJobStreams } from "./state/job-streams.ts";
 import { openState } from "./state/open-state.ts";
+import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
 import { createWebhookStore } from "./state/webhook-store.ts";
 
@@ -50,9 +53,14 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   };
   const webhooks = createWebhookStore({ ...state, now });
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit, log });
+  const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
+    streams: createJobStreams({ objects: state.objects }),
+    uploads,
+    convert: createConverter(limits),
+    maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,
     webhooks,
     keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
     webhookPolicy: webhookPolicy(env),
@@ -65,7 +73,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     newId,
     log,
   });
-  return { app, jobs, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
+  return { app, jobs, uploads, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
 }
 
 const exposedWithoutKeys = (host: string | null): AppError =>

@@ -98,6 +98,8 @@ export const ApiEnv = z
     ...model,
     ...webhooks,
     ...log,
+    /** A document that is sent may be as large as this. */
+    GNOMON_MAX_DOCUMENT_BYTES: positiveInt.default(512 * 1024 * 1024),
     GNOMON_HOST: z.string().default("127.0.0.1"),
     /** 0 takes a free port. */
     GNOMON_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),

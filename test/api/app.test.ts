@@ -38,6 +38,7 @@ describe("200", () => {
       "/v1/jobs",
       "/v1/jobs/{id}",
       "/v1/jobs/{id}/result",
+      "/v1/jobs/{id}/events",
       "/v1/jobs/{id}/cancel",
       "/v1/jobs/{id}/retry",
       "/v1/webhooks/keys",
@@ -48,6 +49,10 @@ describe("200", () => {
       "/v1/jobs/{id}/webhooks/{event}/replay",
       "/v1/documents",
       "/v1/documents/{id}",
+      "/v1/documents/{id}/text",
+      "/v1/documents/{id}/download",
+      "/v1/uploads",
+      "/v1/uploads/{id}/complete",
       "/v1/keys",
       "/v1/keys/{id}",
       "/v1/models",
@@ -107,8 +112,8 @@ describe("413", () => {
 
   it("refuses a body that says it is too large", async () => {
     const text = "x".repeat(limits.requestBodyBytes + 1);
-    const headers = { "Content-Type": "text/plain", "Content-Length": String(text.length) };
-    const response = await app.app.request("/v1/documents", { method: "POST", headers, body: text });
+    const headers = { "Content-Type": "application/json", "Content-Length": String(text.length) };
+    const response = await app.app.request("/v1/jobs", { method: "POST", headers, body: text });
     const problem = await readProblem(response);
     expect(problem).toMatchObject(expected);
     expect(problem.detail).toContain("16,777,216 bytes");
