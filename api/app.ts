@@ -23,6 +23,7 @@ import type { Backlog } from "./state/backlog.ts";
 import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
+import type { JobStreams } from "./state/job-streams.ts";
 import type { ObjectStore } from "./state/object-store.ts";
 import type { UploadStore } from "./state/upload-store.ts";
 import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
@@ -32,6 +33,7 @@ export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
   backlog: () => Promise<Backlog>;
+  streams: JobStreams;
   uploads: UploadStore;
   convert: Convert;
   maxDocumentBytes: number;

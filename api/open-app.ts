@@ -14,6 +14,7 @@ import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
+import { createJobStreams } from "./state/job-streams.ts";
 import { openState } from "./state/open-state.ts";
 import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
@@ -64,6 +65,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     jobs,
     backlog,
     documents: createDocumentStore({ objects: state.objects, now }),
+    streams: createJobStreams({ objects: state.objects }),
     uploads,
     convert: createConverter(limits),
     maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,

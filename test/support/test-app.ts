@@ -35,6 +35,7 @@ export async function openTestApp({ checkReady = async () => {}, loopback = true
     jobs: state.jobs,
     documents: state.documents,
     backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
+    streams: state.streams,
     uploads,
     convert: createConverter(limits),
     maxDocumentBytes,
