@@ -1,30 +1,53 @@
 import type { Context, MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import type { Access } from "./access.ts";
+import { authorize } from "./authorize.ts";
+import { limitBody, limitDepth } from "./body-limits.ts";
 import { AppError } from "./contract/errors.ts";
-import { limits } from "./contract/limits.ts";
+import type { WebhookPolicy } from "./contract/webhook-target.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
+import { apiKeyRoutes } from "./routes/api-keys.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { scalingRoutes } from "./routes/scaling.ts";
+import { webhookRoutes } from "./routes/webhooks.ts";
+import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
-import type { DocumentStore } from "./state/document-store.ts";
+import type { ApiKeyStore } from "./state/api-key-store.ts";
+import type { Backlog } from "./state/backlog.ts";
+import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
+import type { JobStreams } from "./state/job-streams.ts";
 import type { ObjectStore } from "./state/object-store.ts";
+import type { UploadStore } from "./state/upload-store.ts";
+import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
+import type { WebhookStore } from "./state/webhook-store.ts";
 
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  backlog: () => Promise<Backlog>;
+  streams: JobStreams;
+  uploads: UploadStore;
+  convert: Convert;
+  maxDocumentBytes: number;
+  webhooks: WebhookStore;
+  keyrings: WebhookKeyrings;
+  webhookPolicy: WebhookPolicy;
   model: ServedModel;
   /** Where the object store leaves serving its presigned URLs to us. */
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
-  tenant: string;
+  access: Access;
+  apiKeys: ApiKeyStore;
   /** Throws AppError `unavailable` where the service cannot take jobs. */
   checkReady: () => Promise<void>;
+  now: () => number;
   newId: () => string;
   log: Log;
 };
@@ -36,15 +59,18 @@ export type Log = { info(fields: object, message: string): void; error(fields: o
 export function createApp(deps: AppDeps) {
   const app = createRouter();
   app.use(nameAndLog(deps));
-  app.use(bodyLimit({ maxSize: limits.requestBodyBytes, onError: refuseTooLarge }));
+  app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
   const routes = app
-    .route("/", jobRoutes(deps))
+    .route("/", jobRoutes({ ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) }))
+    .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
+    .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))
+    .route("/", scalingRoutes(deps))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
-  if (deps.signedObjects) app.route("/", objectRoutes(deps.signedObjects));
+  if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
@@ -56,6 +82,9 @@ export function createApp(deps: AppDeps) {
     const error = await toAppError(thrown, c);
     if (error.status >= 500)
       deps.log.error({ request_id: c.get("requestId"), code: error.code, err: error }, "request failed");
+    if (error.status === 401 || error.status === 403) {
+      deps.log.info({ request_id: c.get("requestId"), code: error.code, reason: error.message }, "request refused");
+    }
     return problemResponse(c, error);
   });
   return routes;
@@ -80,7 +109,7 @@ export function createApp(deps: AppDeps) {
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/** One log line a request. Only the path is logged of what the client sent. */
+/** One log line a request, which names the API key that it used. Only the path is logged of what the client sent. */
 function nameAndLog({ newId, log }: AppDeps): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const started = performance.now();
@@ -88,16 +117,10 @@ function nameAndLog({ newId, log }: AppDeps): MiddlewareHandler<AppEnv> {
     await next();
     c.header("X-Request-Id", c.get("requestId"));
     const ms = Math.round(performance.now() - started);
+    const { tenant, key } = c.get("caller") ?? {};
     log.info(
-      { request_id: c.get("requestId"), method: c.req.method, path: c.req.path, status: c.res.status, ms },
+      { request_id: c.get("requestId"), tenant, key, method: c.req.method, path: c.req.path, status: c.res.status, ms },
       "request",
     );
   };
-}
-
-function refuseTooLarge(): never {
-  throw new AppError("payload_too_large", "body over the limit", {
-    detail: `A body may have ${limits.requestBodyBytes.toLocaleString("en-US")} bytes at most: send less.`,
-    extra: { limit_bytes: limits.requestBodyBytes },
-  });
 }

@@ -1,70 +1,53 @@
 // The entry of the api process: environment → state → app → listen.
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { basename } from "node:path";
 import { getRequestListener } from "@hono/node-server";
-import { loadPrompts } from "../native/prompt.ts";
-import { createApp } from "./app.ts";
 import { ApiEnv, parseEnv } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
-import { SINGLE_TENANT } from "./contract/tenant.ts";
+import { openApp } from "./open-app.ts";
 import { createLog, type Running, runProcess } from "./process.ts";
-import { createDocumentStore } from "./state/document-store.ts";
-import { createJobStore } from "./state/job-store.ts";
-import { openState } from "./state/open-state.ts";
+import { startSweeper } from "./state/sweeper.ts";
 
 /** Requests that still run at a stop are cut off after this. */
 const STOP_MS = 5_000;
 
+const UPLOAD_SWEEP_MS = 3_600_000;
+
 async function startApi(): Promise<Running> {
   const env = parseEnv(ApiEnv, process.env);
   const log = createLog("api", env.GNOMON_LOG_LEVEL);
-  const now = Date.now;
-  const newId = randomUUID;
-  const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
-  const model = {
-    id: basename(env.GNOMON_MODEL),
-    maxPositions: prompts.maxPositions,
-    countPromptTokens: async (prompt: { document: string; question: string }) => (await prompts.encode(prompt)).length,
-  };
-
   let stopping = false;
-  const checkReady = async () => {
-    if (stopping) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
-    await state.objects.list("probe/", { limit: 1 });
-  };
-  const app = createApp({
-    jobs: createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs }),
-    documents: createDocumentStore({ objects: state.objects, now }),
-    model,
-    signedObjects: state.urls && { objects: state.objects, urls: state.urls },
-    tenant: SINGLE_TENANT,
-    checkReady,
-    newId,
+  const { app, jobs, uploads, model, access, close } = await openApp(env, {
+    host: env.GNOMON_HOST,
     log,
+    isStopping: () => stopping,
   });
 
+  const uploadSweep = setInterval(() => {
+    uploads.sweep().catch((error) => log.error({ err: error }, "sweep of uploads failed"));
+  }, UPLOAD_SWEEP_MS);
+  const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);
   const server = createServer((request, response) => void listener(request, response));
   await listen(server, env.GNOMON_HOST, env.GNOMON_PORT);
   const { address, port, family } = server.address() as AddressInfo;
   const url = `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
-  log.info({ url, model: model.id, state: env.GNOMON_STATE }, "api listens");
+  log.info({ url, model, state: env.GNOMON_STATE, access }, "api listens");
 
   return {
-    about: { url, model: model.id },
+    about: { url, model, access },
     async stop() {
       stopping = true;
+      clearInterval(uploadSweep);
       log.info("api stops");
       const closed = once(server, "close");
       server.close();
       const cutOff = setTimeout(() => server.closeAllConnections(), STOP_MS);
-      await closed;
+      await Promise.all([closed, sweeper.stop()]);
       clearTimeout(cutOff);
-      await state.close();
+      await close();
     },
   };
 }

@@ -1,9 +1,18 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Caller } from "./contract/access.ts";
 import { ERRORS } from "./contract/errors.ts";
 import { Problem } from "./contract/problem.ts";
 import { refuseInvalid } from "./validation.ts";
 
-export type AppEnv = { Variables: { requestId: string } };
+export type AppEnv = {
+  Variables: {
+    requestId: string;
+    /** Whose request it is: everything that it reads and writes is theirs. */
+    tenant: string;
+    /** Which API key it comes with, and what that allows. As the tenant, on every path that asks for it (authorize.ts). */
+    caller: Caller;
+  };
+};
 
 export const createRouter = () => new OpenAPIHono<AppEnv>({ defaultHook: refuseInvalid });
 

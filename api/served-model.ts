@@ -1,11 +1,12 @@
 import { AppError } from "./contract/errors.ts";
+import type { Prompt } from "./contract/prompts.ts";
 
 /** The one model this service serves, as far as the api knows it: its name, its limit and its tokenizer. */
 export type ServedModel = {
   id: string;
   /** Prompt and answer together, in tokens. */
   maxPositions: number;
-  countPromptTokens(prompt: { document: string; question: string }): Promise<number>;
+  countPromptTokens(prompt: Prompt): Promise<number>;
 };
 
 export function checkModelIsServed(model: ServedModel, asked: string | undefined): void {
@@ -17,21 +18,20 @@ export function checkModelIsServed(model: ServedModel, asked: string | undefined
 }
 
 /**
- * Tokens of the prompt of each question. Throws context_overflow with every exact count if any of them
- * leaves no room for `maxTokens` more. Of a document of more than twice the limit one count says it for all.
+ * Tokens of each prompt. Throws context_overflow with every exact count if any of them leaves no room for
+ * `maxTokens` more. Of a document of more than twice the limit one count says it for all.
  */
 export async function countFittingPrompts(
   model: ServedModel,
-  document: string,
-  questions: readonly string[],
+  prompts: readonly Prompt[],
   maxTokens: number,
 ): Promise<number[]> {
   const counts: number[] = [];
-  for (const question of questions) {
-    const count = await model.countPromptTokens({ document, question });
+  for (const prompt of prompts) {
+    const count = await model.countPromptTokens(prompt);
     counts.push(count);
     // No tokenizer makes more tokens than bytes, and a document of megabytes takes seconds to count.
-    if (count - Buffer.byteLength(question) > 2 * model.maxPositions) break;
+    if ("question" in prompt && count - Buffer.byteLength(prompt.question) > 2 * model.maxPositions) break;
   }
   const longest = Math.max(...counts);
   if (longest + maxTokens <= model.maxPositions) return counts;
@@ -40,10 +40,10 @@ export async function countFittingPrompts(
   const n = (tokens: number) => tokens.toLocaleString("en-US");
   const lowered = maxTokens - excess;
   throw new AppError("context_overflow", `longest prompt is ${longest} tokens of ${model.maxPositions}`, {
-    field: lowered >= 1 ? "max_tokens" : "document",
+    field: lowered >= 1 ? "max_tokens" : fieldOf(prompts[0]),
     detail:
       `The longest prompt is ${n(longest)} tokens, and with max_tokens ${n(maxTokens)} makes ${n(longest + maxTokens)}; ` +
-      `${model.id} takes ${n(model.maxPositions)}. Shorten the document by ${n(excess)} tokens` +
+      `${model.id} takes ${n(model.maxPositions)}. Shorten the ${fieldOf(prompts[0])} by ${n(excess)} tokens` +
       (lowered >= 1 ? `, or set max_tokens to ${n(lowered)} or less.` : "."),
     extra: {
       prompt_tokens: longest,
@@ -56,4 +56,10 @@ export async function countFittingPrompts(
       })),
     },
   });
+}
+
+/** The field of a request that makes a prompt long. */
+function fieldOf(prompt: Prompt | undefined): "document" | "messages" | "prompt" {
+  if (prompt === undefined || "question" in prompt) return "document";
+  return "messages" in prompt ? "messages" : "prompt";
 }

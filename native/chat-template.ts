@@ -12,8 +12,10 @@ type TokenizerConfig = z.output<typeof TokenizerConfig>;
 
 const SpecialToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
 
-/** How the model wants one user turn written, the opening of its answer included. */
-export async function loadChatTemplate(modelDir: string): Promise<(content: string) => string> {
+export type ChatMessage = { role: string; content: string };
+
+/** How the model wants a conversation written, the opening of its next answer included. */
+export async function loadChatTemplate(modelDir: string): Promise<(messages: readonly ChatMessage[]) => string> {
   const config = await readModelFile(join(modelDir, "tokenizer_config.json"), TokenizerConfig);
   const source = (await readTemplateFile(modelDir)) ?? pickTemplate(config);
   if (source === undefined) {
@@ -21,7 +23,7 @@ export async function loadChatTemplate(modelDir: string): Promise<(content: stri
   }
   const template = new Template(source);
   const variables = { ...tokenVariables(config), add_generation_prompt: true };
-  return (content) => template.render({ ...variables, messages: [{ role: "user", content }] });
+  return (messages) => template.render({ ...variables, messages });
 }
 
 /** Newer models keep the template in a file of its own, which then counts. */

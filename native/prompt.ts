@@ -1,17 +1,20 @@
 import { join } from "node:path";
 import { Tokenizer } from "tokenizers";
 import { z } from "zod";
-import { loadChatTemplate } from "./chat-template.ts";
+import { type ChatMessage, loadChatTemplate } from "./chat-template.ts";
 import { readModelFile } from "./model-file.ts";
 import { hideSpecialTokens, TokenizerJson } from "./special-tokens.ts";
 
+/**
+ * What a model is given: one user turn, `document` then `question`, or a conversation, both through the model's own chat
+ * template and up to where the answer begins; or a bare text for it to go on from.
+ */
+export type Prompt = { document: string; question: string } | { messages: readonly ChatMessage[] } | { text: string };
+
 /** Between text and the token ids of one model. The tokenising itself runs off the event loop. */
 export type Prompts = {
-  /**
-   * One user turn, `document` then `question`, through the model's own chat template, up to where the answer begins.
-   * Text that spells a special token stays text.
-   */
-  encode(turn: { document: string; question: string }): Promise<Uint32Array>;
+  /** Text that spells a special token stays text. */
+  encode(prompt: Prompt): Promise<Uint32Array>;
   /** The text of generated tokens, special ones left out. */
   decode(tokens: Uint32Array): Promise<string>;
   /** Prompt and new tokens the model has positions for. */
@@ -32,11 +35,19 @@ export async function loadPrompts(modelDir: string): Promise<Prompts> {
   tokenizer.disableTruncation();
   tokenizer.disablePadding();
 
+  function shielded(prompt: Exclude<Prompt, { text: string }>): ChatMessage[] {
+    if ("question" in prompt) {
+      return [{ role: "user", content: hidden.shield(`${prompt.document}\n\n${prompt.question}`) }];
+    }
+    return prompt.messages.map(({ role, content }) => ({ role, content: hidden.shield(content) }));
+  }
+
   return {
     maxPositions: config.max_position_embeddings,
-    async encode({ document, question }) {
-      const rendered = render(hidden.shield(`${document}\n\n${question}`));
-      const encoding = await tokenizer.encode(hidden.reveal(rendered), null, { addSpecialTokens: false });
+    async encode(prompt) {
+      const bare = "text" in prompt;
+      const text = bare ? hidden.shield(prompt.text) : render(shielded(prompt));
+      const encoding = await tokenizer.encode(hidden.reveal(text), null, { addSpecialTokens: bare });
       return Uint32Array.from(encoding.getIds());
     },
     decode: (tokens) => tokenizer.decode(Array.from(tokens), true),

@@ -2,20 +2,46 @@
 export const ERRORS = {
   invalid_request: { status: 400, retryable: false, title: "The request is not valid" },
   malformed_json: { status: 400, retryable: false, title: "The body is not valid JSON" },
+  json_too_deep: { status: 400, retryable: false, title: "The body is nested too deeply" },
   context_overflow: { status: 400, retryable: false, title: "The prompt is longer than the model allows" },
+  idempotency_key_invalid: { status: 400, retryable: false, title: "The Idempotency-Key is not valid" },
+  budget_exceeded: { status: 400, retryable: false, title: "The job does not fit its budget" },
+  api_key_missing: { status: 401, retryable: false, title: "An API key is needed" },
+  api_key_invalid: { status: 401, retryable: false, title: "The API key is not valid" },
+  insufficient_scope: { status: 403, retryable: false, title: "The API key may not do this" },
+  origin_refused: { status: 403, retryable: false, title: "The request comes from another site" },
   url_refused: { status: 403, retryable: false, title: "The signed URL is not valid" },
   not_found: { status: 404, retryable: false, title: "There is nothing at this address" },
   job_not_found: { status: 404, retryable: false, title: "No such job" },
+  api_key_not_found: { status: 404, retryable: false, title: "No such API key" },
+  quote_not_found: { status: 404, retryable: false, title: "No such quote" },
+  upload_not_found: { status: 404, retryable: false, title: "No such upload" },
   document_not_found: { status: 404, retryable: false, title: "No such document" },
   model_not_found: { status: 404, retryable: false, title: "No such model" },
+  webhook_event_not_found: { status: 404, retryable: false, title: "No such webhook event" },
   method_not_allowed: { status: 405, retryable: false, title: "The method is not allowed here" },
   result_not_ready: { status: 409, retryable: true, title: "The job has not finished" },
+  upload_incomplete: { status: 409, retryable: true, title: "Nothing has been uploaded yet" },
+  own_key: { status: 409, retryable: false, title: "An API key cannot revoke itself" },
   job_not_succeeded: { status: 409, retryable: false, title: "The job ended without a result" },
+  webhook_disabled: { status: 409, retryable: false, title: "Webhooks to this URL are disabled" },
+  too_many_webhook_keys: { status: 409, retryable: false, title: "Too many webhook keys sign at the same time" },
+  job_not_finished: { status: 409, retryable: true, title: "The job is not over yet" },
+  job_not_retryable: { status: 409, retryable: false, title: "The job needs no other try" },
+  idempotency_in_progress: {
+    status: 409,
+    retryable: true,
+    title: "A request with this Idempotency-Key is in progress",
+  },
+  document_unreadable: { status: 422, retryable: false, title: "The document cannot be turned to text" },
+  idempotency_mismatch: { status: 422, retryable: false, title: "The Idempotency-Key was used for another request" },
+  quota_exceeded: { status: 429, retryable: true, title: "The quota is used up" },
   payload_too_large: { status: 413, retryable: false, title: "The body is too large" },
   unsupported_media_type: { status: 415, retryable: false, title: "The content type is not supported" },
   invalid_model: { status: 500, retryable: false, title: "The model cannot be loaded" },
   out_of_memory: { status: 500, retryable: false, title: "The engine has too little memory for this job" },
   attempts_exhausted: { status: 500, retryable: false, title: "The job crashed its worker too often" },
+  exposed_without_keys: { status: 500, retryable: false, title: "Other machines could use the service without a key" },
   invalid_environment: { status: 500, retryable: false, title: "The environment is not valid" },
   store_unsuitable: { status: 500, retryable: false, title: "The object store lacks compare-and-swap" },
   engine_failed: { status: 500, retryable: true, title: "The engine failed" },
@@ -33,6 +59,8 @@ type AppErrorOptions = {
   field?: string;
   /** Extra members of the problem document, e.g. `{ prompt_tokens: 131090 }`. */
   extra?: Record<string, unknown>;
+  /** When to try again. */
+  retryAfterSeconds?: number;
   cause?: unknown;
 };
 
@@ -42,6 +70,7 @@ export class AppError extends Error {
   readonly detail: string | undefined;
   readonly field: string | undefined;
   readonly extra: Record<string, unknown>;
+  readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: AppErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -50,6 +79,7 @@ export class AppError extends Error {
     this.detail = options.detail;
     this.field = options.field;
     this.extra = options.extra ?? {};
+    this.retryAfterSeconds = options.retryAfterSeconds;
   }
 
   get status(): number {

@@ -1,39 +1,4 @@
 import { z } from "zod";
-import { limits } from "./limits.ts";
-
-const Question = z.string().min(1).max(limits.questionCharacters);
-
-/** What a client sends to POST /v1/jobs. */
-export const CreateJob = z
-  .strictObject({
-    model: z.string().min(1).optional().meta({ description: "Default: the model that is served." }),
-    document: z
-      .strictObject({
-        text: z.string().min(1).optional(),
-        id: z.string().min(1).optional().meta({ description: "Of a document from POST /v1/documents." }),
-      })
-      .refine((document) => (document.text === undefined) !== (document.id === undefined), {
-        message: "must have either `text` or `id`",
-      }),
-    question: Question.optional(),
-    questions: z.array(Question).min(1).max(limits.questionsPerJob).optional(),
-    max_tokens: z
-      .int()
-      .min(1)
-      .default(limits.defaultMaxTokens)
-      .meta({ description: "Of each answer. Prompt and answer together must fit the model." }),
-    temperature: z.number().min(0).max(2).default(0).meta({ description: "0 takes the likeliest token each time." }),
-    top_p: z.number().gt(0).max(1).default(1),
-    top_k: z.int().min(0).default(0).meta({ description: "0 is off." }),
-    seed: z.int().min(0).default(0),
-    metadata: z.record(z.string().max(64), z.string().max(512)).default({}),
-  })
-  .refine((job) => (job.question === undefined) !== (job.questions === undefined), {
-    path: ["question"],
-    message: "or `questions` must be given, and not both",
-  })
-  .meta({ id: "CreateJob" });
-export type CreateJob = z.infer<typeof CreateJob>;
 
 export const JobStatus = z.enum(["queued", "running", "succeeded", "failed", "cancelled", "expired"]);
 export type JobStatus = z.infer<typeof JobStatus>;
@@ -50,20 +15,6 @@ export const TRANSITIONS: Record<JobStatus, readonly JobStatus[]> = {
 
 export const isTerminal = (status: JobStatus): boolean => TRANSITIONS[status].length === 0;
 
-/** request.json: what was asked, resolved; written once at submit. */
-export const JobRequest = z.object({
-  model: z.string(),
-  document_id: z.string(),
-  questions: z.array(z.string()),
-  max_tokens: z.int(),
-  temperature: z.number(),
-  top_p: z.number(),
-  top_k: z.int(),
-  seed: z.int(),
-  metadata: z.record(z.string(), z.string()),
-});
-export type JobRequest = z.infer<typeof JobRequest>;
-
 /** Token-exact progress, summed over the questions of the job. */
 export const JobProgress = z
   .object({
@@ -79,6 +30,50 @@ export type JobProgress = z.infer<typeof JobProgress>;
 export const JobFailure = z.object({ code: z.string(), message: z.string() });
 export type JobFailure = z.infer<typeof JobFailure>;
 
+export const Usage = z
+  .object({
+    prompt_tokens: z.int(),
+    /** Of the prompt tokens, those whose prefill an earlier sequence had done. */
+    prompt_tokens_details: z.object({ cached_tokens: z.int() }),
+    completion_tokens: z.int(),
+    total_tokens: z.int(),
+  })
+  .meta({ id: "Usage" });
+export type Usage = z.infer<typeof Usage>;
+
+/** What ran a job, so that its result can be explained and repeated. */
+export const EngineInfo = z
+  .object({
+    version: z.string(),
+    /** SHA-256 over the files of the model. */
+    model_revision: z.string(),
+    device: z.string(),
+    /** `kind`, and the knobs of that kind. */
+    cache: z.record(z.string(), z.union([z.string(), z.number()])),
+  })
+  .meta({ id: "EngineInfo" });
+export type EngineInfo = z.infer<typeof EngineInfo>;
+
+/** Prices of a million tokens, in `currency`. */
+export const Price = z.object({
+  currency: z.string(),
+  prompt: z.number(),
+  cached: z.number(),
+  completion: z.number(),
+});
+export type Price = z.infer<typeof Price>;
+
+/** `high` before `normal` before `low`; within one priority the nearest `deliver_by` comes first. */
+export const Priority = z.enum(["high", "normal", "low"]);
+export type Priority = z.infer<typeof Priority>;
+
+/** What a webhook can tell: the end of a job, in one of its four ways. */
+export const JobEvent = z.enum(["job.succeeded", "job.failed", "job.cancelled", "job.expired"]);
+export type JobEvent = z.infer<typeof JobEvent>;
+
+export const JobWebhook = z.object({ url: z.string(), events: z.array(JobEvent) });
+export type JobWebhook = z.infer<typeof JobWebhook>;
+
 /** state.json: the one mutable object of a job, changed only by compare-and-swap. Times in ms since the epoch. */
 export const JobState = z.object({
   version: z.literal(1),
@@ -91,64 +86,46 @@ export const JobState = z.object({
   attempt: z.int(),
   lease: z.object({ owner: z.string(), token: z.string(), until_ms: z.int() }).nullable(),
   progress: JobProgress,
+  /** When a client asked to cancel it; whoever holds the lease then ends it. */
+  cancel_requested_ms: z.int().nullable(),
+  /** Until then somebody wants its text as it is generated. */
+  watched_until_ms: z.int().nullable(),
+  priority: Priority,
+  deliver_by_ms: z.int().nullable(),
+  /** A job that is not over by then is `expired`. */
+  expires_ms: z.int().nullable(),
+  /** The most it may take, over all its sequences; counts against its tenant's quota until it is over. */
+  reserved: z.object({ prompt_tokens: z.int(), completion_tokens: z.int() }),
   metadata: z.record(z.string(), z.string()),
+  webhook: JobWebhook.nullable(),
+  price: Price.nullable(),
+  quote_id: z.string().nullable(),
+  /** The job of which this one is a new try. */
+  retry_of: z.string().nullable(),
   created_ms: z.int(),
-  sent_ms: z.int().nullable(),
   started_ms: z.int().nullable(),
   finished_ms: z.int().nullable(),
+  usage: Usage.nullable(),
+  /** Once it is over. Prefill of all its sequences together, decode of the longest. */
+  timings: z.object({ queued_ms: z.number(), prefill_ms: z.number(), decode_ms: z.number() }).nullable(),
+  /** Of its latest attempt. */
+  engine: EngineInfo.nullable(),
+  /** Share of the selected chunks that were on the device already. */
+  hit_rate: z.number().nullable(),
   error: JobFailure.nullable(),
 });
 export type JobState = z.infer<typeof JobState>;
 
-const Usage = z.object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() });
-
-/** result.json: written once; GET /v1/jobs/{id}/result returns it as it is. */
-export const JobResult = z
-  .object({
-    object: z.literal("job.result"),
-    id: z.string(),
-    model: z.string(),
-    attempt: z.int(),
-    answers: z.array(
-      z.object({
-        question: z.string(),
-        answer: z.string(),
-        finish_reason: z.enum(["stop", "length"]),
-        usage: Usage,
-        timings: z.object({ queue_ms: z.number(), prefill_ms: z.number(), decode_ms: z.number() }),
-        /** Bytes of this sequence's KV state, and what full attention would take. */
-        cache: z.object({
-          device_bytes: z.int(),
-          host_bytes: z.int(),
-          full_bytes: z.int(),
-          hit_rate: z.number(),
-        }),
-      }),
-    ),
-    usage: Usage,
-  })
-  .meta({ id: "JobResult" });
-export type JobResult = z.infer<typeof JobResult>;
-
-/** What GET /v1/jobs/{id} returns. Times in Unix seconds. */
-export const Job = z
-  .object({
-    object: z.literal("job"),
-    id: z.string(),
-    status: JobStatus,
-    model: z.string(),
-    attempt: z.int(),
-    progress: JobProgress,
-    metadata: z.record(z.string(), z.string()),
-    created_at: z.number(),
-    started_at: z.number().nullable(),
-    finished_at: z.number().nullable(),
-    error: JobFailure.nullable(),
-    urls: z.object({ self: z.string(), result: z.string() }),
-  })
-  .meta({ id: "Job" });
-export type Job = z.infer<typeof Job>;
-
-/** A queue message: a pointer, never the work itself. */
-export const JobMessage = z.object({ v: z.literal(1), tenant: z.string(), job: z.string() });
+/** A queue message: a pointer, with what a worker needs to choose among several; never the work itself. */
+export const JobMessage = z.object({
+  v: z.literal(1),
+  tenant: z.string(),
+  job: z.string(),
+  priority: Priority,
+  deliver_by_ms: z.int().nullable(),
+  /** Prompt and answers, over all its sequences: the most it may take. */
+  reserved_tokens: z.int(),
+  /** Jobs with the same value begin with the same text; null if the job has no document. */
+  document: z.string().nullable(),
+});
 export type JobMessage = z.infer<typeof JobMessage>;

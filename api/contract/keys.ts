@@ -1,12 +1,47 @@
 /** Where things live in the object store. Tenant first, so that access can be granted by prefix. */
 export const keys = {
+  job: (tenant: string, job: string) => `t/${tenant}/j/${job}/`,
   jobRequest: (tenant: string, job: string) => `t/${tenant}/j/${job}/request.json`,
   jobState: (tenant: string, job: string) => `t/${tenant}/j/${job}/state.json`,
+  jobStream: (tenant: string, job: string) => `t/${tenant}/j/${job}/stream.json`,
   jobResult: (tenant: string, job: string) => `t/${tenant}/j/${job}/result.json`,
+  /** Newest first in the order of a listing. */
+  jobIndex: (tenant: string, createdMs: number, job: string) => `t/${tenant}/ix/${newestFirst(createdMs)}-${job}`,
+  jobIndexOf: (tenant: string) => `t/${tenant}/ix/`,
+  /** The first key of the index that is not newer than `createdMs`. */
+  jobIndexFrom: (tenant: string, createdMs: number) => `t/${tenant}/ix/${newestFirst(createdMs)}`,
+  /** Entries of the jobs that are not over, or of which something is still owed; see state/job-index.ts. */
+  active: "active/",
+  activeOf: (tenant: string) => `active/${tenant}/`,
+  idempotency: (tenant: string, hash: string) => `t/${tenant}/idem/${hash}`,
+  /** A document and everything derived from it. */
+  documentAll: (tenant: string, document: string) => `t/${tenant}/d/${document}/`,
   document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,
+  /** As it was sent, where that is not the text. */
+  documentSource: (tenant: string, document: string) => `t/${tenant}/d/${document}/source`,
   documentInfo: (tenant: string, document: string) => `t/${tenant}/d/${document}/info.json`,
+  documentIndex: (tenant: string, createdMs: number, document: string) =>
+    `t/${tenant}/dx/${newestFirst(createdMs)}-${document}`,
+  documentIndexOf: (tenant: string) => `t/${tenant}/dx/`,
+  /** Uploads under way. What is older than a day here is litter. */
+  uploads: "u/",
+  upload: (tenant: string, upload: string) => `u/${tenant}/${upload}/body`,
+  uploadInfo: (tenant: string, upload: string) => `u/${tenant}/${upload}/upload.json`,
+  webhookEvents: (tenant: string, job: string) => `t/${tenant}/j/${job}/webhook/`,
+  webhookEvent: (tenant: string, job: string, event: string) => `t/${tenant}/j/${job}/webhook/${event}.json`,
+  /** Not below `t/`, where everything goes with its retention. */
+  webhookSettings: "w/",
+  webhookKeyring: (tenant: string) => `w/${tenant}/keys.json`,
+  disabledWebhooks: (tenant: string) => `w/${tenant}/disabled/`,
+  disabledWebhook: (tenant: string, id: string) => `w/${tenant}/disabled/${id}.json`,
+  /** Apart from what tenants own: a worker needs no access to it. */
+  apiKeys: (tenant?: string) => (tenant === undefined ? "k/" : `k/${tenant}/`),
+  apiKey: (tenant: string, key: string) => `k/${tenant}/${key}/key.json`,
+  apiKeyUse: (tenant: string, key: string) => `k/${tenant}/${key}/used.json`,
   probe: (nonce: string) => `probe/${nonce}`,
 };
+
+const newestFirst = (ms: number): string => String(9_999_999_999_999 - ms).padStart(13, "0");
 
 /** What may stand for a tenant, a job or a document in a key: one segment, no separators. */
 export const isId = (text: string): boolean => /^[A-Za-z0-9_-]{1,128}$/.test(text);

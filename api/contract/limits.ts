@@ -7,13 +7,78 @@ export const limits = {
   /** Heartbeats leave room for two failures before the lease ends. */
   heartbeatMs: 20_000,
   /** Progress of a running job is written at most this often. */
-  progressMs: 1_000,
-  /** Deliveries of a job before it is failed with attempts_exhausted. */
+  progressMs: 2_000,
+  /** Attempts of a job before it is failed with attempts_exhausted. */
   maxAttempts: 5,
+  /** Deliveries of a message before it is a dead letter. Above maxAttempts, as one that is given back unread counts too. */
+  maxReceives: 20,
+  /** A worker whose main thread does nothing for so long is killed, for its jobs to go to others. */
+  stallMs: 300_000,
+  /** A submit that has not stored its job after this gives up; one found unfinished after three times this broke off. */
+  submitMs: 20_000,
+  /** A job that nobody has begun so long after its message was sent gets another, should that one be lost. */
+  resendMs: 12 * 3_600_000,
+  /** How often every api and worker process looks at a page of the active jobs for what a crash left undone. */
+  sweepMs: 15_000,
+  sweepPage: 500,
   longPollMs: 20_000,
   requestBodyBytes: 16 * 1024 * 1024,
+  /** Arrays and objects within each other. */
+  jsonDepth: 32,
+  /** A key that another process revoked works no longer than this. */
+  apiKeyCacheMs: 5_000,
+  /** The last use of a key is written at most this often. */
+  apiKeyUseMs: 60_000,
+  /** OpenAI's limits of metadata. */
+  metadataPairs: 16,
+  metadataKeyCharacters: 64,
+  metadataValueCharacters: 512,
+  listPage: 100,
+  /** How long `Prefer: wait` can hold a request. */
+  maxWaitSeconds: 60,
+  documentsPerJob: 64,
+  messagesPerJob: 1024,
+  urlCharacters: 2048,
+  maxTtlSeconds: 14 * 24 * 3600,
+  /** A longer text is refused before it is read: at some four bytes a token no model takes a tenth of it. */
+  promptBytes: 64 * 1024 * 1024,
+  /** A PDF or a page is turned to text within this time and memory, and so many at once in a process. */
+  convertMs: 60_000,
+  convertMemoryBytes: 1024 * 1024 * 1024,
+  convertsAtOnce: 2,
+  /** How long a presigned URL works, and how long an upload that was begun is kept. */
+  presignSeconds: 3_600,
+  uploadMs: 24 * 3_600_000,
   questionsPerJob: 64,
   questionCharacters: 16_384,
   defaultMaxTokens: 256,
   messageBytes: 1024,
+  /** Between looks at a job that somebody follows. */
+  followPollMs: 300,
+  /** A worker writes the text of a job for this long after somebody looked for it; */
+  watchMs: 60_000,
+  /** and at most this often. */
+  streamMs: 300,
+  /** Comments that keep a quiet event stream open. */
+  eventKeepAliveMs: 15_000,
+  /** An event stream is ended after this, for its client to come back. */
+  eventStreamMs: 10 * 60_000,
+  /** Of an event's id: the length of each answer, and a hash. */
+  eventIdCharacters: 1024,
+  /** SQS delays a message no longer than this: what is due later is sent again in hops. */
+  maxDelaySeconds: 900,
+  /** A webhook that is not answered by then has failed. */
+  webhookTimeoutMs: 15_000,
+  /** Longer than a delivery can take, with its reads and writes. */
+  webhookVisibilityMs: 60_000,
+  /** Deliveries that one sender has under way. */
+  webhookConcurrency: 64,
+  /** As much of an answer is read, and thrown away. */
+  webhookResponseBytes: 64 * 1024,
+  /** Attempts that the log of one event keeps. */
+  webhookLogAttempts: 50,
+  keyOverlapSeconds: 24 * 3600,
+  maxKeyOverlapSeconds: 30 * 24 * 3600,
+  /** Webhook keys of one tenant that sign at the same time. */
+  maxSigningKeys: 5,
 } as const;

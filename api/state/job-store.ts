@@ -1,19 +1,18 @@
-import { isDeepStrictEqual } from "node:util";
 import { AppError } from "../contract/errors.ts";
-import {
-  isTerminal,
-  type JobFailure,
-  type JobMessage,
-  type JobProgress,
-  JobRequest,
-  JobResult,
-  JobState,
-} from "../contract/job.ts";
+import { type EngineInfo, isTerminal, type JobFailure, type JobProgress, type JobState } from "../contract/job.ts";
+import { JobRequest } from "../contract/job-request.ts";
+import { JobResult } from "../contract/job-result.ts";
 import { isId, keys } from "../contract/keys.ts";
+import { createIdempotencyKeys } from "./idempotency.ts";
+import { createJobIndex } from "./job-index.ts";
 import type { JobQueue } from "./job-queue.ts";
-import { advance, finish, hasLiveLease, newJob, start } from "./job-record.ts";
+import { advance, dueEnd, finish, hasLiveLease, start } from "./job-record.ts";
+import { createJobRemoval } from "./job-removal.ts";
+import { createJobStates, type StateLog } from "./job-states.ts";
+import { createSubmit, type Submitted } from "./job-submit.ts";
+import { createJobSweep } from "./job-sweep.ts";
 import type { ObjectStore } from "./object-store.ts";
-import { encode, readRecord, type Stored } from "./record.ts";
+import { encode, readRecord } from "./record.ts";
 
 /** The right to run one attempt of a job, until `state.lease.until_ms`. Each renewal gives a newer claim. */
 export type Claim = { readonly state: JobState; readonly etag: string; readonly token: string };
@@ -33,107 +32,122 @@ export type JobStoreDeps = {
   now: () => number;
   newId: () => string;
   leaseMs: number;
+  /** A job is kept for this long after its end. Default: for ever. */
+  retentionMs?: number;
+  /** Told of every job that ends, at least once, however it ends; telling again must do no harm. */
+  onTerminal?: (state: JobState) => Promise<void>;
+  log?: StateLog;
 };
 
 export type JobStore = ReturnType<typeof createJobStore>;
 
-/** Lost swaps in a row after which the store is called unavailable; each means that someone else did change the job. */
-const maxConflicts = 32;
-
 /** Jobs on top of the two ports. Every method may throw AppError `unavailable`; every change can be repeated after it. */
-export function createJobStore({ objects, queue, now, newId, leaseMs }: JobStoreDeps) {
-  const read = (tenant: string, id: string) => readRecord(objects, keys.jobState(tenant, id), JobState);
+export function createJobStore({
+  objects,
+  queue,
+  now,
+  newId,
+  leaseMs,
+  retentionMs = Number.POSITIVE_INFINITY,
+  onTerminal = async () => {},
+  log = { warn() {} },
+}: JobStoreDeps) {
+  const index = createJobIndex({ objects });
+  const states = createJobStates({ objects, index, onTerminal, log });
+  const idempotency = createIdempotencyKeys({ objects, states, now });
+  const submitting = createSubmit({ objects, queue, index, idempotency, now, newId, log });
+  const removal = createJobRemoval({ objects, index, states, idempotency });
 
-  /**
-   * Swaps in what `next` makes of the current state, reading again whenever someone else was faster. `next` gives null
-   * to leave the state as it is. Starts from `current` without reading it. Null if there is no such job.
-   */
-  async function change(
-    tenant: string,
-    id: string,
-    next: (state: JobState) => JobState | null,
-    current?: Stored<JobState>,
-  ): Promise<(Stored<JobState> & { changed: boolean }) | null> {
-    for (let conflicts = 0; conflicts < maxConflicts; conflicts++) {
-      const stored = current ?? (await read(tenant, id));
-      if (stored === null) return null;
-      const value = next(stored.value);
-      if (value === null) return { ...stored, changed: false };
-      const etag = await objects.compareAndSwap(keys.jobState(tenant, id), stored.etag, encode(value));
-      if (etag !== null) return { value, etag, changed: true };
-      current = undefined;
-    }
-    throw new AppError("unavailable", `state of job ${id} changed ${maxConflicts} times under one update`);
+  async function getRequest(tenant: string, id: string): Promise<JobRequest | null> {
+    return isId(id) ? ((await readRecord(objects, keys.jobRequest(tenant, id), JobRequest))?.value ?? null) : null;
+  }
+
+  const isKept = (state: JobState): boolean => state.finished_ms === null || state.finished_ms + retentionMs > now();
+
+  /** How a job ends at once that nobody runs; null where it may go on, or a worker must end it. */
+  const endUnclaimed = (state: JobState): JobState | null => {
+    if (isTerminal(state.status) || hasLiveLease(state, now())) return null;
+    const status = dueEnd(state, now());
+    return status && finish(state, status, now());
+  };
+
+  /** The job, expired if it is time; null if there is none, or if it is past its retention. */
+  async function get(tenant: string, id: string): Promise<JobState | null> {
+    if (!isId(id)) return null;
+    const stored = await states.read(tenant, id);
+    if (stored === null || !isKept(stored.value)) return null;
+    if (endUnclaimed(stored.value) === null) return stored.value;
+    return (await states.change(tenant, id, endUnclaimed, stored))?.value ?? null;
   }
 
   /** Changes the job as the holder of `claim`: `changed` is false if the lease was lost. */
   async function changeClaimed(claim: Claim, next: (state: JobState) => JobState) {
     const { tenant, id } = claim.state;
     const mine = (state: JobState) => state.lease?.token === claim.token;
-    return change(tenant, id, (state) => (mine(state) ? next(state) : null), { value: claim.state, etag: claim.etag });
+    return states.change(tenant, id, (state) => (mine(state) ? next(state) : null), {
+      value: claim.state,
+      etag: claim.etag,
+    });
   }
 
   /** Ends the claimed attempt. A repetition finds the job already ended by this attempt and returns it. */
-  async function settle(claim: Claim, status: "succeeded" | "failed", changes: Partial<JobState>) {
+  async function settle(
+    claim: Claim,
+    status: "succeeded" | "failed" | "cancelled" | "expired",
+    changes: Parameters<typeof finish>[3],
+  ): Promise<JobState | null> {
     const stored = await changeClaimed(claim, (state) => finish(state, status, now(), changes));
     if (stored === null) return null;
     const { value, changed } = stored;
-    return changed || (value.status === status && value.attempt === claim.state.attempt) ? value : null;
+    if (changed) return value;
+    if (value.status !== status || value.attempt !== claim.state.attempt) return null;
+    await states.ended(value);
+    return value;
+  }
+
+  async function settleWithResult(
+    claim: Claim,
+    status: "succeeded" | "cancelled" | "expired",
+    result: JobResult | null,
+    progress: JobProgress,
+  ): Promise<JobState | null> {
+    const { tenant, id } = claim.state;
+    const key = keys.jobResult(tenant, id);
+    if (result !== null) await objects.putIfAbsent(key, encode(result));
+    const settled = await settle(claim, status, { progress, result });
+    // Of a job that was deleted meanwhile nothing stays.
+    if (settled === null && result !== null && (await states.read(tenant, id)) === null) await objects.delete(key);
+    return settled;
   }
 
   return {
-    /**
-     * Stores the request, then the state, then sends the message: a worker never finds a message without its job.
-     * Calling again with the same id finishes a submit that broke off, and does nothing to one that did not.
-     */
-    async submit(tenant: string, request: JobRequest, progress: JobProgress, id = newId()): Promise<JobState> {
-      const requestKey = keys.jobRequest(tenant, id);
-      if ((await objects.putIfAbsent(requestKey, encode(request))) === null) {
-        const earlier = await readRecord(objects, requestKey, JobRequest);
-        if (!isDeepStrictEqual(earlier?.value, request)) {
-          throw new AppError("invalid_request", `job ${id} exists with another request`);
-        }
-      }
-      const state = newJob({ id, tenant, request, progress, nowMs: now() });
-      const etag = await objects.putIfAbsent(keys.jobState(tenant, id), encode(state));
-      const stored = etag === null ? await read(tenant, id) : { value: state, etag };
-      if (stored === null) throw new AppError("unavailable", `job ${id} was deleted during its submit`);
-      if (stored.value.status !== "queued" || stored.value.sent_ms !== null) return stored.value;
-
-      const message: JobMessage = { v: 1, tenant, job: id };
-      await queue.send({ body: JSON.stringify(message), groupId: tenant });
-      const sent = advance(stored.value, "queued", { sent_ms: now() });
-      // Best effort, hence one try and no error: a lost swap means that a worker has the job, so it was sent.
-      const swapped = await objects
-        .compareAndSwap(keys.jobState(tenant, id), stored.etag, encode(sent))
-        .catch(() => null);
-      return swapped === null ? stored.value : sent;
-    },
-
-    async get(tenant: string, id: string): Promise<JobState | null> {
-      return isId(id) ? ((await read(tenant, id))?.value ?? null) : null;
-    },
-
-    async getRequest(tenant: string, id: string): Promise<JobRequest | null> {
-      return isId(id) ? ((await readRecord(objects, keys.jobRequest(tenant, id), JobRequest))?.value ?? null) : null;
-    },
+    submit: submitting.submit,
+    findByKey: idempotency.find,
+    delete: removal.remove,
+    get,
+    getRequest,
+    index,
+    sweep: createJobSweep({ index, states, submitting, getRequest, endUnclaimed, now }),
 
     /**
-     * result.json, whatever the state: it counts only once the state is `succeeded`. A worker that crashed between
+     * result.json, whatever the state: it counts only once the state is terminal. A worker that crashed between
      * result and state leaves it for the next attempt, which may settle with it without running.
      */
     async getResult(tenant: string, id: string): Promise<JobResult | null> {
       return isId(id) ? ((await readRecord(objects, keys.jobResult(tenant, id), JobResult))?.value ?? null) : null;
     },
 
-    /** Takes the job if it is queued or its lease has ended, as a new attempt with a new fencing token. */
-    async claim(tenant: string, id: string, owner: string): Promise<ClaimResult> {
+    /**
+     * Takes the job if it is queued or its lease has ended, as a new attempt with a new fencing token. One that is to be
+     * cancelled or has expired is ended instead.
+     */
+    async claim(tenant: string, id: string, owner: string, engine: EngineInfo | null = null): Promise<ClaimResult> {
       if (!isId(id)) return { kind: "missing" };
       const token = newId();
-      const stored = await change(tenant, id, (state) => {
+      const stored = await states.change(tenant, id, (state) => {
         const nowMs = now();
         if (isTerminal(state.status) || hasLiveLease(state, nowMs)) return null;
-        return start(state, { owner, token, until_ms: nowMs + leaseMs }, nowMs);
+        return endUnclaimed(state) ?? start(state, { owner, token, until_ms: nowMs + leaseMs }, engine, nowMs);
       });
       if (stored === null) return { kind: "missing" };
       const { value: state, etag } = stored;
@@ -142,7 +156,10 @@ export function createJobStore({ objects, queue, now, newId, leaseMs }: JobStore
       return { kind: isTerminal(state.status) ? "terminal" : "leased", state };
     },
 
-    /** Heartbeat: the lease lasts `leaseMs` from now. Null if it was lost: stop the run, its result will not count. */
+    /**
+     * Heartbeat: the lease lasts `leaseMs` from now. Null if it was lost: stop the run, its result will not count. The
+     * state shows whether the job is to be cancelled or has expired (`dueEnd`): stop and settle it so.
+     */
     async renew(claim: Claim, progress?: JobProgress): Promise<Claim | null> {
       const stored = await changeClaimed(claim, (state) =>
         advance(state, "running", {
@@ -157,18 +174,55 @@ export function createJobStore({ objects, queue, now, newId, leaseMs }: JobStore
      * Writes the result once, then the state. Null if the lease was lost. A result that an earlier attempt left
      * behind stays: it answers the same request.
      */
-    async settleSucceeded(claim: Claim, result: JobResult, progress = claim.state.progress): Promise<JobState | null> {
-      await objects.putIfAbsent(keys.jobResult(claim.state.tenant, claim.state.id), encode(result));
-      return settle(claim, "succeeded", { progress });
-    },
+    settleSucceeded: (claim: Claim, result: JobResult, progress = claim.state.progress): Promise<JobState | null> =>
+      settleWithResult(claim, "succeeded", result, progress),
+
+    /** Ends the attempt as a client or its time demanded, keeping what there is of the answers. Null if the lease was lost. */
+    settleStopped: (
+      claim: Claim,
+      status: "cancelled" | "expired",
+      partial: JobResult | null,
+      progress = claim.state.progress,
+    ): Promise<JobState | null> => settleWithResult(claim, status, partial, progress),
 
     /** Null if the lease was lost. */
     settleFailed: (claim: Claim, error: JobFailure): Promise<JobState | null> => settle(claim, "failed", { error }),
 
-    /** Gives the job back unfinished; its message must become visible again. Null if the lease was lost. */
-    async release(claim: Claim): Promise<JobState | null> {
-      const stored = await changeClaimed(claim, (state) => advance(state, "queued", { lease: null }));
+    /**
+     * Gives the job back unfinished; its message must become visible again. One that is to be cancelled, or has expired,
+     * ends here. An attempt that is not spent does not count: nothing went wrong with it. Null if the lease was lost.
+     */
+    async release(claim: Claim, { isSpent = true } = {}): Promise<JobState | null> {
+      const stored = await changeClaimed(claim, (state) => {
+        const status = dueEnd(state, now());
+        const attempt = isSpent ? state.attempt : state.attempt - 1;
+        return status ? finish(state, status, now()) : advance(state, "queued", { lease: null, attempt });
+      });
       return stored?.changed ? stored.value : null;
+    },
+
+    /** Asks for the text of a job as it is generated. Its worker hears of it with the next renewal of its lease. */
+    async watch(tenant: string, id: string, untilMs: number): Promise<void> {
+      if (!isId(id)) return;
+      await states.change(tenant, id, (state) =>
+        isTerminal(state.status) || (state.watched_until_ms ?? 0) >= untilMs
+          ? null
+          : advance(state, state.status, { watched_until_ms: untilMs }),
+      );
+    },
+
+    /**
+     * Ends a job that nobody runs as `cancelled`; asks whoever runs it to do so. The state it then has: a job that is
+     * over stays as it is. Null if there is no such job.
+     */
+    async cancel(tenant: string, id: string): Promise<JobState | null> {
+      if ((await get(tenant, id)) === null) return null;
+      const stored = await states.change(tenant, id, (state) => {
+        if (isTerminal(state.status)) return null;
+        if (!hasLiveLease(state, now())) return finish(state, "cancelled", now(), { cancel_requested_ms: now() });
+        return state.cancel_requested_ms === null ? advance(state, state.status, { cancel_requested_ms: now() }) : null;
+      });
+      return stored?.value ?? null;
     },
 
     /**
@@ -177,10 +231,24 @@ export function createJobStore({ objects, queue, now, newId, leaseMs }: JobStore
      */
     async failAbandoned(tenant: string, id: string, error: JobFailure): Promise<JobState | null> {
       if (!isId(id)) return null;
-      const stored = await change(tenant, id, (state) =>
+      const stored = await states.change(tenant, id, (state) =>
         isTerminal(state.status) || hasLiveLease(state, now()) ? null : finish(state, "failed", now(), { error }),
       );
       return stored?.value ?? null;
+    },
+
+    /** Submits the request of a job once more, as a new job. A time by which it was wanted that has passed is dropped. */
+    async retry({ tenant, id }: JobState, key: { hash: string | null; fingerprint: string }): Promise<Submitted> {
+      const request = await getRequest(tenant, id);
+      if (request === null) throw new AppError("job_not_found", `no request of job ${id}`);
+      const { deliver_by_ms } = request;
+      const again: JobRequest = {
+        ...request,
+        deliver_by_ms: deliver_by_ms !== null && deliver_by_ms > now() ? deliver_by_ms : null,
+        retry_of: id,
+        idempotency_hash: key.hash,
+      };
+      return submitting.submit(tenant, again, key.fingerprint);
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { JobResult } from "../../api/contract/job.ts";
+import type { JobResult } from "../../api/contract/job-result.ts";
 import { createClient } from "./client.ts";
 import { createJobBar } from "./job-bar.ts";
 import type { SampleQuestions } from "./sample-report.ts";

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { z } from "zod";
 import { Document } from "../../api/contract/document.ts";
-import { isTerminal, Job, JobResult } from "../../api/contract/job.ts";
+import { isTerminal } from "../../api/contract/job.ts";
+import { Job } from "../../api/contract/job-resource.ts";
+import { JobResult } from "../../api/contract/job-result.ts";
 import { Problem } from "../../api/contract/problem.ts";
 
 const POLL_MS = 200;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { JobResult } from "../../api/contract/job.ts";
+import type { JobResult } from "../../api/contract/job-result.ts";
 
 export const SampleQuestions = z.array(z.object({ question: z.string(), expected: z.string() })).min(1);
 export type SampleQuestions = z.infer<typeof SampleQuestions>;
@@ -21,7 +21,7 @@ export type SampleReport = {
 
 export function reportSample(questions: SampleQuestions, result: JobResult): SampleReport {
   const answers = result.answers.map(({ question, answer }, index) => ({
-    question,
+    question: question ?? "",
     answer,
     expected: questions[index]?.expected ?? "",
   }));

@@ -100,7 +100,8 @@ __device__ void multiply(const uint4 (&held)[2][kHeldPairs], const __nv_bfloat16
 /// Rotates the columns at the tile's positions and writes them to its slots.
 template <int kHeadDim>
 __device__ void rotate_and_store(const PairedSums& sums, int column,
-                                 const TokenTile<kHeadDim>& tile, const RopeTables& rope) {
+                                 const TokenTile<kHeadDim>& tile, int first_position,
+                                 const RopeTables& rope) {
 #pragma unroll
   for (int n = 0; n < 2; ++n) {
 #pragma unroll
@@ -108,7 +109,7 @@ __device__ void rotate_and_store(const PairedSums& sums, int column,
       if (tile.target[half] == nullptr) continue;
       const int at = column + n * 8 + threadIdx.x % 4 * 2;
       float2 angle[2];
-      rope.at_two(tile.position[half], at, angle);
+      rope.at_two(first_position + tile.position[half], at, angle);
       float low[2], high[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
@@ -164,7 +165,7 @@ __global__ void __launch_bounds__(kWarps * 32, 4)
         tile.load(begin, rank, more);
         multiply<kHeadDim>(more, basis, begin, pairs, column, sums);
       }
-      rotate_and_store<kHeadDim>(sums, column, tile, rope);
+      rotate_and_store<kHeadDim>(sums, column, tile, head.first_position, rope);
     }
     first += gridDim.x * kWarps * 16;
     if (first >= tokens) break;

@@ -70,8 +70,7 @@ void Model::begin_layer(int64_t index, const DecodePart& part) {
   const LayerWeights& layer = weights_.layers[index];
   const Matrix normed = rows_of(*normed_, part.first_row, part.hidden.rows);
   const Matrix qkv = rows_of(*qkv_, part.first_row, part.hidden.rows);
-  backend_.rms_norm(part.hidden, *layer.input_norm, config_.rms_norm_eps, normed);
-  backend_.linear(normed, *layer.qkv, qkv);
+  project(layer, part.hidden, normed, qkv);
   backend_.split_and_rotate(qkv, part.step.positions, part.query, {}, part.key, part.value);
   backend_.prepare_attention(index, part.query, part.key, part.value, part.step.caches);
 }
@@ -79,6 +78,14 @@ void Model::begin_layer(int64_t index, const DecodePart& part) {
 void Model::end_layer(int64_t index, const DecodePart& part) {
   backend_.decode_attention(index, part.query, part.key, part.value, part.step.caches, part.query);
   finish_layer(weights_.layers[index], part.query, part.hidden, part.first_row);
+}
+
+void Model::project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv) {
+  backend_.rms_norm(hidden, *layer.input_norm, config_.rms_norm_eps, normed);
+  backend_.linear(normed, *layer.qkv, qkv);
+  if (layer.query_norm) {
+    backend_.norm_heads(qkv, *layer.query_norm, *layer.key_norm, config_.rms_norm_eps);
+  }
 }
 
 Matrix Model::rows_of(const Buffer& buffer, int64_t first_row, int64_t rows) const {

@@ -9,7 +9,7 @@
 
 namespace gnomon {
 
-/// A Llama model on a backend: the forward pass, written once for every device.
+/// A model on a backend: the forward pass, written once for every device.
 /// Used on the engine thread only.
 class Model {
  public:
@@ -40,6 +40,8 @@ class Model {
   void begin_layer(int64_t index, const DecodePart& part);
   void end_layer(int64_t index, const DecodePart& part);
 
+  /// qkv (n, query_width + 2 key_width) of hidden (n, hidden_size), up to RoPE. normed as hidden.
+  void project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv);
   /// Residual attention output projection and MLP of one layer, in place on `hidden`.
   /// attended (n, num_heads * head_dim), hidden (n, hidden_size). Uses n rows of the scratch from
   /// first_row on.

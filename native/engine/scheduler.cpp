@@ -36,6 +36,7 @@ CacheGeometry Scheduler::place(int64_t prompt_tokens, int64_t max_new_tokens,
                                CacheBytes in_use) const {
   const Backend& backend = model_.backend();
   CacheGeometry device = resolve_geometry(cache_options_, prompt_tokens, max_new_tokens);
+  device.first_position = first_position(model_.config(), prompt_tokens + max_new_tokens);
   if (device.dense || backend.unified_memory() ||
       cache_options_.values != ValuePlacement::automatic) {
     return device;

@@ -38,15 +38,32 @@ describe("200", () => {
       "/v1/jobs",
       "/v1/jobs/{id}",
       "/v1/jobs/{id}/result",
+      "/v1/jobs/{id}/events",
+      "/v1/jobs/{id}/cancel",
+      "/v1/jobs/{id}/retry",
+      "/v1/webhooks/keys",
+      "/v1/webhooks/keys/rotate",
+      "/v1/webhooks/disabled",
+      "/v1/webhooks/disabled/{id}",
+      "/v1/jobs/{id}/webhooks",
+      "/v1/jobs/{id}/webhooks/{event}/replay",
       "/v1/documents",
       "/v1/documents/{id}",
+      "/v1/documents/{id}/text",
+      "/v1/documents/{id}/download",
+      "/v1/uploads",
+      "/v1/uploads/{id}/complete",
+      "/v1/keys",
+      "/v1/keys/{id}",
       "/v1/models",
+      "/v1/scaling",
       "/healthz",
       "/readyz",
       "/problems/{code}",
     ]);
     const post = document.paths["/v1/jobs"]?.post;
-    expect(Object.keys(post?.responses ?? {})).toEqual(["202", "400", "404", "413", "415", "500"]);
+    const statuses = ["200", "202", "400", "404", "409", "413", "415", "422", "429", "500"];
+    expect(Object.keys(post?.responses ?? {})).toEqual(statuses);
     expect(post?.responses["400"]).toHaveProperty(["content", "application/problem+json"]);
     expect(post?.requestBody).toMatchObject({ required: true });
     expect(document.components).toHaveProperty("schemas.CreateJob.additionalProperties", false);
@@ -81,8 +98,8 @@ describe("404", () => {
 
 describe("405", () => {
   it.each([
-    ["DELETE", "/v1/jobs/some", "GET, HEAD"],
-    ["GET", "/v1/jobs", "POST"],
+    ["PUT", "/v1/jobs/some", "GET, DELETE, HEAD"],
+    ["PUT", "/v1/jobs", "GET, POST, HEAD"],
     ["PUT", "/healthz", "GET, HEAD"],
   ])("%s %s says what is allowed", async (method, path, allowed) => {
     const response = await app.app.request(path, { method });
@@ -96,8 +113,8 @@ describe("413", () => {
 
   it("refuses a body that says it is too large", async () => {
     const text = "x".repeat(limits.requestBodyBytes + 1);
-    const headers = { "Content-Type": "text/plain", "Content-Length": String(text.length) };
-    const response = await app.app.request("/v1/documents", { method: "POST", headers, body: text });
+    const headers = { "Content-Type": "application/json", "Content-Length": String(text.length) };
+    const response = await app.app.request("/v1/jobs", { method: "POST", headers, body: text });
     const problem = await readProblem(response);
     expect(problem).toMatchObject(expected);
     expect(problem.detail).toContain("16,777,216 bytes");
@@ -113,7 +130,7 @@ describe("413", () => {
       },
     });
     const headers = { "Content-Type": "application/json", "Transfer-Encoding": "chunked" };
-    const request = new Request("http://test/v1/jobs", { method: "POST", headers, body: endless, duplex: "half" });
+    const request = new Request("http://localhost/v1/jobs", { method: "POST", headers, body: endless, duplex: "half" });
     expect(await readProblem(await app.app.request(request))).toMatchObject(expected);
     expect(pulled).toBeLessThan(20);
   });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Job, JobProgress } from "../../api/contract/job.ts";
+import type { JobProgress } from "../../api/contract/job.ts";
+import type { Job } from "../../api/contract/job-resource.ts";
 import { createClient } from "../../infra/local/client.ts";
 import { readSample, startRealService } from "../support/real-service.ts";
 

@@ -1,3 +1,4 @@
+import type { Prompt } from "../../api/contract/prompts.ts";
 import type { Engine, GenerateControl, GenerateOptions, GenerateResult, Plan } from "../../native/index.ts";
 
 const NO_BYTES = { device: 0, host: 0 };
@@ -6,6 +7,7 @@ const NO_BYTES = { device: 0, host: 0 };
 export type FakeSequence = {
   request: GenerateOptions;
   progress(prefillTokens: number, generatedTokens?: number): void;
+  tokens(...tokens: number[]): void;
   finish(...tokens: number[]): void;
   fail(error: Error): void;
   ended: boolean;
@@ -53,7 +55,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
     close: async () => {},
   };
 
-  function run(request: GenerateOptions, { signal, onProgress }: GenerateControl): Promise<GenerateResult> {
+  function run(request: GenerateOptions, { signal, onProgress, onTokens }: GenerateControl): Promise<GenerateResult> {
     return new Promise((resolve, reject) => {
       const promptTokens = request.tokens.length;
       const end = (settle: () => void) => {
@@ -66,6 +68,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
         ended: false,
         progress: (prefillTokens, generatedTokens = 0) =>
           onProgress?.({ phase: generatedTokens ? "decode" : "prefill", prefillTokens, promptTokens, generatedTokens }),
+        tokens: (...tokens) => onTokens?.(Uint32Array.from(tokens)),
         finish: (...tokens) =>
           end(() =>
             resolve({
@@ -97,9 +100,19 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
   };
 }
 
-/** One token for each word of document and question; decoding names the tokens. */
+/** The words of a prompt, whatever its kind. */
+export function wordsOf(prompt: Prompt): string[] {
+  const text =
+    "text" in prompt
+      ? prompt.text
+      : "messages" in prompt
+        ? prompt.messages.map(({ content }) => content).join(" ")
+        : `${prompt.document} ${prompt.question}`;
+  return text.split(/\s+/);
+}
+
+/** One token for each word; decoding names the tokens. */
 export const WORD_PROMPTS = {
-  encode: async ({ document, question }: { document: string; question: string }) =>
-    Uint32Array.from(`${document} ${question}`.split(" ").keys()),
+  encode: async (prompt: Prompt) => Uint32Array.from(wordsOf(prompt).keys()),
   decode: async (tokens: Uint32Array) => `tokens ${tokens.join(" ")}`,
 };

@@ -1,15 +1,33 @@
-import type { JobProgress, JobRequest, JobResult } from "../../api/contract/job.ts";
+import type { JobProgress, Usage } from "../../api/contract/job.ts";
+import type { JobRequest } from "../../api/contract/job-request.ts";
+import type { JobResult } from "../../api/contract/job-result.ts";
+
+export const usage = (prompt: number, completion: number): Usage => ({
+  prompt_tokens: prompt,
+  prompt_tokens_details: { cached_tokens: 0 },
+  completion_tokens: completion,
+  total_tokens: prompt + completion,
+});
 
 export const jobRequest: JobRequest = {
   model: "needle",
-  document_id: "doc_1",
-  questions: ["What is the code of the north gate?"],
+  input: { kind: "questions", document_ids: ["doc_1"], questions: ["What is the code of the north gate?"] },
+  prompt_tokens: [9_000],
   max_tokens: 32,
   temperature: 0,
   top_p: 1,
   top_k: 0,
   seed: 0,
+  ignore_eos: false,
+  priority: "normal",
+  deliver_by_ms: null,
+  ttl_ms: null,
   metadata: { team: "archive" },
+  webhook: null,
+  price: null,
+  quote_id: null,
+  retry_of: null,
+  idempotency_hash: null,
 };
 
 export const jobProgress: JobProgress = {
@@ -30,10 +48,10 @@ export const jobResult = (id: string, attempt: number, answer = "4711"): JobResu
       question: "What is the code of the north gate?",
       answer,
       finish_reason: "stop",
-      usage: { prompt_tokens: 9_000, completion_tokens: 3, total_tokens: 9_003 },
+      usage: usage(9_000, 3),
       timings: { queue_ms: 1, prefill_ms: 2, decode_ms: 3 },
       cache: { device_bytes: 1, host_bytes: 2, full_bytes: 3, hit_rate: 0.5 },
     },
   ],
-  usage: { prompt_tokens: 9_000, completion_tokens: 3, total_tokens: 9_003 },
+  usage: usage(9_000, 3),
 });

@@ -9,9 +9,12 @@ import { createFileObjectStore } from "../../api/state/embedded/file-object-stor
 import { createObjectUrls, urlSecret } from "../../api/state/embedded/object-urls.ts";
 import { createSqliteJobQueue } from "../../api/state/embedded/sqlite-job-queue.ts";
 import { createJobStore } from "../../api/state/job-store.ts";
+import { createJobStreams } from "../../api/state/job-streams.ts";
+import { createWebhookKeyrings } from "../../api/state/webhook-keyring.ts";
+import { createWebhookStore } from "../../api/state/webhook-store.ts";
 
 /** The embedded state in a directory of its own, with a clock that a test can move ahead. */
-export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = limits.maxAttempts + 1 } = {}) {
+export async function openTempState({ leaseMs = limits.leaseMs as number, maxReceives = limits.maxAttempts + 1 } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "gnomon-test-"));
   const database = await openDatabase(directory);
   let aheadMs = 0;
@@ -20,12 +23,18 @@ export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = li
   const urls = createObjectUrls(await urlSecret(database), now);
   const objects = await createFileObjectStore({ database, urls, now, newId });
   const queue = createSqliteJobQueue({ database, name: "jobs", now, maxReceives });
+  const webhookQueue = createSqliteJobQueue({ database, name: "webhooks", now, maxReceives: Infinity });
+  const webhooks = createWebhookStore({ objects, webhookQueue, now });
   return {
     directory,
     objects,
     urls,
     queue,
-    jobs: createJobStore({ objects, queue, now, newId, leaseMs }),
+    webhookQueue,
+    webhooks,
+    streams: createJobStreams({ objects }),
+    keyrings: createWebhookKeyrings({ objects, now, newId }),
+    jobs: createJobStore({ objects, queue, now, newId, onTerminal: webhooks.emit, leaseMs }),
     documents: createDocumentStore({ objects, now }),
     now,
     advance: (ms: number): void => {
@@ -33,6 +42,7 @@ export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = li
     },
     async [Symbol.asyncDispose]() {
       await queue.close();
+      await webhookQueue.close();
       await objects.close();
       await database.close();
       await rm(directory, { recursive: true });

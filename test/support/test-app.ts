@@ -1,30 +1,53 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { z } from "zod";
+import { createAccess } from "../../api/access.ts";
 import { createApp } from "../../api/app.ts";
+import type { Scope } from "../../api/contract/access.ts";
+import { Job } from "../../api/contract/job-resource.ts";
+import { limits } from "../../api/contract/limits.ts";
 import { Problem } from "../../api/contract/problem.ts";
+import type { Prompt } from "../../api/contract/prompts.ts";
+import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
+import { createConverter } from "../../api/convert/converter.ts";
+import { createApiKeyStore } from "../../api/state/api-key-store.ts";
+import { measureBacklog } from "../../api/state/backlog.ts";
+import type { Claim } from "../../api/state/job-store.ts";
+import { createUploadStore } from "../../api/state/upload-store.ts";
+import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
 
 /** A model whose prompt has one token for each word of document and question, and one to begin with. */
 const WORD_MODEL = {
   id: "words",
   maxPositions: 100,
-  countPromptTokens: async ({ document, question }: { document: string; question: string }) =>
-    1 + `${document} ${question}`.split(/\s+/).length,
+  countPromptTokens: async (prompt: Prompt) => 1 + wordsOf(prompt).length,
 };
 
-/** The real app on real embedded state; what it logs is kept. */
-export async function openTestApp({ checkReady = async () => {} } = {}) {
+/** The real app on real embedded state; what it logs is kept. Whether it asks for API keys is as with `loopback`. */
+export async function openTestApp({ checkReady = async () => {}, loopback = true, maxDocumentBytes = 1e9 } = {}) {
   const state = await openTempState();
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
+  const apiKeys = createApiKeyStore({ objects: state.objects, now: state.now });
+  const uploads = createUploadStore({ objects: state.objects, now: state.now, newId: randomUUID });
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
+    streams: state.streams,
+    uploads,
+    convert: createConverter(limits),
+    maxDocumentBytes,
+    webhooks: state.webhooks,
+    keyrings: state.keyrings,
+    webhookPolicy: PUBLIC_HTTPS_ONLY,
     model: WORD_MODEL,
     signedObjects: state,
-    tenant: "default",
+    access: createAccess({ apiKeys, loopback, now: state.now, log: { error: log } }),
+    apiKeys,
     checkReady,
+    now: state.now,
     newId: randomUUID,
     log: { info: log, error: log },
   });
@@ -32,13 +55,37 @@ export async function openTestApp({ checkReady = async () => {} } = {}) {
     app,
     state,
     logged,
-    get: async (path: string) => app.request(path),
-    post: async (path: string, body: unknown, type = "application/json") =>
+    apiKeys,
+    uploads,
+    get: async (path: string, headers: Record<string, string> = {}) => app.request(path, { headers }),
+    post: async (path: string, body: unknown, type = "application/json", headers: Record<string, string> = {}) =>
       app.request(path, {
         method: "POST",
         body: typeof body === "string" ? body : JSON.stringify(body),
-        headers: { "Content-Type": type },
+        headers: { "Content-Type": type, ...headers },
       }),
+    /** The header that a new key of the tenant goes into, and the key's id. */
+    async makeKey(tenant: string, scopes: Scope[], expiresMs: number | null = null) {
+      const { key, record } = await apiKeys.create({ tenant, name: "", scopes, expiresMs });
+      return { id: record.id, key, headers: { Authorization: `Bearer ${key}` } };
+    },
+    delete: async (path: string) => app.request(path, { method: "DELETE" }),
+    /** A job in the queue, by way of the API. */
+    async submit(body: object = {}): Promise<Job> {
+      const response = await this.post("/v1/jobs", {
+        document: { text: "the sun is up" },
+        ...("messages" in body || "prompt" in body || "questions" in body ? {} : { question: "where is the sun" }),
+        max_tokens: 10,
+        ...body,
+      });
+      expect(response.status).toBe(202);
+      return readJson(Job, response);
+    },
+    async claim(id: string): Promise<Claim> {
+      const claimed = await state.jobs.claim("default", id, "test");
+      if (claimed.kind !== "claimed") throw new Error(claimed.kind);
+      return claimed.claim;
+    },
     [Symbol.asyncDispose]: () => state[Symbol.asyncDispose](),
   };
 }

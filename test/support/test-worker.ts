@@ -1,19 +1,28 @@
 import { vi } from "vitest";
-import type { JobRequest } from "../../api/contract/job.ts";
+import type { JobRequest } from "../../api/contract/job-request.ts";
 import { limits } from "../../api/contract/limits.ts";
 import type { ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { Plan } from "../../native/index.ts";
 import { delay } from "../../worker/delay.ts";
 import { createDelivery } from "../../worker/delivery.ts";
+import { createHeartbeat } from "../../worker/heartbeat.ts";
+import { createIntake } from "../../worker/intake.ts";
+import type { Delivery } from "../../worker/job-consumer.ts";
+import { createLeases } from "../../worker/lease.ts";
 import { createFakeEngine, WORD_PROMPTS } from "./fake-engine.ts";
+import { jobRequest } from "./job-fixtures.ts";
 import { openTempState } from "./temp-state.ts";
 
 /** The worker's collaborators on real embedded state and a fake engine, with a quick heartbeat. */
-export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives = limits.maxAttempts as number } = {}) {
+export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives = limits.maxReceives as number } = {}) {
   const state = await openTempState({ maxReceives });
   const fake = createFakeEngine(plan);
   const log = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
   const onEngineDead = vi.fn();
+  const testLimits = { ...limits, heartbeatMs: 40, progressMs: 5, streamMs: 5 };
+  const leases = createLeases({ now: state.now });
+  const { jobs, queue } = state;
+  leases.connect(createHeartbeat({ jobs, queue, limits: testLimits, monotonicMs: state.now, delay }, leases.tell));
   const deps = {
     jobs: state.jobs,
     documents: state.documents,
@@ -21,13 +30,16 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     engine: fake.engine,
     prompts: WORD_PROMPTS,
     model: "words",
-    limits: { ...limits, heartbeatMs: 40, progressMs: 5 },
+    streams: state.streams,
+    limits: testLimits,
+    leases,
     now: state.now,
     delay,
     onEngineDead,
     owner: "this worker",
     log: { ...log, child: () => log },
   };
+  const take = createIntake({ ...deps, deliver: (pointer, message) => createDelivery(pointer, message, deps) });
 
   return {
     state,
@@ -39,32 +51,35 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     async submit(questions = ["why"], changes: Partial<JobRequest> = {}) {
       const { id: document_id } = await state.documents.putDocument("default", "the sun is up");
       const request: JobRequest = {
+        ...jobRequest,
         model: "words",
-        document_id,
-        questions,
+        input: { kind: "questions", document_ids: [document_id], questions },
+        prompt_tokens: questions.map(() => 5),
         max_tokens: 7,
-        temperature: 0,
-        top_p: 1,
-        top_k: 0,
         seed: 3,
-        metadata: {},
         ...changes,
       };
-      const progress = {
-        prompt_tokens: 0,
-        prefill_tokens: 0,
-        generated_tokens: 0,
-        questions_done: 0,
-        questions_total: 1,
-      };
-      return (await state.jobs.submit("default", request, progress)).id;
+      return (await state.jobs.submit("default", request)).state.id;
     },
     async receive(): Promise<ReceivedMessage> {
       const messages = await state.queue.receive({ max: 1, waitMs: 0, visibilityMs: limits.visibilityMs });
       if (!messages[0]) throw new Error("the queue shows no message");
       return messages[0];
     },
-    deliver: (message: ReceivedMessage) => createDelivery(message, deps),
+    take,
+    /** From its receipt to its end, its turn being at once. */
+    deliver(message: ReceivedMessage): Delivery {
+      let delivery: Delivery | undefined;
+      return {
+        seats: () => delivery?.seats() ?? 1,
+        hasBegun: () => delivery?.hasBegun() ?? false,
+        giveBack: () => delivery?.giveBack(),
+        done: take(message).then(async (job) => {
+          delivery = job?.start();
+          await delivery?.done;
+        }),
+      };
+    },
     job: async (id: string) => {
       const job = await state.jobs.get("default", id);
       if (!job) throw new Error(`no job ${id}`);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AppError } from "../../api/contract/errors.ts";
 import { keys } from "../../api/contract/keys.ts";
+import { usage } from "../support/job-fixtures.ts";
 import { openTestWorker, type TestWorker } from "../support/test-worker.ts";
 
 let worker: TestWorker;
@@ -35,13 +36,13 @@ describe("a job that runs through", () => {
           question: "why",
           answer: "tokens 6",
           finish_reason: "stop",
-          usage: { prompt_tokens: 5, completion_tokens: 1, total_tokens: 6 },
+          usage: usage(5, 1),
           timings: { queue_ms: 1, prefill_ms: 2, decode_ms: 3 },
           cache: { device_bytes: 10, host_bytes: 20, full_bytes: 100, hit_rate: 0.5 },
         },
         expect.objectContaining({ question: "where is it", answer: "tokens 4 5" }),
       ],
-      usage: { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 },
+      usage: usage(12, 3),
     });
     expect(await worker.messagesLeft()).toBe(0);
   });
@@ -171,7 +172,9 @@ describe("a job that fails", () => {
   });
 
   it("fails if its document was deleted", async () => {
-    const id = await worker.submit(["why"], { document_id: "doc_gone" });
+    const id = await worker.submit(["why"], {
+      input: { kind: "questions", document_ids: ["doc_gone"], questions: ["why"] },
+    });
     await worker.deliver(await worker.receive()).done;
     expect(await worker.job(id)).toMatchObject({ status: "failed", error: { code: "document_not_found" } });
   });
@@ -265,8 +268,7 @@ describe("a job whose worker died", () => {
     const id = await worker.submit();
     await worker.receive();
     await worker.state.jobs.claim("default", id, "dying");
-    const usage = { prompt_tokens: 5, completion_tokens: 1, total_tokens: 6 };
-    const result = { object: "job.result", id, model: "words", attempt: 1, answers: [], usage };
+    const result = { object: "job.result", id, model: "words", attempt: 1, answers: [], usage: usage(5, 1) };
     await worker.state.objects.putIfAbsent(keys.jobResult("default", id), Buffer.from(JSON.stringify(result)));
 
     worker.state.advance(worker.deps.limits.visibilityMs);
@@ -278,15 +280,45 @@ describe("a job whose worker died", () => {
 });
 
 describe("a job given back", () => {
-  it("stops within the engine and is in the queue at once", async () => {
+  it("stops within the engine, is in the queue at once and has lost no attempt", async () => {
     const id = await worker.submit();
     const delivery = worker.deliver(await worker.receive());
     const sequence = await worker.sequence(0);
     delivery.giveBack();
     await delivery.done;
     expect(sequence.ended).toBe(true);
-    expect(await worker.job(id)).toMatchObject({ status: "queued", lease: null });
+    expect(await worker.job(id)).toMatchObject({ status: "queued", attempt: 0, lease: null });
     expect((await worker.receive()).receiveCount).toBe(2);
+  });
+});
+
+describe("a job that is to end while it runs", () => {
+  it("stops when it is cancelled, and keeps what was generated", async () => {
+    const id = await worker.submit(["why", "where is it"]);
+    const delivery = worker.deliver(await worker.receive());
+    const sequence = await worker.sequence(1);
+    worker.fake.sequences[0]?.finish(1, 2);
+    sequence.progress(7, 2);
+    sequence.tokens(8, 9);
+    await worker.state.jobs.cancel("default", id);
+    await delivery.done;
+    expect(sequence.ended).toBe(true);
+    expect(await worker.job(id)).toMatchObject({ status: "cancelled", lease: null, usage: { completion_tokens: 4 } });
+    expect((await worker.state.jobs.getResult("default", id))?.answers).toMatchObject([
+      { answer: "tokens 1 2", finish_reason: "stop" },
+      { answer: "tokens 8 9", finish_reason: "cancelled" },
+    ]);
+    expect(await worker.messagesLeft()).toBe(0);
+  });
+
+  it("stops when its time is over", async () => {
+    const id = await worker.submit(["why"], { ttl_ms: 30_000 });
+    const delivery = worker.deliver(await worker.receive());
+    await worker.sequence(0);
+    worker.state.advance(30_000);
+    await delivery.done;
+    expect((await worker.job(id)).status).toBe("expired");
+    expect(await worker.messagesLeft()).toBe(0);
   });
 });
 

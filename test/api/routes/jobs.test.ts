@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Document } from "../../../api/contract/document.ts";
-import { Job, JobResult } from "../../../api/contract/job.ts";
+import { Job } from "../../../api/contract/job-resource.ts";
+import { JobResult } from "../../../api/contract/job-result.ts";
+import { usage } from "../../support/job-fixtures.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
 
 let app: TestApp;
@@ -58,16 +60,17 @@ describe("POST /v1/jobs: 202", () => {
     await using own = await openTestApp();
     const job = await readJson(Job, await own.post("/v1/jobs", { ...JOB, max_tokens: 10, temperature: 0.5 }));
     const messages = await own.state.queue.receive({ max: 10, waitMs: 0, visibilityMs: 1000 });
-    expect(messages.map(({ body }) => JSON.parse(body))).toEqual([{ v: 1, tenant: "default", job: job.id }]);
+    expect(messages.map(({ body }) => JSON.parse(body))).toMatchObject([{ v: 1, tenant: "default", job: job.id }]);
     const request = await own.state.jobs.getRequest("default", job.id);
     expect(request).toMatchObject({
       model: "words",
-      questions: [JOB.question],
+      input: { kind: "questions", questions: [JOB.question] },
+      prompt_tokens: [9],
       max_tokens: 10,
       temperature: 0.5,
       seed: 0,
     });
-    const text = await own.state.documents.getDocumentText("default", request?.document_id ?? "");
+    const text = await own.state.documents.getDocumentText("default", request?.input.document_ids[0] ?? "");
     expect(text).toBe(JOB.document.text);
   });
 
@@ -80,8 +83,8 @@ describe("POST /v1/jobs: 202", () => {
   it("stores a text once, however often it is sent inline", async () => {
     const jobs = [await submit(), await submit({ ...JOB, question: "why" })];
     const requests = await Promise.all(jobs.map(({ id }) => app.state.jobs.getRequest("default", id)));
-    expect(requests[0]?.document_id).toMatch(/^doc_/);
-    expect(requests[1]?.document_id).toBe(requests[0]?.document_id);
+    expect(requests[0]?.input.document_ids[0]).toMatch(/^doc_/);
+    expect(requests[1]?.input.document_ids[0]).toBe(requests[0]?.input.document_ids[0]);
   });
 
   it("accepts a prompt that fills the model to its last token", async () => {
@@ -96,8 +99,8 @@ describe("POST /v1/jobs: 400", () => {
     ["a document of nothing", { document: {}, question: "q" }, "document", /either `text` or `id`/],
     ["a document of both kinds", { document: { text: "a", id: "b" }, question: "q" }, "document", /either/],
     ["an empty text", { document: { text: "" }, question: "q" }, "document.text", /not be shorter than 1 character/],
-    ["no question", { document: { text: "a" } }, "question", /`questions` must be given/],
-    ["question and questions", { ...JOB, questions: ["q"] }, "question", /not both/],
+    ["no question", { document: { text: "a" } }, "question", /`prompt` must be given/],
+    ["question and questions", { ...JOB, questions: ["q"] }, "questions", /beside `question`/],
     ["no questions", { document: { text: "a" }, questions: [] }, "questions", /not be shorter than 1 item/],
     ["a question that is no text", { document: { text: "a" }, questions: ["q", 7] }, "questions[1]", /be a string/],
     ["a misspelt field", { ...JOB, max_token: 7 }, "max_token", /not a known field: remove it/],
@@ -227,16 +230,22 @@ describe("GET /v1/jobs/{id}: 404", () => {
 describe("GET /v1/jobs/{id}/result: 200", () => {
   it("gives the result as it was written", async () => {
     const { id } = await submit();
-    const usage = { prompt_tokens: 9, completion_tokens: 1, total_tokens: 10 };
     const answer = {
       question: JOB.question,
       answer: "up",
       finish_reason: "stop" as const,
-      usage,
+      usage: usage(9, 1),
       timings: { queue_ms: 1, prefill_ms: 2, decode_ms: 3 },
       cache: { device_bytes: 4, host_bytes: 5, full_bytes: 6, hit_rate: 0.7 },
     };
-    const result = { object: "job.result" as const, id, model: "words", attempt: 1, answers: [answer], usage };
+    const result = {
+      object: "job.result" as const,
+      id,
+      model: "words",
+      attempt: 1,
+      answers: [answer],
+      usage: usage(9, 1),
+    };
     await app.state.jobs.settleSucceeded(await claim(id), result);
     const response = await app.get(`/v1/jobs/${id}/result`);
     expect(response.status).toBe(200);

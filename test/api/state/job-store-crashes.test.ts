@@ -1,20 +1,23 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { JobMessage } from "../../../api/contract/job.ts";
+import { brokenOffMs } from "../../../api/state/idempotency.ts";
 import { createJobStore, type JobStore } from "../../../api/state/job-store.ts";
+import type { ObjectStore } from "../../../api/state/object-store.ts";
 import { type Break, breakingState } from "../../support/breaking-state.ts";
 import { openEmbedded } from "../../support/embedded-state.ts";
-import { jobProgress, jobRequest, jobResult } from "../../support/job-fixtures.ts";
+import { jobRequest, jobResult } from "../../support/job-fixtures.ts";
 import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
 const leaseMs = 60_000;
-const id = "job-1";
+const retried = { ...jobRequest, idempotency_hash: "hash" };
 
 type Setting = {
   jobs: JobStore;
   /** The same jobs for a process that is cut off at some call. */
   broken: JobStore;
   receive: () => Promise<JobMessage[]>;
+  objects: ObjectStore;
   elapse: (ms: number) => void;
 };
 
@@ -29,6 +32,7 @@ async function atEveryCall(calls: number, use: (setting: Setting, at: Break) => 
       const deps = { objects, queue, now, newId: randomUUID, leaseMs };
       const cut = breakingState(objects, queue, { call, effect });
       const setting: Setting = {
+        objects,
         jobs: createJobStore(deps),
         broken: createJobStore({ ...deps, objects: cut.objects, queue: cut.queue }),
         async receive() {
@@ -46,27 +50,59 @@ async function atEveryCall(calls: number, use: (setting: Setting, at: Break) => 
   }
 }
 
-test("a submit cut off at any call can be repeated, and the job then runs", () =>
-  atEveryCall(4, async ({ jobs, broken, receive }, at) => {
-    const lastStep = at.call === 4;
-    const first = broken.submit("t", jobRequest, jobProgress, id);
-    // The last step only notes that the message was sent.
-    if (lastStep) expect(await first).toMatchObject({ status: "queued" });
-    else await expect(first).rejects.toMatchObject({ code: "unavailable" });
+/** The calls of a submit: active entry, request and index, idempotency record, state, message, its mark. */
+const accepted = (at: Break) => at.call > 5 || (at.call === 5 && at.effect === "done");
 
-    expect(await jobs.submit("t", jobRequest, jobProgress, id)).toMatchObject({ status: "queued", revision: 2 });
+test("a submit cut off at any call leaves a job that runs, or nothing at all", () =>
+  atEveryCall(7, async ({ jobs, broken, objects, receive, elapse }, at) => {
+    const first = await broken.submit("t", retried, "body").catch(() => null);
+    expect(first !== null, "acknowledged").toBe(at.call > 5);
+    elapse(brokenOffMs + 1);
+    const sent = at.call > 6 || (at.call === 6 && at.effect === "done");
+    const marked = at.call === 7 && at.effect === "done";
+    expect(await jobs.sweep()).toEqual({
+      sent: accepted(at) && !marked ? 1 : 0,
+      discarded: at.call > 1 || at.effect === "done" ? (accepted(at) ? 0 : 1) : 0,
+      ended: 0,
+      next: null,
+    });
     const messages = await receive();
-    expect(messages.length).toBeGreaterThanOrEqual(1);
-    expect(messages.length).toBeLessThanOrEqual(2);
-    for (const message of messages) expect(message).toEqual({ v: 1, tenant: "t", job: id });
-
+    if (!accepted(at)) {
+      expect(messages).toEqual([]);
+      expect(await objects.list("")).toEqual([]);
+      return;
+    }
+    expect(messages).toHaveLength(sent && !marked ? 2 : 1);
     const claims = await Promise.all(messages.map(({ tenant, job }) => jobs.claim(tenant, job, "w")));
+    expect(claims.filter(({ kind }) => kind === "claimed")).toHaveLength(1);
+    // Nothing is left to do a second time.
+    expect(await jobs.sweep()).toMatchObject({ sent: 0, discarded: 0, ended: 0 });
+  }));
+
+test("a submit cut off at any call can be sent again with its key, and makes one job", () =>
+  atEveryCall(7, async ({ jobs, broken, objects, receive, elapse }, at) => {
+    await broken.submit("t", retried, "body").catch(() => null);
+    elapse(brokenOffMs + 1);
+    const again = await jobs.submit("t", retried, "body");
+    expect(again.replayed).toBe(accepted(at));
+    await jobs.sweep();
+    expect(await jobs.index.list("t", { limit: 10 })).toHaveLength(1);
+    expect((await objects.list("t/t/j/")).length).toBe(2);
+    const claims = await Promise.all((await receive()).map(({ tenant, job }) => jobs.claim(tenant, job, "w")));
     expect(claims.filter(({ kind }) => kind === "claimed")).toHaveLength(1);
   }));
 
+test("a submit that is still at it is not taken for a broken one", () =>
+  atEveryCall(5, async ({ jobs, broken, objects }) => {
+    await broken.submit("t", retried, "body").catch(() => null);
+    const before = await objects.list("");
+    expect(await jobs.sweep()).toEqual({ sent: 0, discarded: 0, ended: 0, next: null });
+    expect(await objects.list("")).toEqual(before);
+  }));
+
 test("a message is never there before its job", () =>
-  atEveryCall(4, async ({ jobs, broken, receive }) => {
-    await broken.submit("t", jobRequest, jobProgress, id).catch(() => {});
+  atEveryCall(6, async ({ jobs, broken, receive }) => {
+    await broken.submit("t", jobRequest).catch(() => {});
     for (const { tenant, job } of await receive()) {
       expect((await jobs.claim(tenant, job, "w")).kind).toBe("claimed");
       expect(await jobs.getRequest(tenant, job)).toEqual(jobRequest);
@@ -75,7 +111,7 @@ test("a message is never there before its job", () =>
 
 test("a claim cut off at any call leaves a job that can be claimed once its lease has ended", () =>
   atEveryCall(2, async ({ jobs, broken, elapse }, at) => {
-    await jobs.submit("t", jobRequest, jobProgress, id);
+    const { id } = (await jobs.submit("t", jobRequest)).state;
     await expect(broken.claim("t", id, "dies")).rejects.toMatchObject({ code: "unavailable" });
     const taken = at.call === 2 && at.effect === "done";
     elapse(taken ? leaseMs : 0);
@@ -85,7 +121,7 @@ test("a claim cut off at any call leaves a job that can be claimed once its leas
 
 test("a success cut off at any call can be settled again by the same worker", () =>
   atEveryCall(2, async ({ jobs, broken }) => {
-    await jobs.submit("t", jobRequest, jobProgress, id);
+    const { id } = (await jobs.submit("t", jobRequest)).state;
     const claimed = await jobs.claim("t", id, "w");
     if (claimed.kind !== "claimed") throw new Error(claimed.kind);
     await expect(broken.settleSucceeded(claimed.claim, jobResult(id, 1))).rejects.toMatchObject({
@@ -97,7 +133,7 @@ test("a success cut off at any call can be settled again by the same worker", ()
 
 test("a success cut off at any call is finished by the next worker, with one result", () =>
   atEveryCall(2, async ({ jobs, broken, elapse }, at) => {
-    await jobs.submit("t", jobRequest, jobProgress, id);
+    const { id } = (await jobs.submit("t", jobRequest)).state;
     const claimed = await jobs.claim("t", id, "dies");
     if (claimed.kind !== "claimed") throw new Error(claimed.kind);
     await broken.settleSucceeded(claimed.claim, jobResult(id, 1)).catch(() => {});

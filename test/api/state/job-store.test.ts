@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { JobRequest } from "../../../api/contract/job-request.ts";
 import { keys } from "../../../api/contract/keys.ts";
 import { type Claim, createJobStore, type JobStore } from "../../../api/state/job-store.ts";
 import { openEmbedded } from "../../support/embedded-state.ts";
@@ -24,7 +25,8 @@ afterEach(async () => {
   await directory[Symbol.asyncDispose]();
 });
 
-const submit = () => jobs.submit("acme", jobRequest, jobProgress);
+const submit = async (changes: Partial<JobRequest> = {}) =>
+  (await jobs.submit("acme", { ...jobRequest, ...changes })).state;
 
 async function claimOf(id: string, owner = "worker"): Promise<Claim> {
   const result = await jobs.claim("acme", id, owner);
@@ -38,24 +40,21 @@ describe("submit", () => {
   test("stores the job and sends its pointer, and nothing else, to the tenant's group", async () => {
     const job = await submit();
     expect(job).toMatchObject({ status: "queued", attempt: 0, lease: null, tenant: "acme", model: "needle" });
-    expect(job).toMatchObject({ created_ms: nowMs, sent_ms: nowMs, metadata: { team: "archive" } });
+    expect(job).toMatchObject({ created_ms: nowMs, metadata: { team: "archive" } });
     expect(await jobs.get("acme", job.id)).toEqual(job);
     expect(await jobs.getRequest("acme", job.id)).toEqual(jobRequest);
     const messages = await state.queue.receive({ max: 10, waitMs: 0, visibilityMs: 1_000 });
-    expect(messages.map(({ body }) => JSON.parse(body))).toEqual([{ v: 1, tenant: "acme", job: job.id }]);
-  });
-
-  test("again with its id does nothing", async () => {
-    const job = await submit();
-    expect(await jobs.submit("acme", jobRequest, jobProgress, job.id)).toEqual(job);
-    expect(await state.queue.receive({ max: 10, waitMs: 0, visibilityMs: 1_000 })).toHaveLength(1);
-  });
-
-  test("of another request under a used id is refused", async () => {
-    const { id } = await submit();
-    const other = { ...jobRequest, max_tokens: 33 };
-    await expect(jobs.submit("acme", other, jobProgress, id)).rejects.toMatchObject({ code: "invalid_request" });
-    expect(await jobs.getRequest("acme", id)).toEqual(jobRequest);
+    expect(messages.map(({ body }) => JSON.parse(body))).toEqual([
+      {
+        v: 1,
+        tenant: "acme",
+        job: job.id,
+        priority: "normal",
+        deliver_by_ms: null,
+        reserved_tokens: 9_032,
+        document: "doc_1",
+      },
+    ]);
   });
 
   test("is not undone by a worker that is faster than its last step", async () => {
@@ -69,7 +68,7 @@ describe("submit", () => {
       },
     };
     const racing = createJobStore({ objects, queue: fastWorker, now: () => nowMs, newId: randomUUID, leaseMs });
-    const { id } = await racing.submit("acme", jobRequest, jobProgress);
+    const { id } = (await racing.submit("acme", jobRequest)).state;
     expect(await jobs.get("acme", id)).toEqual(claimed?.state);
   });
 });
@@ -104,7 +103,7 @@ describe("claim", () => {
     const { id } = await submit();
     nowMs += 10;
     const { state: job } = await claimOf(id, "worker-1");
-    expect(job).toMatchObject({ status: "running", attempt: 1, started_ms: nowMs, revision: 3 });
+    expect(job).toMatchObject({ status: "running", attempt: 1, started_ms: nowMs, revision: 2 });
     expect(job.lease).toMatchObject({ owner: "worker-1", until_ms: nowMs + leaseMs });
     expect(await jobs.get("acme", id)).toEqual(job);
   });
@@ -269,5 +268,5 @@ test("every change raises the revision by one", async () => {
   const claim = await submitAndClaim();
   const renewed = (await jobs.renew(claim)) as Claim;
   const settled = await jobs.settleFailed(renewed, { code: "internal", message: "m" });
-  expect([claim.state.revision, renewed.state.revision, settled?.revision]).toEqual([3, 4, 5]);
+  expect([claim.state.revision, renewed.state.revision, settled?.revision]).toEqual([2, 3, 4]);
 });

@@ -1,12 +1,13 @@
 import { expect, it } from "vitest";
-import type { JobResult } from "../../../api/contract/job.ts";
+import type { JobResult } from "../../../api/contract/job-result.ts";
 import { formatReport, reportSample } from "../../../infra/local/sample-report.ts";
+import { usage } from "../../support/job-fixtures.ts";
 
 const answer = (text: string, tokens: number, decodeMs: number): JobResult["answers"][number] => ({
   question: `${text}?`,
   answer: text,
   finish_reason: "stop",
-  usage: { prompt_tokens: 1000, completion_tokens: tokens, total_tokens: 1000 + tokens },
+  usage: usage(1000, tokens),
   timings: { queue_ms: 0, prefill_ms: 500, decode_ms: decodeMs },
   cache: { device_bytes: 2 ** 20, host_bytes: 2 ** 21, full_bytes: 2 ** 22, hit_rate: 0.5 },
 });
@@ -16,7 +17,7 @@ const result: JobResult = {
   model: "needle",
   attempt: 1,
   answers: [answer("yes", 11, 1000), answer("no", 101, 1000)],
-  usage: { prompt_tokens: 2000, completion_tokens: 112, total_tokens: 2112 },
+  usage: usage(2000, 112),
 };
 const questions = [
   { question: "yes?", expected: "yes" },

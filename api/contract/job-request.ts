@@ -1,0 +1,142 @@
+import { z } from "zod";
+import { JobEvent, JobWebhook, Price, Priority } from "./job.ts";
+import { limits } from "./limits.ts";
+
+const Question = z.string().min(1).max(limits.questionCharacters);
+
+const DocumentRef = z
+  .strictObject({
+    text: z.string().min(1).optional(),
+    id: z.string().min(1).optional().meta({ description: "Of a document from POST /v1/documents." }),
+  })
+  .refine((document) => (document.text === undefined) !== (document.id === undefined), {
+    message: "must have either `text` or `id`",
+  });
+
+export const ChatMessage = z
+  .strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() })
+  .meta({ id: "ChatMessage" });
+export type ChatMessage = z.infer<typeof ChatMessage>;
+
+/** How tokens are chosen, as the engine can. */
+const sampling = {
+  temperature: z.number().min(0).max(2).default(0).meta({ description: "0 takes the likeliest token each time." }),
+  top_p: z.number().gt(0).max(1).default(1),
+  top_k: z.int().min(0).default(0).meta({ description: "0 is off." }),
+  seed: z.int().min(0).default(0),
+  ignore_eos: z.boolean().default(false).meta({ description: "Generate `max_tokens` whatever the model says." }),
+};
+
+const Metadata = z
+  .record(z.string().min(1).max(limits.metadataKeyCharacters), z.string().max(limits.metadataValueCharacters))
+  .refine((metadata) => Object.keys(metadata).length <= limits.metadataPairs, {
+    message: `must not have more than ${limits.metadataPairs} pairs`,
+  });
+
+const asks = ["question", "questions", "messages", "prompt"] as const;
+type Asks = { [K in (typeof asks)[number]]?: unknown };
+const asked = (job: Asks) => asks.filter((name) => job[name] !== undefined);
+
+const createJob = {
+  model: z.string().min(1).optional().meta({ description: "Default: the model that is served." }),
+  document: DocumentRef.optional(),
+  documents: z
+    .array(DocumentRef)
+    .min(1)
+    .max(limits.documentsPerJob)
+    .optional()
+    .meta({ description: "Several documents, read one after the other." }),
+  question: Question.optional(),
+  questions: z
+    .array(Question)
+    .min(1)
+    .max(limits.questionsPerJob)
+    .optional()
+    .meta({ description: "Each is answered on its own." }),
+  messages: z
+    .array(ChatMessage)
+    .min(1)
+    .max(limits.messagesPerJob)
+    .optional()
+    .meta({ description: "A conversation; documents are put before its first user message." }),
+  prompt: z.string().min(1).optional().meta({ description: "Text to go on from, without the model's chat template." }),
+  max_tokens: z
+    .int()
+    .min(1)
+    .default(limits.defaultMaxTokens)
+    .meta({ description: "Of each answer. Prompt and answer together must fit the model." }),
+  ...sampling,
+  priority: Priority.default("normal"),
+  deliver_by: z
+    .number()
+    .positive()
+    .optional()
+    .meta({ description: "When the answer is wanted, in Unix seconds: jobs due sooner run sooner." }),
+  ttl_seconds: z.int().min(1).max(limits.maxTtlSeconds).optional().meta({
+    description: "A job that is not over after so long is `expired`. Default: it waits for as long as it takes.",
+  }),
+  max_total_tokens: z.int().min(1).optional().meta({
+    description: "Hard cap on the prompt and answer tokens of the whole job; lowers `max_tokens` where it must.",
+  }),
+  metadata: Metadata.default({}),
+  webhook: z
+    .strictObject({
+      url: z.url({ protocol: /^https?$/ }).max(limits.urlCharacters),
+      events: z
+        .array(JobEvent)
+        .min(1)
+        .max(JobEvent.options.length)
+        .default([...JobEvent.options]),
+    })
+    .optional(),
+};
+
+/** What a client sends to POST /v1/jobs. */
+export const CreateJob = z
+  .strictObject(createJob)
+  .superRefine((job, context) => {
+    const refuse = (path: string, message: string) => context.addIssue({ code: "custom", path: [path], message });
+    const given = asked(job);
+    if (given.length === 0) refuse("question", "or `questions`, `messages` or `prompt` must be given");
+    if (given.length > 1) refuse(given[1] ?? "", `cannot be given beside \`${given[0]}\`: choose one`);
+    const documents = job.document !== undefined || job.documents !== undefined;
+    if (job.document && job.documents) refuse("documents", "cannot be given beside `document`: choose one");
+    if ((job.question ?? job.questions) !== undefined && !documents) refuse("document", "is missing: give an object");
+    if (job.prompt !== undefined && documents) refuse("prompt", "goes without a document: put all of it into `prompt`");
+  })
+  .meta({ id: "CreateJob" });
+export type CreateJob = z.infer<typeof CreateJob>;
+
+/** What is asked, of which texts. */
+const JobInput = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("questions"), document_ids: z.array(z.string()), questions: z.array(z.string()) }),
+  z.object({ kind: z.literal("messages"), document_ids: z.array(z.string()), messages: z.array(ChatMessage) }),
+  z.object({ kind: z.literal("prompt"), document_ids: z.array(z.string()), prompt: z.string() }),
+]);
+export type JobInput = z.infer<typeof JobInput>;
+
+/** request.json: what was asked, resolved; written once at submit. */
+export const JobRequest = z.object({
+  model: z.string(),
+  input: JobInput,
+  /** Exact, of each sequence. */
+  prompt_tokens: z.array(z.int()),
+  /** Of each sequence, with every cap of the job applied. */
+  max_tokens: z.int(),
+  temperature: z.number(),
+  top_p: z.number(),
+  top_k: z.int(),
+  seed: z.int(),
+  ignore_eos: z.boolean(),
+  priority: Priority,
+  deliver_by_ms: z.int().nullable(),
+  ttl_ms: z.int().nullable(),
+  metadata: z.record(z.string(), z.string()),
+  webhook: JobWebhook.nullable(),
+  price: Price.nullable(),
+  quote_id: z.string().nullable(),
+  retry_of: z.string().nullable(),
+  /** SHA-256 of the Idempotency-Key it came with. */
+  idempotency_hash: z.string().nullable(),
+});
+export type JobRequest = z.infer<typeof JobRequest>;

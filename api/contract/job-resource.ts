@@ -1,0 +1,45 @@
+import { z } from "zod";
+import { EngineInfo, JobFailure, JobProgress, JobStatus, JobWebhook, Priority, Usage } from "./job.ts";
+
+/** What GET /v1/jobs/{id} returns. Times in Unix seconds. */
+export const Job = z
+  .object({
+    object: z.literal("job"),
+    id: z.string(),
+    status: JobStatus,
+    model: z.string(),
+    attempt: z.int().meta({ description: "Times a worker has taken the job up." }),
+    progress: JobProgress,
+    priority: Priority,
+    cancel_requested: z.boolean(),
+    metadata: z.record(z.string(), z.string()),
+    created_at: z.number(),
+    started_at: z.number().nullable(),
+    finished_at: z.number().nullable(),
+    deliver_by: z.number().nullable(),
+    expires_at: z.number().nullable().meta({ description: "A job that is not over by then is `expired`." }),
+    usage: Usage.nullable().meta({ description: "Once the job is over." }),
+    timings: z
+      .object({ queued_ms: z.number(), prefill_ms: z.number(), decode_ms: z.number() })
+      .nullable()
+      .meta({ description: "Once the job is over." }),
+    engine: EngineInfo.nullable().meta({ description: "What ran its latest attempt." }),
+    hit_rate: z.number().nullable(),
+    error: JobFailure.nullable(),
+    webhook: JobWebhook.nullable(),
+    quote_id: z.string().nullable(),
+    retry_of: z.string().nullable(),
+    urls: z.object({ self: z.string(), result: z.string() }),
+  })
+  .meta({ id: "Job" });
+export type Job = z.infer<typeof Job>;
+
+export const JobList = z
+  .object({
+    object: z.literal("list"),
+    data: z.array(Job),
+    has_more: z.boolean(),
+    next_cursor: z.string().nullable().meta({ description: "`after` of the next page." }),
+  })
+  .meta({ id: "JobList" });
+export type JobList = z.infer<typeof JobList>;

@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import { basename } from "node:path";
+import { loadPrompts } from "../native/prompt.ts";
+import { createAccess } from "./access.ts";
+import { createApp, type Log } from "./app.ts";
+import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
+import { AppError } from "./contract/errors.ts";
+import { limits } from "./contract/limits.ts";
+import { createConverter } from "./convert/converter.ts";
+import { isLoopback } from "./loopback.ts";
+import type { ServedModel } from "./served-model.ts";
+import { createApiKeyStore } from "./state/api-key-store.ts";
+import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
+import { createDocumentStore } from "./state/document-store.ts";
+import type { StateLog } from "./state/job-states.ts";
+import { createJobStore } from "./state/job-store.ts";
+import { createJobStreams } from "./state/job-streams.ts";
+import { openState } from "./state/open-state.ts";
+import { createUploadStore } from "./state/upload-store.ts";
+import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
+import { createWebhookStore } from "./state/webhook-store.ts";
+
+/** A listing of the whole backlog is not made more often than this. */
+const BACKLOG_MS = 10_000;
+
+type Deps = {
+  /** Where it will listen; null where requests come from somewhere else. */
+  host: string | null;
+  log: Log & StateLog;
+  /** True once the process takes no new work; the service then says that it is not ready. */
+  isStopping: () => boolean;
+};
+
+/**
+ * Opens what the environment names and puts the app on it: for a listening server and for a Lambda alike. Throws
+ * AppError `exposed_without_keys` where others than this machine could use it without a key.
+ */
+export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
+  const now = Date.now;
+  const newId = randomUUID;
+  const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
+  const apiKeys = createApiKeyStore({ objects: state.objects, now });
+  const loopback = host !== null && isLoopback(host);
+  const keyed = await apiKeys.any();
+  if (!loopback && !keyed) {
+    await state.close();
+    throw exposedWithoutKeys(host);
+  }
+  const model: ServedModel = {
+    id: basename(env.GNOMON_MODEL),
+    maxPositions: prompts.maxPositions,
+    countPromptTokens: async (prompt) => (await prompts.encode(prompt)).length,
+  };
+  const checkReady = async () => {
+    if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
+    await state.objects.list("probe/", { limit: 1 });
+  };
+  const webhooks = createWebhookStore({ ...state, now });
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit, log });
+  const measure = () =>
+    measureBacklog(state.objects, { speed: env.GNOMON_GPU_SPEED, maxSequenceTokens: model.maxPositions });
+  const backlog = rememberBacklog(measure, BACKLOG_MS, now);
+  const uploads = createUploadStore({ objects: state.objects, now, newId });
+  const app = createApp({
+    jobs,
+    backlog,
+    documents: createDocumentStore({ objects: state.objects, now }),
+    streams: createJobStreams({ objects: state.objects }),
+    uploads,
+    convert: createConverter(limits),
+    maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,
+    webhooks,
+    keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
+    webhookPolicy: webhookPolicy(env),
+    model,
+    signedObjects: state.urls && { objects: state.objects, urls: state.urls },
+    access: createAccess({ apiKeys, loopback, now, log }),
+    apiKeys,
+    checkReady,
+    now,
+    newId,
+    log,
+  });
+  const access = keyed ? "keys" : "open";
+  return { app, jobs, uploads, backlog, model: model.id, access, close: () => state.close() };
+}
+
+const exposedWithoutKeys = (host: string | null): AppError =>
+  new AppError(
+    "exposed_without_keys",
+    `other machines can reach ${host ?? "the service"}, and there is no API key yet: make one with ` +
+      `\`npm run keys -- create --tenant NAME\`${host === null ? "" : ", or listen on 127.0.0.1 (GNOMON_HOST)"}`,
+  );

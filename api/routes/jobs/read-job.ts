@@ -1,0 +1,18 @@
+import { AppError } from "../../contract/errors.ts";
+import type { JobState } from "../../contract/job.ts";
+import type { JobStore } from "../../state/job-store.ts";
+
+export const jobNotFound = (id: string): AppError =>
+  new AppError("job_not_found", `no job ${id}`, { detail: `There is no job \`${id}\`.` });
+
+export async function readJob(jobs: Pick<JobStore, "get">, tenant: string, id: string): Promise<JobState> {
+  const state = await jobs.get(tenant, id);
+  if (state === null) throw jobNotFound(id);
+  return state;
+}
+
+export const notFinished = ({ id, status }: JobState, what: string): AppError =>
+  new AppError("job_not_finished", `job ${id} is ${status}`, {
+    detail: `Job \`${id}\` is ${status}: ${what} it once it is over, or cancel it first by POST /v1/jobs/${id}/cancel.`,
+    extra: { job_status: status },
+  });

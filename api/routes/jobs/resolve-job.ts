@@ -1,0 +1,91 @@
+import { type DocumentInfo, textBytesOf } from "../../contract/document.ts";
+import { AppError } from "../../contract/errors.ts";
+import type { CreateJob, JobInput, JobRequest } from "../../contract/job-request.ts";
+import { limits } from "../../contract/limits.ts";
+import { promptsOf } from "../../contract/prompts.ts";
+import { checkModelIsServed, countFittingPrompts } from "../../served-model.ts";
+import { documentNotFound } from "../documents/describe-document.ts";
+import { capTokens } from "./budget.ts";
+import type { JobDeps } from "./job-deps.ts";
+
+type Deps = Omit<JobDeps, "jobs">;
+
+/** Inline text, or the id of a stored one, with the field that named it. */
+type Source = { id: string | undefined; text: string; field: string };
+
+/**
+ * The request of a job with every default, count and cap in it. Throws what is wrong with it before anything is stored;
+ * then stores the inline texts.
+ */
+export async function resolveJob(
+  tenant: string,
+  asked: CreateJob,
+  { documents, model, checkWebhook, now }: Deps,
+): Promise<JobRequest> {
+  checkModelIsServed(model, asked.model);
+  if (asked.deliver_by !== undefined && asked.deliver_by * 1000 <= now()) {
+    throw new AppError("invalid_request", "deliver_by has passed", {
+      field: "deliver_by",
+      detail: "`deliver_by` has passed: give a time to come, in seconds since 1970.",
+    });
+  }
+  if (asked.webhook !== undefined) await checkWebhook(tenant, asked.webhook.url);
+  const sources = await readSources(tenant, asked, documents);
+  const texts = sources.map(({ text }) => text);
+  const prompts = promptsOf(inputOf(asked, []), texts);
+  const promptTokens = await countFittingPrompts(model, prompts, asked.max_tokens);
+  const ids = await Promise.all(
+    sources.map(async ({ id, text }) => id ?? (await documents.putDocument(tenant, text)).id),
+  );
+  return {
+    model: model.id,
+    input: inputOf(asked, ids),
+    prompt_tokens: promptTokens,
+    max_tokens: capTokens(asked, promptTokens),
+    temperature: asked.temperature,
+    top_p: asked.top_p,
+    top_k: asked.top_k,
+    seed: asked.seed,
+    ignore_eos: asked.ignore_eos,
+    priority: asked.priority,
+    deliver_by_ms: asked.deliver_by === undefined ? null : Math.round(asked.deliver_by * 1000),
+    ttl_ms: asked.ttl_seconds === undefined ? null : asked.ttl_seconds * 1000,
+    metadata: asked.metadata,
+    webhook: asked.webhook ?? null,
+    price: null,
+    quote_id: null,
+    retry_of: null,
+    idempotency_hash: null,
+  };
+}
+
+function inputOf(asked: CreateJob, document_ids: string[]): JobInput {
+  if (asked.messages !== undefined) return { kind: "messages", document_ids, messages: asked.messages };
+  if (asked.prompt !== undefined) return { kind: "prompt", document_ids, prompt: asked.prompt };
+  return { kind: "questions", document_ids, questions: asked.questions ?? [asked.question ?? ""] };
+}
+
+async function readSources(tenant: string, asked: CreateJob, documents: Deps["documents"]): Promise<Source[]> {
+  const given = asked.documents?.map((document, index) => ({ document, field: `documents[${index}]` })) ?? [];
+  if (asked.document !== undefined) given.push({ document: asked.document, field: "document" });
+  return Promise.all(
+    given.map(async ({ document: { id, text }, field }) => {
+      if (id === undefined) return { id, text: text ?? "", field };
+      const info = await documents.getDocumentInfo(tenant, id);
+      if (info !== null && textBytesOf(info) > limits.promptBytes) throw beyondReading(info, `${field}.id`);
+      const stored = info && (await documents.getDocumentText(tenant, id));
+      if (stored === null) throw documentNotFound(id, `${field}.id`);
+      return { id, text: stored, field };
+    }),
+  );
+}
+
+/** Even to count its tokens it would have to be read as a whole. */
+const beyondReading = (info: DocumentInfo, field: string): AppError =>
+  new AppError("context_overflow", `document text of ${textBytesOf(info)} bytes`, {
+    field,
+    detail:
+      `The text of \`${info.id}\` has ${textBytesOf(info).toLocaleString("en-US")} bytes, and a job reads at most ` +
+      `${limits.promptBytes.toLocaleString("en-US")}: split it.`,
+    extra: { text_bytes: textBytesOf(info), limit_bytes: limits.promptBytes },
+  });

@@ -1,0 +1,46 @@
+import { isTerminal, type JobState } from "../contract/job.ts";
+import { JobRequest } from "../contract/job-request.ts";
+import { isId, keys } from "../contract/keys.ts";
+import type { IdempotencyKeys } from "./idempotency.ts";
+import type { JobIndex } from "./job-index.ts";
+import type { JobStates } from "./job-states.ts";
+import type { ObjectStore } from "./object-store.ts";
+import { readRecord } from "./record.ts";
+
+type Deps = { objects: ObjectStore; index: JobIndex; states: JobStates; idempotency: IdempotencyKeys };
+
+const pageSize = 100;
+
+/** Removes jobs that are over, with everything that belongs to them. */
+export function createJobRemoval({ objects, index, states, idempotency }: Deps) {
+  async function removeAll(prefix: string, except: string): Promise<void> {
+    for (let after = ""; ; ) {
+      const page = await objects.list(prefix, { after, limit: pageSize });
+      await Promise.all(page.filter(({ key }) => key !== except).map(({ key }) => objects.delete(key)));
+      if (page.length < pageSize) return;
+      after = page.at(-1)?.key ?? "";
+    }
+  }
+
+  return {
+    /**
+     * Null if there is no such job; one that is not over is left as it is and returned. The state goes nearly last, so that
+     * what broke off can be found and repeated.
+     */
+    async remove(tenant: string, id: string): Promise<{ removed: boolean; state: JobState } | null> {
+      if (!isId(id)) return null;
+      const state = (await states.read(tenant, id))?.value;
+      if (state === undefined) return null;
+      if (!isTerminal(state.status)) return { removed: false, state };
+      await states.settleEnd(state);
+      const request = await readRecord(objects, keys.jobRequest(tenant, id), JobRequest);
+      const hash = request?.value.idempotency_hash ?? null;
+      if (hash !== null) await idempotency.release(tenant, hash, id);
+      const stateKey = keys.jobState(tenant, id);
+      await removeAll(keys.job(tenant, id), stateKey);
+      await objects.delete(stateKey);
+      await index.remove(state);
+      return { removed: true, state };
+    },
+  };
+}
