@@ -20,7 +20,8 @@ struct HeadView {
   int32_t num_chunks;
   int32_t num_selected;
   int32_t num_slots;
-  const __nv_bfloat16* landmarks;  // (num_chunks, head_dim)
+  const uint8_t* landmarks;        // (num_chunks, head_dim), see landmarks.h
+  const float* landmark_steps;     // (head_dim)
   const uint32_t* outliers;        // bit c: chunk c is an outlier (ceil(num_chunks / 32))
   const __nv_bfloat16* factor;     // (context_tokens, rank), shared by the layer's KV heads
   const __nv_bfloat16* basis;      // (rank, head_dim)

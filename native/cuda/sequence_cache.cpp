@@ -57,7 +57,8 @@ Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, Cursor& device, Cur
     LayerStorage layer;
     layer.exact_keys = device.take<__nv_bfloat16>(kv_heads * capacity * dim);
     layer.exact_values = device.take<__nv_bfloat16>(kv_heads * capacity * dim);
-    layer.landmarks = device.take<__nv_bfloat16>(kv_heads * chunks * dim);
+    layer.landmarks = device.take<uint8_t>(kv_heads * chunks * dim);
+    layer.landmark_steps = device.take<float>(chunks > 0 ? kv_heads * dim : 0);
     layer.outliers = device.take<uint32_t>(kv_heads * words);
     layer.factor = device.take<__nv_bfloat16>(g.dense ? 0 : g.context_tokens() * g.rank);
     layer.basis = device.take<__nv_bfloat16>(g.dense ? 0 : kv_heads * g.rank * dim);
@@ -78,6 +79,7 @@ Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, Cursor& device, Cur
       head.num_selected = g.dense ? 0 : static_cast<int32_t>(g.num_selected_chunks);
       head.num_slots = static_cast<int32_t>(slots);
       head.landmarks = layer.landmarks + h * chunks * dim;
+      head.landmark_steps = layer.landmark_steps + h * dim;
       head.outliers = layer.outliers + h * words;
       head.factor = layer.factor;
       head.basis = layer.basis + h * g.rank * dim;
@@ -142,7 +144,8 @@ void CudaCache::copy_from(const CudaCache& other) {
            from.exact_values + h * other.exact_capacity() * dim, exact);
     }
     if (g.dense) continue;
-    copy(to.landmarks, from.landmarks, sizeof(__nv_bfloat16) * heads * g.num_chunks * dim);
+    copy(to.landmarks, from.landmarks, heads * g.num_chunks * dim);
+    copy(to.landmark_steps, from.landmark_steps, sizeof(float) * heads * dim);
     copy(to.outliers, from.outliers, sizeof(uint32_t) * heads * ((g.num_chunks + 31) / 32));
     copy(to.factor, from.factor, sizeof(__nv_bfloat16) * g.context_tokens() * g.rank);
     copy(to.basis, from.basis, sizeof(__nv_bfloat16) * heads * g.rank * dim);

@@ -16,7 +16,8 @@ namespace gnomon::cuda {
 struct LayerStorage {
   __nv_bfloat16* exact_keys = nullptr;    // (num_kv_heads, exact capacity, head_dim)
   __nv_bfloat16* exact_values = nullptr;  // (num_kv_heads, exact capacity, head_dim)
-  __nv_bfloat16* landmarks = nullptr;     // (num_kv_heads, num_chunks, head_dim)
+  uint8_t* landmarks = nullptr;           // (num_kv_heads, num_chunks, head_dim)
+  float* landmark_steps = nullptr;        // (num_kv_heads, head_dim)
   uint32_t* outliers = nullptr;           // (num_kv_heads, ceil(num_chunks / 32))
   __nv_bfloat16* factor = nullptr;        // (context_tokens, rank)
   __nv_bfloat16* basis = nullptr;         // (num_kv_heads, rank, head_dim)

@@ -24,6 +24,7 @@ Summariser::Summariser(const ModelConfig& config) : config_(config), linear_(kWo
                                          &solver_elements_));
   solver_workspace_ = DeviceBlock(sizeof(float) * solver_elements_);
   info_ = DeviceBlock(sizeof(int));
+  range_ = DeviceBlock(sizeof(uint32_t) * 2 * width);
   projection_ = DeviceBlock(sizeof(__nv_bfloat16) * width * width);
 }
 
@@ -72,9 +73,11 @@ void Summariser::summarise(int64_t layer_index, const __nv_bfloat16* key_pre_rop
 
   const auto outliers = static_cast<int32_t>(g.num_outlier_chunks);
   auto* chunks = chunks_.as<int32_t>();
-  make_landmarks(shape, key, layer.landmarks, cosines_.as<float>(), stream);
+  compare_chunks(shape, key, cosines_.as<float>(), stream);
   select_outliers(shape, cosines_.as<float>(), outliers, ranks_.as<uint32_t>(), layer.outliers,
                   chunks, stream);
+  make_landmarks(shape, key, layer.outliers, range_.as<uint32_t>(), layer.landmarks,
+                 layer.landmark_steps, stream);
 
   // The exact region: local window, then outlier chunks; generated tokens follow in decode.
   const int64_t local = g.local_tokens() * config_.head_dim;

@@ -43,6 +43,7 @@ class Summariser {
   int solver_elements_ = 0;
   // Scratch, in floats: Gram matrix and eigenvectors, eigenvalues, solver workspace, info.
   DeviceBlock gram_, eigenvalues_, solver_workspace_, info_;
+  DeviceBlock range_;                     // (2, key_width)
   DeviceBlock projection_;                // (key_width, key_width) bf16
   DeviceBlock cosines_, ranks_, chunks_;  // (num_kv_heads, num_chunks)
   int64_t chunk_capacity_ = 0;
