@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "cuda/decode_batch.h"
-#include "cuda/lanes.h"
 #include "cuda/library.h"
 #include "cuda/linear.h"
 #include "cuda/memory.h"
@@ -38,9 +37,9 @@ class CudaBackend final : public Backend {
  public:
   CudaBackend(const ModelConfig& config, const BackendOptions& options)
       : config_(config),
+        stream_(make_stream()),
         rope_storage_(upload_rope()),
-        lanes_(kLinearWorkspaceBytes),
-        stream_(lanes_.first()),
+        linear_(kLinearWorkspaceBytes),
         attention_(config.num_heads, config.num_kv_heads, config.head_dim),
         summariser_(config_),
         decode_(config_, rope(), stream_),
@@ -49,6 +48,7 @@ class CudaBackend final : public Backend {
 
   ~CudaBackend() override {
     cudaDeviceSynchronize();
+    cudaStreamDestroy(stream_);
   }
 
   CacheBytes capacity() const override {
@@ -95,11 +95,11 @@ class CudaBackend final : public Backend {
   void embed(std::span<const uint32_t> tokens, const Weight& table, Matrix out) override {
     const uint32_t* on_device = in_step_ ? decode_.on_device(tokens) : upload(tokens);
     cuda::embed(on_device, out.rows, as_cuda(table).values(), out.cols, elements(out),
-                lanes_.stream());
+                stream_);
   }
   void rms_norm(Matrix x, const Weight& gain, double eps, Matrix out) override {
     cuda::rms_norm(elements(x), as_cuda(gain).values(), static_cast<float>(eps), x.rows, x.cols,
-                   elements(out), lanes_.stream());
+                   elements(out), stream_);
   }
   void linear(Matrix x, const Weight& weight, Matrix out) override {
     multiply(x, weight, out, false);
@@ -108,14 +108,14 @@ class CudaBackend final : public Backend {
     multiply(x, weight, out, true);
   }
   void silu_multiply(Matrix gate_up, Matrix out) override {
-    cuda::silu_multiply(elements(gate_up), out.rows, out.cols, elements(out), lanes_.stream());
+    cuda::silu_multiply(elements(gate_up), out.rows, out.cols, elements(out), stream_);
   }
   void norm_heads(Matrix qkv, const Weight& query_gain, const Weight& key_gain,
                   double eps) override {
     cuda::norm_heads(elements(qkv), as_cuda(query_gain).values(), as_cuda(key_gain).values(),
                      static_cast<float>(eps), qkv.rows, static_cast<int32_t>(config_.num_heads),
                      static_cast<int32_t>(config_.num_kv_heads),
-                     static_cast<int32_t>(config_.head_dim), lanes_.stream());
+                     static_cast<int32_t>(config_.head_dim), stream_);
   }
   void split_and_rotate(Matrix qkv, std::span<const int32_t> positions, Matrix query,
                         Matrix key_pre_rope, Matrix key, Matrix value) override {
@@ -126,7 +126,7 @@ class CudaBackend final : public Backend {
         elements(qkv), on_device, positions.front(), qkv.rows,
         static_cast<int32_t>(config_.num_heads), static_cast<int32_t>(config_.num_kv_heads), rope(),
         {elements(query), elements(key_pre_rope), elements(key), elements(value)},
-        lanes_.stream());
+        stream_);
   }
 
   void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,
@@ -148,31 +148,22 @@ class CudaBackend final : public Backend {
   }
   void decode_step(const DecodeStep& step, const std::function<void()>& forward) override {
     summariser_.join(stream_);
-    const std::vector<int64_t> parts = decode_parts(step.caches);
-    const auto in_lanes = [&] {
-      if (parts.size() > 1) lanes_.fork();
-      forward();
-      lanes_.use(0);
-      if (parts.size() > 1) lanes_.join();
-    };
     in_step_ = true;
     try {
-      decode_.run(step, parts.front(), in_lanes);
+      decode_.run(step, decode_parts(step.caches).front(), forward);
     } catch (...) {
       in_step_ = false;
-      lanes_.use(0);
       throw;
     }
     in_step_ = false;
   }
-  void begin_part(int64_t part) override { lanes_.use(part); }
   void prepare_attention(int64_t layer, Matrix query, Matrix key, Matrix value,
                          std::span<SequenceCache* const> caches) override {
-    decode_.prepare(layer, elements(query), elements(key), elements(value), caches, lanes_.stream());
+    decode_.prepare(layer, elements(query), elements(key), elements(value), caches);
   }
   void decode_attention(int64_t layer, Matrix query, Matrix, Matrix,
                         std::span<SequenceCache* const> caches, Matrix out) override {
-    decode_.attend(layer, elements(query), caches, elements(out), lanes_.stream());
+    decode_.attend(layer, elements(query), caches, elements(out));
   }
   void steer_queries(double inertia) override { decode_.steer(inertia); }
   void copy_cache(const SequenceCache& from, SequenceCache& to) override {
@@ -195,6 +186,12 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  static cudaStream_t make_stream() {
+    cudaStream_t stream = nullptr;
+    CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    return stream;
+  }
+
   DeviceBlock upload_rope() {
     const std::vector<float2> tables = make_rope_tables(config_);
     DeviceBlock block(tables.size() * sizeof(float2));
@@ -223,14 +220,14 @@ class CudaBackend final : public Backend {
 
   void multiply(Matrix x, const Weight& weight, Matrix out, bool accumulate) {
     const CudaWeight& w = as_cuda(weight);
-    lanes_.linear().run(
+    linear_.run(
         {elements(x), w.values(), w.bias(), out.data, x.rows, x.cols, out.cols, accumulate, false},
-        lanes_.stream());
+        stream_);
   }
   const float* multiply_logits(Matrix x, const Weight& lm_head) {
     const int64_t vocab = config_.vocab_size;
     auto* out = reserve(logits_, logits_bytes_, x.rows * vocab * sizeof(float)).as<float>();
-    lanes_.linear().run(
+    linear_.run(
         {elements(x), as_cuda(lm_head).values(), nullptr, out, x.rows, x.cols, vocab, false, true},
         stream_);
     return out;
@@ -262,9 +259,9 @@ class CudaBackend final : public Backend {
   }
 
   const ModelConfig config_;
+  cudaStream_t stream_;
   DeviceBlock rope_storage_;
-  Lanes lanes_;
-  cudaStream_t stream_;  // the first lane's
+  Linear linear_;
   PrefillAttention attention_;
   Summariser summariser_;
   DecodeBatch decode_;

@@ -40,19 +40,17 @@ DecodeBatch::DecodeBatch(const ModelConfig& config, RopeTables rope, cudaStream_
   int lowest = 0, highest = 0;
   CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
   CUDA_CHECK(cudaStreamCreateWithPriority(&side_, cudaStreamNonBlocking, highest));
-  for (int64_t i = 0; i < kMaxParts; ++i) {
-    CUDA_CHECK(cudaEventCreateWithFlags(&selected_[i], cudaEventDisableTiming));
-    CUDA_CHECK(cudaEventCreateWithFlags(&gathered_[i], cudaEventDisableTiming));
+  CUDA_CHECK(cudaEventCreateWithFlags(&selected_, cudaEventDisableTiming));
+  for (cudaEvent_t& event : gathered_) {
+    CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
   }
 }
 
 DecodeBatch::~DecodeBatch() {
   for (const auto& [key, graph] : graphs_) delete graph;
   cudaFreeHost(staging_);
-  for (int64_t i = 0; i < kMaxParts; ++i) {
-    cudaEventDestroy(gathered_[i]);
-    cudaEventDestroy(selected_[i]);
-  }
+  for (cudaEvent_t event : gathered_) cudaEventDestroy(event);
+  cudaEventDestroy(selected_);
   cudaStreamDestroy(side_);
 }
 
@@ -243,55 +241,43 @@ DecodeBatch::Part DecodeBatch::part_of(int64_t layer,
   part.shape = shape_;
   part.shape.batch = static_cast<int32_t>(caches.size());
   part.first = caches.data() - current_->caches.data();
-  const int64_t heads = part.first * shape_.num_kv_heads;
+  const int64_t heads = part.first * shape_.num_kv_heads, selected = heads * shape_.max_selected;
   part.heads = tables_.as<HeadView>() + layer * shape_.batch * shape_.num_kv_heads + heads;
-  part.scores = {scores_.logits + heads * shape_.group() * shape_.max_chunks,
-                 scores_.partial + heads * shape_.group() * score_blocks(shape_)};
-  part.spill = spill_ + heads * shape_.max_chunks;
-  const int64_t selected = heads * shape_.max_selected;
   part.selection = {selection_.slots + selected, selection_.miss_chunks + selected,
                     selection_.miss_slots + selected, selection_.miss_counts + heads};
-  DecodeShape before = shape_;
-  before.batch = static_cast<int32_t>(part.first);
-  part.attend_scratch = attend_scratch_ + attend_scratch_bytes(before);
-  part.attend_done = attend_done_.as<int32_t>() + heads;
-  const int64_t index = part.first == 0 ? 0 : 1;
-  part.selected = selected_[index];
-  part.gathered = gathered_[index];
+  part.gathered = gathered_[part.first == 0 ? 0 : 1];
   return part;
 }
 
 void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat16* key,
-                          const __nv_bfloat16* value, std::span<SequenceCache* const> caches,
-                          cudaStream_t stream) {
+                          const __nv_bfloat16* value, std::span<SequenceCache* const> caches) {
   const Part part = part_of(layer, caches);
   if (steers_) {
     const int64_t width = config_.query_width();
     steer_queries(
         inertia_.as<float>(),
         queries_before_.as<__nv_bfloat16>() + (layer * capacity_ + part.first) * width, query,
-        part.shape.batch * width, stream);
+        part.shape.batch * width, stream_);
   }
-  append(part.shape, part.heads, generated_ + part.first, key, value, stream);
+  append(part.shape, part.heads, generated_ + part.first, key, value, stream_);
   if (shape_.max_chunks == 0) return;
-  score_chunks(part.shape, part.heads, query, part.scores, stream);
-  select_chunks(part.shape, part.heads, part.scores, step_, part.spill, part.selection, stream);
-  CUDA_CHECK(cudaEventRecord(part.selected, stream));
-  CUDA_CHECK(cudaStreamWaitEvent(side_, part.selected));
+  score_chunks(part.shape, part.heads, query, scores_, stream_);
+  select_chunks(part.shape, part.heads, scores_, step_, spill_, part.selection, stream_);
+  CUDA_CHECK(cudaEventRecord(selected_, stream_));
+  CUDA_CHECK(cudaStreamWaitEvent(side_, selected_));
   gather_values(part.shape, part.heads, part.selection, side_);
   CUDA_CHECK(cudaEventRecord(part.gathered, side_));
-  reconstruct_keys(part.shape, part.heads, part.selection, rope_, stream);
+  reconstruct_keys(part.shape, part.heads, part.selection, rope_, stream_);
 }
 
 void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query,
-                         std::span<SequenceCache* const> caches, __nv_bfloat16* out,
-                         cudaStream_t stream) {
+                         std::span<SequenceCache* const> caches, __nv_bfloat16* out) {
   const Part part = part_of(layer, caches);
   const bool sparse = shape_.max_chunks > 0;
-  if (sparse) CUDA_CHECK(cudaStreamWaitEvent(stream, part.gathered));
+  if (sparse) CUDA_CHECK(cudaStreamWaitEvent(stream_, part.gathered));
   const AttendSources sources{part.heads, attended_ + part.first,
                               sparse ? part.selection.slots : nullptr, config_.head_dim};
-  cuda::attend(part.shape, sources, query, out, part.attend_scratch, part.attend_done, stream);
+  cuda::attend(part.shape, sources, query, out, attend_scratch_, attend_done_.as<int32_t>(), stream_);
 }
 
 void DecodeBatch::steer(double inertia) {

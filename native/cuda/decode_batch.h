@@ -45,11 +45,10 @@ class DecodeBatch {
   /// Within `forward`: keys and values (rows, key_width) join the cache, chunks are selected, missing
   /// keys are rebuilt, and missing values start on their way.
   void prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat16* key,
-               const __nv_bfloat16* value, std::span<SequenceCache* const> caches,
-               cudaStream_t stream);
+               const __nv_bfloat16* value, std::span<SequenceCache* const> caches);
   /// Within `forward`, after prepare: the attention itself.
   void attend(int64_t layer, const __nv_bfloat16* query, std::span<SequenceCache* const> caches,
-              __nv_bfloat16* out, cudaStream_t stream);
+              __nv_bfloat16* out);
 
   void steer(double inertia);
 
@@ -60,12 +59,8 @@ class DecodeBatch {
     DecodeShape shape;
     int64_t first;
     const HeadView* heads;
-    ChunkScores scores;
-    float* spill;
     Selection selection;
-    void* attend_scratch;
-    int32_t* attend_done;
-    cudaEvent_t selected, gathered;
+    cudaEvent_t gathered;
   };
   static constexpr int64_t kMaxParts = 2;
 
@@ -79,7 +74,7 @@ class DecodeBatch {
   RopeTables rope_;
   cudaStream_t stream_;
   cudaStream_t side_ = nullptr;  // values travel here
-  cudaEvent_t selected_[kMaxParts] = {}, gathered_[kMaxParts] = {};
+  cudaEvent_t selected_ = nullptr, gathered_[kMaxParts] = {};
   const DecodeStep* current_ = nullptr;  // during run
 
   int64_t capacity_ = 0;
@@ -100,7 +95,7 @@ class DecodeBatch {
   ChunkScores scores_{};
   float* spill_ = nullptr;
   Selection selection_{};
-  std::byte* attend_scratch_ = nullptr;
+  void* attend_scratch_ = nullptr;
   DeviceBlock attend_done_;  // (capacity, num_kv_heads) of zeros
   std::map<std::vector<int32_t>, Graph*> graphs_;
 

@@ -16,7 +16,7 @@ namespace gnomon::cuda {
 
 namespace {
 
-constexpr int kWarps = 4;
+constexpr int kWarps = 8;
 constexpr int kHeldPairs = 5;  // pairs of k-steps that a lane holds at a time: a rank of 160
 
 /// Pairs of k-steps of 16 columns.
@@ -32,8 +32,8 @@ __device__ int column_at(int p) {
 /// The 16 tokens that a warp rebuilds at a time; a lane sees rows l/4 and l/4 + 8.
 template <int kHeadDim>
 struct TokenTile {
-  int position[2];
-  __nv_bfloat16* target[2];  // null past the last token
+  int chunk_start[2], offset[2];  // positions
+  __nv_bfloat16* target[2];       // null past the last token
   const __nv_bfloat16* factor[2];
 
   __device__ TokenTile(const HeadView& head, const int32_t* chunks, const int32_t* slots, int first,
@@ -42,11 +42,12 @@ struct TokenTile {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int token = first + lane / 4 + half * 8;
-      const int miss = min(token, tokens - 1) / chunk_size, offset = token % chunk_size;
-      position[half] = chunks[miss] * chunk_size + offset;
-      const int64_t row = static_cast<int64_t>(slots[miss]) * chunk_size + offset;
+      const int miss = min(token, tokens - 1) / chunk_size;
+      chunk_start[half] = chunks[miss] * chunk_size;
+      offset[half] = token % chunk_size;
+      const int64_t row = static_cast<int64_t>(slots[miss]) * chunk_size + offset[half];
       target[half] = token < tokens ? head.slot_keys + row * kHeadDim : nullptr;
-      factor[half] = head.factor + static_cast<int64_t>(position[half]) * rank;
+      factor[half] = head.factor + static_cast<int64_t>(chunk_start[half] + offset[half]) * rank;
     }
   }
 
@@ -109,7 +110,7 @@ __device__ void rotate_and_store(const PairedSums& sums, int column,
       if (tile.target[half] == nullptr) continue;
       const int at = column + n * 8 + threadIdx.x % 4 * 2;
       float2 angle[2];
-      rope.at_two(first_position + tile.position[half], at, angle);
+      rope.at_two(first_position + tile.chunk_start[half], tile.offset[half], at, angle);
       float low[2], high[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
@@ -125,7 +126,7 @@ __device__ void rotate_and_store(const PairedSums& sums, int column,
 }
 
 template <int kHeadDim>
-__global__ void __launch_bounds__(kWarps * 32, 4)
+__global__ void __launch_bounds__(kWarps * 32, 2)
     reconstruct(const HeadView* heads, Selection selection, RopeTables rope, int max_selected,
                 int chunk_size, int rank) {
   constexpr int kPitch = kHeadDim + 8;

@@ -133,13 +133,11 @@ class Backend {
   /// out (n) on the host = for each row, the first token of the highest logit.
   virtual void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) = 0;
 
-  /// Rows of each part that a step of these sequences is best cut into. Parts know nothing of each
-  /// other, so that one can wait for its values while the other computes.
+  /// Rows of each part that a step of these sequences is best cut into. The parts of a layer follow
+  /// each other, so that one can wait for its values while the next computes.
   virtual std::vector<int64_t> decode_parts(std::span<SequenceCache* const> caches) const {
     return {static_cast<int64_t>(caches.size())};
   }
-  /// Within a decode step: what follows belongs to this part.
-  virtual void begin_part(int64_t) {}
   /// Runs one decode step. For every step of as many sequences in as many parts `forward` makes the
   /// same calls on the same matrices, with subspans of the step, and does nothing else; so a backend
   /// may record them and replay.

@@ -25,11 +25,9 @@ std::vector<Model::DecodePart> Model::cut(const DecodeStep& step) const {
   int64_t first = 0;
   for (const int64_t rows : backend_.decode_parts(step.caches)) {
     const auto of = [&](const std::unique_ptr<Buffer>& buffer) {
-      return rows_of(*buffer, first, rows);
+      return row_range(buffer->matrix(), first, rows, backend_.element_bytes());
     };
-    parts.push_back({static_cast<int64_t>(parts.size()),
-                     first,
-                     {step.tokens.subspan(first, rows), step.positions.subspan(first, rows),
+    parts.push_back({{step.tokens.subspan(first, rows), step.positions.subspan(first, rows),
                       step.caches.subspan(first, rows)},
                      of(hidden_),
                      of(query_),
@@ -47,19 +45,16 @@ void Model::decode(const DecodeStep& step) {
   last_ = first_rows(final_->matrix(), static_cast<int64_t>(step.tokens.size()));
   backend_.decode_step(step, [&] {
     for (const DecodePart& part : parts) {
-      backend_.begin_part(part.index);
       backend_.embed(part.step.tokens, *weights_.embedding, part.hidden);
       begin_layer(0, part);
     }
     for (int64_t i = 1; i < config_.num_layers; ++i) {
       for (const DecodePart& part : parts) {
-        backend_.begin_part(part.index);
-        end_layer(i - 1, part);
+          end_layer(i - 1, part);
         begin_layer(i, part);
       }
     }
     for (const DecodePart& part : parts) {
-      backend_.begin_part(part.index);
       end_layer(config_.num_layers - 1, part);
       backend_.rms_norm(part.hidden, *weights_.final_norm, config_.rms_norm_eps, part.last);
     }
@@ -68,8 +63,8 @@ void Model::decode(const DecodeStep& step) {
 
 void Model::begin_layer(int64_t index, const DecodePart& part) {
   const LayerWeights& layer = weights_.layers[index];
-  const Matrix normed = rows_of(*normed_, part.first_row, part.hidden.rows);
-  const Matrix qkv = rows_of(*qkv_, part.first_row, part.hidden.rows);
+  const Matrix normed = first_rows(normed_->matrix(), part.hidden.rows);
+  const Matrix qkv = first_rows(qkv_->matrix(), part.hidden.rows);
   project(layer, part.hidden, normed, qkv);
   backend_.split_and_rotate(qkv, part.step.positions, part.query, {}, part.key, part.value);
   backend_.prepare_attention(index, part.query, part.key, part.value, part.step.caches);
@@ -77,7 +72,7 @@ void Model::begin_layer(int64_t index, const DecodePart& part) {
 
 void Model::end_layer(int64_t index, const DecodePart& part) {
   backend_.decode_attention(index, part.query, part.key, part.value, part.step.caches, part.query);
-  finish_layer(weights_.layers[index], part.query, part.hidden, part.first_row);
+  finish_layer(weights_.layers[index], part.query, part.hidden);
 }
 
 void Model::project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv) {
@@ -88,15 +83,10 @@ void Model::project(const LayerWeights& layer, Matrix hidden, Matrix normed, Mat
   }
 }
 
-Matrix Model::rows_of(const Buffer& buffer, int64_t first_row, int64_t rows) const {
-  return row_range(buffer.matrix(), first_row, rows, backend_.element_bytes());
-}
-
-void Model::finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden,
-                         int64_t first_row) {
-  const Matrix normed = rows_of(*normed_, first_row, hidden.rows);
-  const Matrix gate_up = rows_of(*gate_up_, first_row, hidden.rows);
-  const Matrix mlp = rows_of(*mlp_, first_row, hidden.rows);
+void Model::finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden) {
+  const Matrix normed = first_rows(normed_->matrix(), hidden.rows);
+  const Matrix gate_up = first_rows(gate_up_->matrix(), hidden.rows);
+  const Matrix mlp = first_rows(mlp_->matrix(), hidden.rows);
   backend_.linear_add(attended, *layer.output, hidden);
   backend_.rms_norm(hidden, *layer.post_norm, config_.rms_norm_eps, normed);
   backend_.linear(normed, *layer.gate_up, gate_up);

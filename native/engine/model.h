@@ -32,7 +32,6 @@ class Model {
 
   /// Rows of a decode step that go through a layer together.
   struct DecodePart {
-    int64_t index, first_row;
     DecodeStep step;
     Matrix hidden, query, key, value, last;
   };
@@ -43,19 +42,15 @@ class Model {
   /// qkv (n, query_width + 2 key_width) of hidden (n, hidden_size), up to RoPE. normed as hidden.
   void project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv);
   /// Residual attention output projection and MLP of one layer, in place on `hidden`.
-  /// attended (n, num_heads * head_dim), hidden (n, hidden_size). Uses n rows of the scratch from
-  /// first_row on.
-  void finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden,
-                    int64_t first_row = 0);
-  Matrix rows_of(const Buffer& buffer, int64_t first_row, int64_t rows) const;
+  /// attended (n, num_heads * head_dim), hidden (n, hidden_size).
+  void finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden);
   /// Keeps the final norm of hidden (n, hidden_size) for logits() and greedy_tokens().
   void finish(Matrix hidden);
 
   ModelConfig config_;
   ModelWeights weights_;
   Backend& backend_;
-  // Scratch for `rows_` rows: decode batches and prefill blocks are no larger. Parts of a step
-  // use rows of their own.
+  // Scratch for `rows_` rows: decode batches and prefill blocks are no larger.
   int64_t rows_;
   std::unique_ptr<Buffer> hidden_;   // (max_batch, hidden_size)
   std::unique_ptr<Buffer> normed_;   // (rows, hidden_size)

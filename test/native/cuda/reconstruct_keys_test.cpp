@@ -23,7 +23,7 @@ void check(const Case& c, uint64_t seed) {
   const int slots = 2 * c.chunks, most = c.chunks, context = c.chunks * c.chunk_size;
   gnomon::ModelConfig config;
   config.head_dim = dim;
-  config.max_position_embeddings = 70000;
+  config.max_position_embeddings = 80000;
   config.rope.theta = 10000;
   const std::vector<float2> tables = make_rope_tables(config);
   const DeviceVector<float2> device_tables(tables);
