@@ -39,19 +39,25 @@ DecodeBatch::DecodeBatch(const ModelConfig& config, RopeTables rope, cudaStream_
   // First in line: its few blocks keep the bus busy for long.
   int lowest = 0, highest = 0;
   CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
-  CUDA_CHECK(cudaStreamCreateWithPriority(&side_, cudaStreamNonBlocking, highest));
+  CUDA_CHECK(cudaStreamCreateWithPriority(&gather_stream_, cudaStreamNonBlocking, highest));
+  CUDA_CHECK(cudaStreamCreateWithFlags(&rebuild_stream_, cudaStreamNonBlocking));
   CUDA_CHECK(cudaEventCreateWithFlags(&selected_, cudaEventDisableTiming));
-  for (cudaEvent_t& event : gathered_) {
-    CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  for (int64_t i = 0; i < kMaxParts; ++i) {
+    CUDA_CHECK(cudaEventCreateWithFlags(&gathered_[i], cudaEventDisableTiming));
+    CUDA_CHECK(cudaEventCreateWithFlags(&rebuilt_[i], cudaEventDisableTiming));
   }
 }
 
 DecodeBatch::~DecodeBatch() {
   for (const auto& [key, graph] : graphs_) delete graph;
   cudaFreeHost(staging_);
-  for (cudaEvent_t event : gathered_) cudaEventDestroy(event);
+  for (int64_t i = 0; i < kMaxParts; ++i) {
+    cudaEventDestroy(rebuilt_[i]);
+    cudaEventDestroy(gathered_[i]);
+  }
   cudaEventDestroy(selected_);
-  cudaStreamDestroy(side_);
+  cudaStreamDestroy(rebuild_stream_);
+  cudaStreamDestroy(gather_stream_);
 }
 
 void DecodeBatch::reserve(int64_t batch) {
@@ -245,7 +251,9 @@ DecodeBatch::Part DecodeBatch::part_of(int64_t layer,
   part.heads = tables_.as<HeadView>() + layer * shape_.batch * shape_.num_kv_heads + heads;
   part.selection = {selection_.slots + selected, selection_.miss_chunks + selected,
                     selection_.miss_slots + selected, selection_.miss_counts + heads};
-  part.gathered = gathered_[part.first == 0 ? 0 : 1];
+  const int64_t index = part.first == 0 ? 0 : 1;
+  part.gathered = gathered_[index];
+  part.rebuilt = rebuilt_[index];
   return part;
 }
 
@@ -264,17 +272,22 @@ void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat
   score_chunks(part.shape, part.heads, query, scores_, stream_);
   select_chunks(part.shape, part.heads, scores_, step_, spill_, part.selection, stream_);
   CUDA_CHECK(cudaEventRecord(selected_, stream_));
-  CUDA_CHECK(cudaStreamWaitEvent(side_, selected_));
-  gather_values(part.shape, part.heads, part.selection, side_);
-  CUDA_CHECK(cudaEventRecord(part.gathered, side_));
-  reconstruct_keys(part.shape, part.heads, part.selection, rope_, stream_);
+  CUDA_CHECK(cudaStreamWaitEvent(gather_stream_, selected_));
+  gather_values(part.shape, part.heads, part.selection, gather_stream_);
+  CUDA_CHECK(cudaEventRecord(part.gathered, gather_stream_));
+  CUDA_CHECK(cudaStreamWaitEvent(rebuild_stream_, selected_));
+  reconstruct_keys(part.shape, part.heads, part.selection, rope_, rebuild_stream_);
+  CUDA_CHECK(cudaEventRecord(part.rebuilt, rebuild_stream_));
 }
 
 void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query,
                          std::span<SequenceCache* const> caches, __nv_bfloat16* out) {
   const Part part = part_of(layer, caches);
   const bool sparse = shape_.max_chunks > 0;
-  if (sparse) CUDA_CHECK(cudaStreamWaitEvent(stream_, part.gathered));
+  if (sparse) {
+    CUDA_CHECK(cudaStreamWaitEvent(stream_, part.gathered));
+    CUDA_CHECK(cudaStreamWaitEvent(stream_, part.rebuilt));
+  }
   const AttendSources sources{part.heads, attended_ + part.first,
                               sparse ? part.selection.slots : nullptr, config_.head_dim};
   cuda::attend(part.shape, sources, query, out, attend_scratch_, attend_done_.as<int32_t>(), stream_);

@@ -60,7 +60,7 @@ class DecodeBatch {
     int64_t first;
     const HeadView* heads;
     Selection selection;
-    cudaEvent_t gathered;
+    cudaEvent_t gathered, rebuilt;
   };
   static constexpr int64_t kMaxParts = 2;
 
@@ -73,8 +73,9 @@ class DecodeBatch {
   const ModelConfig& config_;
   RopeTables rope_;
   cudaStream_t stream_;
-  cudaStream_t side_ = nullptr;  // values travel here
-  cudaEvent_t selected_ = nullptr, gathered_[kMaxParts] = {};
+  // Values travel on one stream, keys are rebuilt on another, while stream_ goes on to the next part.
+  cudaStream_t gather_stream_ = nullptr, rebuild_stream_ = nullptr;
+  cudaEvent_t selected_ = nullptr, gathered_[kMaxParts] = {}, rebuilt_[kMaxParts] = {};
   const DecodeStep* current_ = nullptr;  // during run
 
   int64_t capacity_ = 0;
