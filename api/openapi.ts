@@ -9,7 +9,7 @@ type Operation = {
   operationId?: string;
   tags?: string[];
   security?: Record<string, string[]>[];
-  requestBody?: unknown;
+  requestBody?: { required?: boolean };
   responses: Record<string, object>;
 };
 
@@ -48,6 +48,8 @@ function complete(operation: Operation, method: string, path: string): void {
   const scope = neededScope(method, path);
   operation.operationId ??= operationId(method, path);
   operation.tags ??= [scope === null ? "service" : (path.split("/")[2] ?? "")];
+  // Every body is needed; a route that takes several types cannot say so itself (see create-document.ts).
+  if (operation.requestBody) operation.requestBody.required = true;
   operation.security = scope === null ? [] : [{ [SCHEME]: [scope] }];
   const common = [...(scope === null ? [] : [401, 403, 503]), ...(operation.requestBody ? [400, 413] : [])];
   for (const status of common) operation.responses[status] ??= problemOf(status);
