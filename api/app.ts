@@ -23,6 +23,7 @@ import type { ApiKeyStore } from "./state/api-key-store.ts";
 import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
+import type { JobStreams } from "./state/job-streams.ts";
 import type { ObjectStore } from "./state/object-store.ts";
 import type { UploadStore } from "./state/upload-store.ts";
 import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
@@ -31,6 +32,7 @@ import type { WebhookStore } from "./state/webhook-store.ts";
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  streams: JobStreams;
   uploads: UploadStore;
   convert: Convert;
   maxDocumentBytes: number;

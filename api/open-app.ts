@@ -13,6 +13,7 @@ import { createApiKeyStore } from "./state/api-key-store.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
+import { createJobStreams } from "./state/job-streams.ts";
 import { openState } from "./state/open-state.ts";
 import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
@@ -56,6 +57,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
+    streams: createJobStreams({ objects: state.objects }),
     uploads,
     convert: createConverter(limits),
     maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,

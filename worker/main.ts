@@ -7,6 +7,7 @@ import { limits } from "../api/contract/limits.ts";
 import { createLog, type Lifecycle, type Running, runProcess } from "../api/process.ts";
 import { createDocumentStore } from "../api/state/document-store.ts";
 import { createJobStore } from "../api/state/job-store.ts";
+import { createJobStreams } from "../api/state/job-streams.ts";
 import { openState } from "../api/state/open-state.ts";
 import { startSweeper } from "../api/state/sweeper.ts";
 import { createWebhookStore } from "../api/state/webhook-store.ts";
@@ -54,9 +55,11 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     engine,
     prompts,
     model: basename(env.GNOMON_MODEL),
+    streams: createJobStreams({ objects: state.objects }),
     limits,
     leases,
     now,
+    delay,
     onEngineDead: fail,
     owner: `${hostname()}/${process.pid}/${newId()}`,
     log,

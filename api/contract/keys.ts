@@ -3,6 +3,7 @@ export const keys = {
   job: (tenant: string, job: string) => `t/${tenant}/j/${job}/`,
   jobRequest: (tenant: string, job: string) => `t/${tenant}/j/${job}/request.json`,
   jobState: (tenant: string, job: string) => `t/${tenant}/j/${job}/state.json`,
+  jobStream: (tenant: string, job: string) => `t/${tenant}/j/${job}/stream.json`,
   jobResult: (tenant: string, job: string) => `t/${tenant}/j/${job}/result.json`,
   /** Newest first in the order of a listing. */
   jobIndex: (tenant: string, createdMs: number, job: string) => `t/${tenant}/ix/${newestFirst(createdMs)}-${job}`,

@@ -55,6 +55,18 @@ export const limits = {
   questionCharacters: 16_384,
   defaultMaxTokens: 256,
   messageBytes: 1024,
+  /** Between looks at a job that somebody follows. */
+  followPollMs: 300,
+  /** A worker writes the text of a job for this long after somebody looked for it; */
+  watchMs: 60_000,
+  /** and at most this often. */
+  streamMs: 300,
+  /** Comments that keep a quiet event stream open. */
+  eventKeepAliveMs: 15_000,
+  /** An event stream is ended after this, for its client to come back. */
+  eventStreamMs: 10 * 60_000,
+  /** Of an event's id: the length of each answer, and a hash. */
+  eventIdCharacters: 1024,
   /** SQS delays a message no longer than this: what is due later is sent again in hops. */
   maxDelaySeconds: 900,
   /** A webhook that is not answered by then has failed. */

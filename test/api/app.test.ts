@@ -38,6 +38,7 @@ describe("200", () => {
       "/v1/jobs",
       "/v1/jobs/{id}",
       "/v1/jobs/{id}/result",
+      "/v1/jobs/{id}/events",
       "/v1/jobs/{id}/cancel",
       "/v1/jobs/{id}/retry",
       "/v1/webhooks/keys",

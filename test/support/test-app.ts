@@ -33,6 +33,7 @@ export async function openTestApp({ checkReady = async () => {}, loopback = true
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    streams: state.streams,
     uploads,
     convert: createConverter(limits),
     maxDocumentBytes,
