@@ -56,6 +56,7 @@ describe("200", () => {
       "/v1/keys",
       "/v1/keys/{id}",
       "/v1/models",
+      "/v1/scaling",
       "/healthz",
       "/readyz",
       "/problems/{code}",
