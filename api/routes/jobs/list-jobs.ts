@@ -1,5 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { etag } from "hono/etag";
+import { AppError } from "../../contract/errors.ts";
 import { type JobState, JobStatus } from "../../contract/job.ts";
 import { JobList } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
@@ -88,5 +89,11 @@ const matches = (state: JobState, { status, metadata }: Filter): boolean =>
 const metadataFilter = (query: Record<string, string>): [string, string][] =>
   Object.entries(query).flatMap(([parameter, value]): [string, string][] => {
     const name = /^metadata\[(.*)\]$/s.exec(parameter)?.[1];
+    if (name?.includes("][")) {
+      throw new AppError("invalid_request", "nested metadata filter", {
+        field: "metadata",
+        detail: "`metadata` is not nested: filter by `metadata[name]=value`.",
+      });
+    }
     return name === undefined ? [] : [[name, value]];
   });
