@@ -15,7 +15,10 @@ const jobs = (count: number, gpuSeconds: number) => Array.from({ length: count }
 
 describe("the scaler", () => {
   const minutes = (scaler: ReturnType<typeof createScaler>, backlogSeconds: number, running: number, count: number) =>
-    Array.from({ length: count }, () => scaler.step({ atSeconds: (clock += 60), backlogSeconds, running }));
+    Array.from({ length: count }, () => {
+      clock += 60;
+      return scaler.step({ atSeconds: clock, backlogSeconds, running });
+    });
   let clock = 0;
 
   it("starts the first worker in the first minute of any work, and no second one while that starts", () => {
@@ -63,7 +66,7 @@ describe("the simulation", () => {
   });
 
   it("does the jobs of interrupted Spot workers again, and none of On-Demand workers", () => {
-    const storms = [{ atSeconds: 1_500, share: 1, withoutCapacitySeconds: 600 }];
+    const storms = [{ atSeconds: 900, share: 1, withoutCapacitySeconds: 600 }];
     const spot = simulate(trace(jobs(400, 60), storms), policy, costs);
     expect(spot.interruptions).toBeGreaterThan(0);
     expect(spot.lostSeconds).toBeGreaterThan(0);
