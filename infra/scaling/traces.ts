@@ -6,7 +6,7 @@ export type Trace = { name: string; arrivals: Arrival[]; storms: SpotStorm[]; se
 const HOUR = 3_600;
 
 /** mulberry32: the same trace for the same seed, everywhere. */
-export function createRandom(seed: number): () => number {
+function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
