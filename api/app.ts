@@ -7,6 +7,7 @@ import type { WebhookPolicy } from "./contract/webhook-target.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
@@ -46,6 +47,7 @@ export type AppDeps = {
   checkReady: () => Promise<void>;
   now: () => number;
   newId: () => string;
+  randomSeed: () => number;
   log: Log;
 };
 
@@ -58,8 +60,10 @@ export function createApp(deps: AppDeps) {
   app.use(nameAndLog(deps));
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
+  const jobDeps = { ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) };
   const routes = app
-    .route("/", jobRoutes({ ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) }))
+    .route("/", jobRoutes(jobDeps))
+    .route("/", chatRoutes(jobDeps))
     .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", apiKeyRoutes(deps))
