@@ -15,10 +15,12 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { scalingRoutes } from "./routes/scaling.ts";
 import { webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
+import type { Backlog } from "./state/backlog.ts";
 import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
@@ -31,6 +33,7 @@ import type { WebhookStore } from "./state/webhook-store.ts";
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  backlog: () => Promise<Backlog>;
   streams: JobStreams;
   uploads: UploadStore;
   convert: Convert;
@@ -68,6 +71,7 @@ export function createApp(deps: AppDeps) {
     .route("/", documentRoutes(deps))
     .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))
+    .route("/", scalingRoutes(deps))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
   if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));

@@ -15,6 +15,7 @@ const Message = z.strictObject({
 
 /** A parameter whose neutral value is taken, as clients send it, and whose effect we do not have. */
 const neutral = <S extends z.ZodType>(schema: S) => schema.nullish();
+const isEmpty = (list: unknown[]): boolean => list.length === 0;
 const unsupported = { error: "is not supported: leave it out" };
 /** Says who asks or where it is billed, and changes no answer. */
 const ignored = z.unknown().optional();
@@ -36,12 +37,12 @@ export const CreateChatCompletion = z
       .nullish(),
     metadata: z.record(z.string(), z.string()).nullish(),
     n: neutral(z.literal(1, { error: "must be 1: ask again for another answer" })),
-    stop: neutral(z.array(z.never()).length(0, unsupported)),
+    stop: neutral(z.array(z.unknown()).refine(isEmpty, unsupported)),
     presence_penalty: neutral(z.literal(0, unsupported)),
     frequency_penalty: neutral(z.literal(0, unsupported)),
     logit_bias: neutral(z.strictObject({})),
     logprobs: neutral(z.literal(false, unsupported)),
-    tools: neutral(z.array(z.never()).length(0, unsupported)),
+    tools: neutral(z.array(z.unknown()).refine(isEmpty, unsupported)),
     tool_choice: neutral(z.enum(["none", "auto"], unsupported)),
     response_format: neutral(z.strictObject({ type: z.literal("text", { error: "must be `text`" }) })),
     modalities: neutral(z.array(z.literal("text", { error: "must be `text`" }))),

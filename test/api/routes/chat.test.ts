@@ -5,6 +5,10 @@ import type { Claim } from "../../../api/state/job-store.ts";
 import { jobResult, usage } from "../../support/job-fixtures.ts";
 import { openTestApp, readProblem, type TestApp } from "../../support/test-app.ts";
 
+/** Leads a client's requests to the app, without a socket. */
+const fetchOf = (app: () => TestApp) => async (url: string | URL | Request, init?: RequestInit) =>
+  app().app.request(url instanceof Request ? url : url.toString(), init);
+
 let api: TestApp;
 let client: OpenAI;
 beforeEach(async () => {
@@ -13,7 +17,7 @@ beforeEach(async () => {
     baseURL: "http://localhost/v1",
     apiKey: "sk-any",
     maxRetries: 0,
-    fetch: async (url, init) => api.app.request(String(url), init as RequestInit),
+    fetch: fetchOf(() => api),
   });
 });
 afterEach(() => api[Symbol.asyncDispose]());
@@ -213,6 +217,7 @@ describe("400", () => {
     expect(response.status).toBe(400);
     const problem = await readProblem(response);
     expect(problem.field?.startsWith(field.replace(/\[0\]$/, ""))).toBe(true);
+    expect(problem.detail).toMatch(/leave it out|remove it|must (?:be|not)|Invalid input/);
     expect(problem.error).toMatchObject({ type: "invalid_request_error", param: problem.field });
   });
 
@@ -232,8 +237,8 @@ describe("400", () => {
 describe("401", () => {
   it("is understood by OpenAI's client", async () => {
     await using keyed = await openTestApp({ loopback: false });
-    const fetch = async (url: unknown, init: unknown) => keyed.app.request(String(url), init as RequestInit);
-    const stranger = new OpenAI({ baseURL: "http://localhost/v1", apiKey: "sk-any", maxRetries: 0, fetch });
+    const options = { baseURL: "http://localhost/v1", apiKey: "sk-any", maxRetries: 0 };
+    const stranger = new OpenAI({ ...options, fetch: fetchOf(() => keyed) });
     await expect(stranger.models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
   });
 });
