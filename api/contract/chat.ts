@@ -3,13 +3,15 @@ import { Usage } from "./job.ts";
 import { limits } from "./limits.ts";
 
 const TextPart = z.strictObject({
-  type: z.literal("text", { error: "must be `text`: the model reads nothing else" }),
+  type: z.literal("text"),
   text: z.string(),
 });
 
 const Message = z.strictObject({
   role: z.enum(["system", "developer", "user", "assistant"]),
-  content: z.union([z.string(), z.array(TextPart).min(1)]),
+  content: z.union([z.string(), z.array(TextPart).min(1)], {
+    error: "must be text, or a list of parts of type `text`: the model reads nothing else",
+  }),
   name: z.string().nullish(),
 });
 

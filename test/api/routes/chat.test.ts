@@ -210,6 +210,10 @@ describe("400", () => {
     [{ logprobs: true }, "logprobs"],
     [{ presence_penalty: 1 }, "presence_penalty"],
     [{ messages: [] }, "messages"],
+    [
+      { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
+      "messages[0].content",
+    ],
     [{ temperature: 3 }, "temperature"],
     [{ something: 1 }, "something"],
   ])("refuses what it cannot do, in OpenAI's words and ours: %j", async (change, field) => {
@@ -217,7 +221,7 @@ describe("400", () => {
     expect(response.status).toBe(400);
     const problem = await readProblem(response);
     expect(problem.field?.startsWith(field.replace(/\[0\]$/, ""))).toBe(true);
-    expect(problem.detail).toMatch(/leave it out|remove it|must (?:be|not)|Invalid input/);
+    expect(problem.detail).toMatch(/leave it out|remove it|must (?:be|not)/);
     expect(problem.error).toMatchObject({ type: "invalid_request_error", param: problem.field });
   });
 
