@@ -4,6 +4,7 @@ import { authorize } from "./authorize.ts";
 import { limitBody, limitDepth } from "./body-limits.ts";
 import { AppError } from "./contract/errors.ts";
 import type { WebhookPolicy } from "./contract/webhook-target.ts";
+import { describeApi } from "./openapi.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
@@ -14,6 +15,7 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { referenceRoutes } from "./routes/reference.ts";
 import { scalingRoutes } from "./routes/scaling.ts";
 import { webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
@@ -72,10 +74,12 @@ export function createApp(deps: AppDeps) {
     .route("/", problemRoutes());
   if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: { title: "Gnomon", version: "1", description: "A job API for questions about long documents." },
+  let description: ReturnType<typeof describeApi> | undefined;
+  app.get("/openapi.json", (c) => {
+    description ??= describeApi(app);
+    return c.json(description);
   });
+  app.route("/", referenceRoutes());
 
   app.notFound((c) => problemResponse(c, notFoundOrNotAllowed(c)));
   app.onError(async (thrown, c) => {

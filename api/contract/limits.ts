@@ -39,6 +39,8 @@ export const limits = {
   documentsPerJob: 64,
   messagesPerJob: 1024,
   urlCharacters: 2048,
+  /** The end of the year 9999: what lies beyond it is a time in milliseconds, or no time at all. */
+  latestSeconds: 253_402_300_799,
   maxTtlSeconds: 14 * 24 * 3600,
   /** A longer text is refused before it is read: at some four bytes a token no model takes a tenth of it. */
   promptBytes: 64 * 1024 * 1024,

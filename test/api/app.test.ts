@@ -62,7 +62,7 @@ describe("200", () => {
       "/problems/{code}",
     ]);
     const post = document.paths["/v1/jobs"]?.post;
-    const statuses = ["200", "202", "400", "404", "409", "413", "415", "422", "429", "500"];
+    const statuses = ["200", "202", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"];
     expect(Object.keys(post?.responses ?? {})).toEqual(statuses);
     expect(post?.responses["400"]).toHaveProperty(["content", "application/problem+json"]);
     expect(post?.requestBody).toMatchObject({ required: true });

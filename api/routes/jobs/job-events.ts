@@ -7,6 +7,13 @@ import { type FollowDeps, followJob, type JobUpdate } from "./follow-job.ts";
 import { readJob } from "./read-job.ts";
 import { createSentText } from "./sent-text.ts";
 
+/** Each event of the stream. */
+const Event = z.looseObject({
+  event: z.enum(["state", "progress", "text", "reset", "done"]),
+  data: z.string().meta({ description: "JSON." }),
+  id: z.string(),
+});
+
 const getEvents = createRoute({
   method: "get",
   path: "/v1/jobs/{id}/events",
@@ -21,7 +28,7 @@ const getEvents = createRoute({
     headers: z.object({ "last-event-id": z.string().max(limits.eventIdCharacters).optional() }),
   },
   responses: {
-    200: { description: "The events.", content: { "text/event-stream": { schema: z.string() } } },
+    200: { description: "The events.", content: { "text/event-stream": { schema: Event } } },
     204: { description: "`done` was sent already: there is nothing to come back for." },
     ...problemResponses(400, 404),
   },
