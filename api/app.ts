@@ -8,6 +8,7 @@ import { describeApi } from "./openapi.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
@@ -51,6 +52,7 @@ export type AppDeps = {
   checkReady: () => Promise<void>;
   now: () => number;
   newId: () => string;
+  randomSeed: () => number;
   log: Log;
 };
 
@@ -63,8 +65,10 @@ export function createApp(deps: AppDeps) {
   app.use(nameAndLog(deps));
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
+  const jobDeps = { ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) };
   const routes = app
-    .route("/", jobRoutes({ ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) }))
+    .route("/", jobRoutes(jobDeps))
+    .route("/", chatRoutes(jobDeps))
     .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", apiKeyRoutes(deps))

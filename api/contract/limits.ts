@@ -54,6 +54,8 @@ export const limits = {
   questionsPerJob: 64,
   questionCharacters: 16_384,
   defaultMaxTokens: 256,
+  /** Of a chat, whose clients expect an answer to end by itself. */
+  defaultChatTokens: 2048,
   messageBytes: 1024,
   /** Between looks at a job that somebody follows. */
   followPollMs: 300,

@@ -1,4 +1,5 @@
-// `npm run test:contract`: property-based requests against the running service, held against the OpenAPI it serves.
+// `npm run test:contract`: OpenAI's own client, and property-based requests held against the OpenAPI that is served,
+// against the running service.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -43,6 +44,14 @@ async function schemathesis(url: string, key: string, directory: string): Promis
   return status ?? 1;
 }
 
+async function openAiClient(url: string, key: string): Promise<number> {
+  const args = [here("../../node_modules/vitest/vitest.mjs"), "run", "test/contract/openai-client.test.ts"];
+  const env = { ...process.env, GNOMON_URL: url, GNOMON_API_KEY: key };
+  const child = spawn(process.execPath, args, { cwd: here("../.."), env, stdio: "inherit" });
+  const [status] = await once(child, "close");
+  return status ?? 1;
+}
+
 async function main(): Promise<number> {
   if (!existsSync(SCHEMATHESIS))
     throw new Error("schemathesis is not installed, as PyPI was out of reach: run it again");
@@ -62,7 +71,8 @@ async function main(): Promise<number> {
       signal: AbortSignal.timeout(60_000),
     });
     try {
-      return await schemathesis(service.url, key, directory);
+      const statuses = [await openAiClient(service.url, key), await schemathesis(service.url, key, directory)];
+      return Math.max(...statuses);
     } finally {
       await service.stop();
       const failed = lines.filter((line) => line.includes('"request failed"'));
