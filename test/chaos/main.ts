@@ -35,6 +35,7 @@ async function main(): Promise<boolean> {
         everyMs: 1_500,
         clockMs: 10_000,
         webhooks: true,
+        isApiSpared: false,
         log,
       });
       reports.push(report);
