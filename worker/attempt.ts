@@ -7,8 +7,9 @@ import type { Engine } from "../native/index.ts";
 import { attemptsExhausted, backoffMs, isEngineDead, toAppError } from "./failure.ts";
 import { JobStopped, type Leases } from "./lease.ts";
 import { type JobRun, type Prompts, type RunControl, startJob } from "./run-job.ts";
+import { streamText, type TextStreamDeps } from "./text-stream.ts";
 
-export type AttemptDeps = {
+export type AttemptDeps = TextStreamDeps & {
   jobs: JobStore;
   documents: Pick<DocumentStore, "getDocumentText">;
   queue: Pick<JobQueue, "extend" | "delete">;
@@ -16,7 +17,7 @@ export type AttemptDeps = {
   prompts: Prompts;
   /** The model that the engine has loaded. */
   model: string;
-  limits: { maxAttempts: number };
+  limits: { maxAttempts: number; streamMs: number };
   leases: Leases;
   /** The engine is unusable: the process should give its jobs back and end. */
   onEngineDead: (error: AppError) => void;
@@ -39,19 +40,26 @@ export async function runAttempt(
   const { receipt } = message;
   const lease = leases.hold(claim, receipt, log);
   let run: JobRun | null = null;
+  let latest = claim.state.progress;
+  const partial = async () => (await run?.partial()) ?? null;
+  const text = streamText({ claim: lease.claim, progress: () => latest, partial, log }, deps);
   try {
     const signal = AbortSignal.any([control.signal, lease.stopped]);
     const onProgress: RunControl["onProgress"] = (progress) => {
+      latest = progress;
       lease.report(progress);
       control.onProgress(progress);
     };
     run = await startRun(claim, deps, { ...control, signal, onProgress });
     const result = await run.result;
+    await text.end();
     const settled = await jobs.settleSucceeded(await lease.end(), result);
     if (settled === null) throw new AppError("lease_lost", "lost between the run and its settlement");
     log.info({ usage: result.usage }, "job succeeded");
     await queue.delete(receipt);
+    await text.remove();
   } catch (thrown) {
+    await text.end();
     const held = await lease.end();
     const stop: unknown = lease.stopped.aborted ? lease.stopped.reason : null;
     if (stop instanceof JobStopped) return settleStopped(held, stop.status);
@@ -68,13 +76,15 @@ export async function runAttempt(
     }
     log.error({ err: error, code: failure.code }, "job failed");
     if ((await jobs.settleFailed(held, failure)) !== null) await queue.delete(receipt);
+    await text.remove();
   }
 
   /** Ended by its client or its time: what was generated until then is kept. */
   async function settleStopped(held: Claim, status: JobStopped["status"]): Promise<void> {
-    const partial = (await run?.partial()) ?? null;
-    if ((await jobs.settleStopped(held, status, partial)) !== null) await queue.delete(receipt);
-    log.info({ status, completion_tokens: partial?.usage.completion_tokens ?? 0 }, "job stopped");
+    const soFar = await partial();
+    if ((await jobs.settleStopped(held, status, soFar)) !== null) await queue.delete(receipt);
+    log.info({ status, completion_tokens: soFar?.usage.completion_tokens ?? 0 }, "job stopped");
+    await text.remove();
   }
 
   async function giveBack(held: Claim, delayMs: number, why: string, how: { isSpent: boolean }): Promise<void> {

@@ -29,6 +29,8 @@ export type Lease = {
   /** Aborted with an AppError `lease_lost` when the job is no longer ours, with JobStopped when it is to end. */
   stopped: AbortSignal;
   report(progress: JobProgress): void;
+  /** As last renewed. */
+  claim(): Claim;
   /** Ends the heartbeat. The claim to settle with, carrying the latest progress. */
   end(): Promise<Claim>;
 };
@@ -77,6 +79,7 @@ export function createLeases({ now }: { now: () => number }) {
           progress = latest;
           beats.report(receipt, latest);
         },
+        claim: () => lease.claim,
         async end() {
           await beats.drop(receipt);
           held.delete(receipt);

@@ -201,6 +201,16 @@ export function createJobStore({
       return stored?.changed ? stored.value : null;
     },
 
+    /** Asks for the text of a job as it is generated. Its worker hears of it with the next renewal of its lease. */
+    async watch(tenant: string, id: string, untilMs: number): Promise<void> {
+      if (!isId(id)) return;
+      await states.change(tenant, id, (state) =>
+        isTerminal(state.status) || (state.watched_until_ms ?? 0) >= untilMs
+          ? null
+          : advance(state, state.status, { watched_until_ms: untilMs }),
+      );
+    },
+
     /**
      * Ends a job that nobody runs as `cancelled`; asks whoever runs it to do so. The state it then has: a job that is
      * over stays as it is. Null if there is no such job.

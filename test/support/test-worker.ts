@@ -19,7 +19,7 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
   const fake = createFakeEngine(plan);
   const log = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
   const onEngineDead = vi.fn();
-  const testLimits = { ...limits, heartbeatMs: 40, progressMs: 5 };
+  const testLimits = { ...limits, heartbeatMs: 40, progressMs: 5, streamMs: 5 };
   const leases = createLeases({ now: state.now });
   const { jobs, queue } = state;
   leases.connect(createHeartbeat({ jobs, queue, limits: testLimits, monotonicMs: state.now, delay }, leases.tell));
@@ -30,9 +30,11 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     engine: fake.engine,
     prompts: WORD_PROMPTS,
     model: "words",
+    streams: state.streams,
     limits: testLimits,
     leases,
     now: state.now,
+    delay,
     onEngineDead,
     owner: "this worker",
     log: { ...log, child: () => log },

@@ -1,6 +1,7 @@
 import type { ServedModel } from "../../served-model.ts";
 import type { DocumentStore } from "../../state/document-store.ts";
 import type { JobStore } from "../../state/job-store.ts";
+import type { JobStreams } from "../../state/job-streams.ts";
 import type { CheckWebhook } from "./check-webhook.ts";
 
 /** What the routes of jobs work with. */
@@ -8,6 +9,7 @@ export type JobDeps = {
   jobs: JobStore;
   documents: DocumentStore;
   model: ServedModel;
+  streams: JobStreams;
   checkWebhook: CheckWebhook;
   now: () => number;
 };
