@@ -7,6 +7,8 @@ import type { NativeError } from "./engine-error.ts";
 export type NativeEngine = {
   generate(request: NativeRequest, events: NativeEvents): bigint;
   cancel(id: bigint): void;
+  /** Ends a request that is generating as a stop token would. */
+  finish(id: bigint): void;
   plan(promptTokens: number, maxNewTokens: number): Plan;
   stats(): EngineStats;
   model(): ModelInfo;
@@ -19,6 +21,12 @@ export type NativeRequest = {
   temperature: number;
   topP: number;
   topK: number;
+  minP: number;
+  repetitionPenalty: number;
+  presencePenalty: number;
+  frequencyPenalty: number;
+  /** -1: no logprobs. */
+  topLogprobs: number;
   seed: bigint;
   stopTokenIds: Uint32Array;
   ignoreEos: boolean;
@@ -70,7 +78,11 @@ export type GenerateResult = {
   cache: CacheBytes;
   cacheFull: CacheBytes;
   hitRate: number;
+  /** One entry a token; empty unless asked for. */
+  logprobs: TokenLogprobs[];
 };
+/** Out of the model's own distribution: no temperature, no penalty. `top` is in descending order. */
+export type TokenLogprobs = { logprob: number; top: { token: number; logprob: number }[] };
 export type Plan = {
   cache: CacheBytes;
   cacheFull: CacheBytes;

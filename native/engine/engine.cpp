@@ -50,6 +50,7 @@ struct Engine::Impl {
   std::condition_variable wake;
   std::vector<std::unique_ptr<Sequence>> submitted;
   std::vector<uint64_t> cancelled;
+  std::vector<uint64_t> finished;
   std::vector<std::function<void()>> on_closed;
   bool closing = false;
   bool closed = false;
@@ -107,7 +108,7 @@ void Engine::Impl::run(std::promise<void> loaded) {
 
 bool Engine::Impl::take_mail(bool idle) {
   std::vector<std::unique_ptr<Sequence>> sequences;
-  std::vector<uint64_t> cancels;
+  std::vector<uint64_t> cancels, finishes;
   std::optional<EngineError> refusal;
   bool stop = false;
   {
@@ -117,6 +118,8 @@ bool Engine::Impl::take_mail(bool idle) {
     submitted.clear();
     cancels = std::move(cancelled);
     cancelled.clear();
+    finishes = std::move(finished);
+    finished.clear();
     refusal = broken;
     stop = closing;
   }
@@ -129,6 +132,7 @@ bool Engine::Impl::take_mail(bool idle) {
     }
   }
   for (const uint64_t id : cancels) core->scheduler->cancel(id);
+  for (const uint64_t id : finishes) core->scheduler->finish_early(id);
   return !stop;
 }
 
@@ -186,6 +190,11 @@ void Engine::cancel(uint64_t id) {
     impl_->cancelled.push_back(id);
   }
   impl_->wake.notify_one();
+}
+
+void Engine::finish(uint64_t id) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->finished.push_back(id);  // an idle engine has nothing to finish: no need to wake it
 }
 
 void Engine::close(std::function<void()> on_closed) {
