@@ -78,8 +78,8 @@ export type GenerateResult = {
   cache: CacheBytes;
   cacheFull: CacheBytes;
   hitRate: number;
-  /** One entry a token; empty unless asked for. */
-  logprobs: TokenLogprobs[];
+  /** One entry a token; absent unless asked for. */
+  logprobs?: TokenLogprobs[];
 };
 /** Out of the model's own distribution: no temperature, no penalty. `top` is in descending order. */
 export type TokenLogprobs = { logprob: number; top: { token: number; logprob: number }[] };
@@ -115,7 +115,27 @@ export type ModelInfo = {
   weightBytes: number;
 };
 
+export type Fit = { promptTokens: number; limit: string; cache: CacheBytes };
+export type Inspection = {
+  model: ModelInfo;
+  architecture: string;
+  ropeTheta: number;
+  ropeScaling: string;
+  rotaryDim: number;
+  qkvBias: boolean;
+  qkNorm: boolean;
+  tiedEmbeddings: boolean;
+  loadedBytes: number;
+  scratchBytes: number;
+  capacity: CacheBytes;
+  shadowkv: Fit;
+  full: Fit;
+};
+
 type Addon = {
+  architectures(): string[];
+  /** Settles on the JavaScript thread, like load. */
+  inspect(options: NativeOptions, maxNewTokens: number): Promise<Inspection>;
   /** Loads on a thread of its own; settles the promise on the JavaScript thread. */
   load(options: NativeOptions): Promise<NativeEngine>;
 };

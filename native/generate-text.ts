@@ -34,8 +34,8 @@ export async function generateText(
   if (end < 0) return { ...result, text };
 
   const tokens = result.tokens.slice(0, await tokensUntil(result.tokens, decode, stop));
-  const logprobs = result.logprobs.slice(0, tokens.length);
-  return { ...result, tokens, logprobs, finishReason: "stop", text: text.slice(0, end) };
+  const logprobs = result.logprobs && { logprobs: result.logprobs.slice(0, tokens.length) };
+  return { ...result, ...logprobs, tokens, finishReason: "stop", text: text.slice(0, end) };
 }
 
 /** Decodes what has come, one call at a time, and calls `onStop` once the text holds a stop string. */

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { Tokenizer } from "tokenizers";
-import { z } from "zod";
 import { type ChatMessage, loadChatTemplate } from "./chat-template.ts";
 import { readModelFile } from "./model-file.ts";
+import { maxPositions, PositionsConfig } from "./model-positions.ts";
 import { hideSpecialTokens, TokenizerJson } from "./special-tokens.ts";
 
 /**
@@ -21,12 +21,10 @@ export type Prompts = {
   readonly maxPositions: number;
 };
 
-const ModelConfig = z.looseObject({ max_position_embeddings: z.int().positive() });
-
 /** Reads a Hugging Face model directory. Rejects with EngineError invalid_model. */
 export async function loadPrompts(modelDir: string): Promise<Prompts> {
   const [config, tokenizerJson, render] = await Promise.all([
-    readModelFile(join(modelDir, "config.json"), ModelConfig),
+    readModelFile(join(modelDir, "config.json"), PositionsConfig),
     readModelFile(join(modelDir, "tokenizer.json"), TokenizerJson),
     loadChatTemplate(modelDir),
   ]);
@@ -43,7 +41,7 @@ export async function loadPrompts(modelDir: string): Promise<Prompts> {
   }
 
   return {
-    maxPositions: config.max_position_embeddings,
+    maxPositions: maxPositions(config),
     async encode(prompt) {
       const bare = "text" in prompt;
       const text = bare ? hidden.shield(prompt.text) : render(shielded(prompt));

@@ -124,7 +124,7 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result) {
   object["cache"] = to_js(env, result.cache);
   object["cacheFull"] = to_js(env, result.cache_full);
   object["hitRate"] = result.hit_rate;
-  object["logprobs"] = to_js(env, result.logprobs);
+  if (!result.logprobs.empty()) object["logprobs"] = to_js(env, result.logprobs);
   return object;
 }
 
@@ -168,6 +168,33 @@ Napi::Value to_js(Napi::Env env, const ModelInfo& model) {
   object["maxPositionEmbeddings"] = static_cast<double>(config.max_position_embeddings);
   object["eosTokenIds"] = eos;
   object["weightBytes"] = static_cast<double>(model.weight_bytes);
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const Inspection& inspection) {
+  const ModelConfig& config = inspection.model.config;
+  constexpr const char* kScalings[] = {"none", "linear", "llama3", "yarn", "longrope"};
+  const auto fit = [&](const Fit& fit) {
+    auto object = Napi::Object::New(env);
+    object["promptTokens"] = static_cast<double>(fit.prompt_tokens);
+    object["limit"] = fit.limit;
+    object["cache"] = to_js(env, fit.cache);
+    return object;
+  };
+  auto object = Napi::Object::New(env);
+  object["model"] = to_js(env, inspection.model);
+  object["architecture"] = config.architecture;
+  object["ropeTheta"] = config.rope.theta;
+  object["ropeScaling"] = kScalings[static_cast<int>(config.rope.scaling)];
+  object["rotaryDim"] = static_cast<double>(config.rope.rotated_dims(config.head_dim));
+  object["qkvBias"] = config.qkv_bias;
+  object["qkNorm"] = config.qk_norm;
+  object["tiedEmbeddings"] = config.tie_word_embeddings;
+  object["loadedBytes"] = static_cast<double>(inspection.loaded_bytes);
+  object["scratchBytes"] = static_cast<double>(inspection.scratch_bytes);
+  object["capacity"] = to_js(env, inspection.capacity);
+  object["shadowkv"] = fit(inspection.shadowkv);
+  object["full"] = fit(inspection.full);
   return object;
 }
 

@@ -15,13 +15,6 @@ namespace gnomon {
 
 namespace {
 
-std::unique_ptr<Backend> make_backend(const EngineOptions& options, const ModelConfig& config) {
-  if (options.device == "cpu") return make_cpu_backend(config, options.backend);
-  if (options.device == "cuda") return make_cuda_backend(config, options.backend);
-  throw EngineError("device_unavailable",
-                    "device is \"" + options.device + "\"; expected \"cpu\" or \"cuda\"");
-}
-
 /// Everything the engine thread owns; made and used on it.
 struct Core {
   std::unique_ptr<Backend> backend;
@@ -31,7 +24,7 @@ struct Core {
   Core(const EngineOptions& options, ModelInfo& info) {
     info.config = load_config(options.model_dir);
     check_cache_options(options.cache, info.config.key_width());
-    backend = make_backend(options, info.config);
+    backend = make_backend(options.device, info.config, options.backend);
     ModelWeights weights = load_weights(info.config, options.model_dir, *backend);
     info.weight_bytes = weights.bytes;
     model = std::make_unique<Model>(info.config, std::move(weights), *backend, options.max_batch);

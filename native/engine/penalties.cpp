@@ -9,8 +9,7 @@ Penalties::Penalties(const SamplingOptions& options, std::span<const uint32_t> p
   if (options.repetition_penalty == 1) return;
   seen_.assign(prompt.begin(), prompt.end());
   std::ranges::sort(seen_);
-  const auto repeated = std::ranges::unique(seen_);
-  seen_.erase(repeated.begin(), repeated.end());
+  seen_.erase(std::unique(seen_.begin(), seen_.end()), seen_.end());
 }
 
 void Penalties::add(uint32_t token) {

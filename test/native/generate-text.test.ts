@@ -51,12 +51,12 @@ describe("sampling", () => {
   test("reports the logprob of every token, and the likeliest beside it", async () => {
     const { tokens: made, logprobs } = await ask([], { topLogprobs: 3 });
     expect(logprobs).toHaveLength(made.length);
-    for (const [index, { logprob, top }] of logprobs.entries()) {
+    for (const [index, { logprob, top }] of logprobs?.entries() ?? []) {
       expect(top).toHaveLength(3);
       expect(top[0]).toEqual({ token: made[index], logprob });
       expect(logprob).toBeLessThanOrEqual(0);
     }
-    expect((await ask([])).logprobs).toEqual([]);
+    expect(await ask([])).not.toHaveProperty("logprobs");
   });
 
   test("with a penalty on what the answer has had never repeats a token as often as without", async () => {
