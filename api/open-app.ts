@@ -45,7 +45,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   const model: ServedModel = {
     id: basename(env.GNOMON_MODEL),
     maxPositions: prompts.maxPositions,
-    countPromptTokens: async (prompt) => (await prompts.encode(prompt)).length,
+    countPromptTokens: prompts.count,
   };
   const checkReady = async () => {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });

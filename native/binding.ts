@@ -43,8 +43,8 @@ export type NativeOptions = {
   modelDir: string;
   device: "cpu" | "cuda";
   cache: CacheOptions;
-  /** Lower cache.rank to the model's key width where that is less, instead of refusing it. */
-  lowerRank: boolean;
+  /** Take the rank that suits the model's key width (default_rank in cache_geometry.h), not cache.rank. */
+  chooseRank: boolean;
   /** 0 for this and the next two: what there is. */
   threads: number;
   deviceBytes: number;

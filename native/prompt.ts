@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { Tokenizer } from "tokenizers";
 import { type ChatMessage, loadChatTemplate } from "./chat-template.ts";
 import { readModelFile } from "./model-file.ts";
@@ -15,6 +16,8 @@ export type Prompt = { document: string; question: string } | { messages: readon
 export type Prompts = {
   /** Text that spells a special token stays text. */
   encode(prompt: Prompt): Promise<Uint32Array>;
+  /** How many ids encode would give. They stay outside JavaScript, so that a long prompt holds nothing up. */
+  count(prompt: Prompt): Promise<number>;
   /** The text of generated tokens, special ones left out. */
   decode(tokens: Uint32Array): Promise<string>;
   /** Prompt and new tokens the model has positions for. */
@@ -40,14 +43,21 @@ export async function loadPrompts(modelDir: string): Promise<Prompts> {
     return prompt.messages.map(({ role, content }) => ({ role, content: hidden.shield(content) }));
   }
 
+  async function tokenise(prompt: Prompt) {
+    const bare = "text" in prompt;
+    const text = bare ? hidden.shield(prompt.text) : render(shielded(prompt));
+    return tokenizer.encode(hidden.reveal(text), null, { addSpecialTokens: bare });
+  }
+
   return {
     maxPositions: maxPositions(config),
     async encode(prompt) {
-      const bare = "text" in prompt;
-      const text = bare ? hidden.shield(prompt.text) : render(shielded(prompt));
-      const encoding = await tokenizer.encode(hidden.reveal(text), null, { addSpecialTokens: bare });
-      return Uint32Array.from(encoding.getIds());
+      const ids = (await tokenise(prompt)).getIds();
+      // Each of the two goes over every token on this thread: what waits gets its turn in between.
+      await setImmediate();
+      return Uint32Array.from(ids);
     },
+    count: async (prompt) => (await tokenise(prompt)).getLength(),
     decode: (tokens) => tokenizer.decode(Array.from(tokens), true),
   };
 }

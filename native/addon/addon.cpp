@@ -15,9 +15,8 @@ namespace gnomon {
 
 namespace {
 
-void lower_rank(EngineOptions& options) {
-  const int64_t key_width = load_config(options.model_dir).key_width();
-  options.cache.rank = std::min(options.cache.rank, key_width);
+void choose_rank(EngineOptions& options) {
+  options.cache.rank = default_rank(load_config(options.model_dir).key_width());
 }
 
 /// architectures(): the names a config.json may hold.
@@ -31,14 +30,14 @@ Napi::Value architectures(const Napi::CallbackInfo& info) {
 Napi::Value inspect_model(const Napi::CallbackInfo& info) {
   const auto object = info[0].As<Napi::Object>();
   EngineOptions options = to_engine_options(object);
-  const bool lowers = object.Get("lowerRank").As<Napi::Boolean>();
+  const bool chooses = object.Get("chooseRank").As<Napi::Boolean>();
   const int64_t new_tokens = info[1].As<Napi::Number>().Int64Value();
   const auto deferred = Napi::Promise::Deferred::New(info.Env());
   const auto channel = JsChannel::open(info.Env());
 
-  std::thread([options = std::move(options), lowers, new_tokens, deferred, channel]() mutable {
+  std::thread([options = std::move(options), chooses, new_tokens, deferred, channel]() mutable {
     try {
-      if (lowers) lower_rank(options);
+      if (chooses) choose_rank(options);
       channel->post([found = inspect(options, new_tokens), deferred, channel](Napi::Env env) {
         deferred.Resolve(to_js(env, found));
         channel->close();
@@ -59,13 +58,13 @@ Napi::Value inspect_model(const Napi::CallbackInfo& info) {
 Napi::Value load(const Napi::CallbackInfo& info) {
   const auto object = info[0].As<Napi::Object>();
   EngineOptions options = to_engine_options(object);
-  const bool lowers = object.Get("lowerRank").As<Napi::Boolean>();
+  const bool chooses = object.Get("chooseRank").As<Napi::Boolean>();
   const auto deferred = Napi::Promise::Deferred::New(info.Env());
   const auto channel = JsChannel::open(info.Env());
 
-  std::thread([options = std::move(options), lowers, deferred, channel]() mutable {
+  std::thread([options = std::move(options), chooses, deferred, channel]() mutable {
     try {
-      if (lowers) lower_rank(options);
+      if (chooses) choose_rank(options);
       const auto engine = std::make_shared<LiveEngine>(Engine::load(options));
       channel->post([engine, deferred, channel](Napi::Env env) {
         deferred.Resolve(EngineWrap::make(env, engine, channel));
