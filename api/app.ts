@@ -4,9 +4,11 @@ import { authorize } from "./authorize.ts";
 import { limitBody, limitDepth } from "./body-limits.ts";
 import { AppError } from "./contract/errors.ts";
 import type { WebhookPolicy } from "./contract/webhook-target.ts";
+import { describeApi } from "./openapi.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
@@ -14,10 +16,13 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
-import { webhookRoutes } from "./routes/webhooks.ts";
+import { referenceRoutes } from "./routes/reference.ts";
+import { scalingRoutes } from "./routes/scaling.ts";
+import { describeWebhooks, webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
+import type { Backlog } from "./state/backlog.ts";
 import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
@@ -30,6 +35,7 @@ import type { WebhookStore } from "./state/webhook-store.ts";
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  backlog: () => Promise<Backlog>;
   streams: JobStreams;
   uploads: UploadStore;
   convert: Convert;
@@ -46,6 +52,7 @@ export type AppDeps = {
   checkReady: () => Promise<void>;
   now: () => number;
   newId: () => string;
+  randomSeed: () => number;
   log: Log;
 };
 
@@ -58,20 +65,26 @@ export function createApp(deps: AppDeps) {
   app.use(nameAndLog(deps));
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
+  const jobDeps = { ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) };
   const routes = app
-    .route("/", jobRoutes({ ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) }))
+    .route("/", jobRoutes(jobDeps))
+    .route("/", chatRoutes(jobDeps))
     .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))
+    .route("/", scalingRoutes(deps))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
   if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: { title: "Gnomon", version: "1", description: "A job API for questions about long documents." },
+  describeWebhooks(app);
+  let description: ReturnType<typeof describeApi> | undefined;
+  app.get("/openapi.json", (c) => {
+    description ??= describeApi(app);
+    return c.json(description);
   });
+  app.route("/", referenceRoutes());
 
   app.notFound((c) => problemResponse(c, notFoundOrNotAllowed(c)));
   app.onError(async (thrown, c) => {

@@ -1,5 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { basename } from "node:path";
+import { randomInt, randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { loadPrompts } from "../native/prompt.ts";
 import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
@@ -10,6 +11,7 @@ import { createConverter } from "./convert/converter.ts";
 import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
+import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
@@ -18,6 +20,9 @@ import { openState } from "./state/open-state.ts";
 import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
 import { createWebhookStore } from "./state/webhook-store.ts";
+
+/** A listing of the whole backlog is not made more often than this. */
+const BACKLOG_MS = 10_000;
 
 type Deps = {
   /** Where it will listen; null where requests come from somewhere else. */
@@ -44,6 +49,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   }
   const model: ServedModel = {
     id: basename(env.GNOMON_MODEL),
+    createdMs: (await stat(join(env.GNOMON_MODEL, "config.json"))).mtimeMs,
     maxPositions: prompts.maxPositions,
     countPromptTokens: prompts.count,
   };
@@ -53,9 +59,13 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   };
   const webhooks = createWebhookStore({ ...state, now });
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit, log });
+  const measure = () =>
+    measureBacklog(state.objects, { speed: env.GNOMON_GPU_SPEED, maxSequenceTokens: model.maxPositions });
+  const backlog = rememberBacklog(measure, BACKLOG_MS, now);
   const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({
     jobs,
+    backlog,
     documents: createDocumentStore({ objects: state.objects, now }),
     streams: createJobStreams({ objects: state.objects }),
     uploads,
@@ -71,9 +81,11 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     checkReady,
     now,
     newId,
+    randomSeed: () => randomInt(2 ** 31),
     log,
   });
-  return { app, jobs, uploads, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
+  const access = keyed ? "keys" : "open";
+  return { app, jobs, uploads, backlog, model: model.id, access, close: () => state.close() };
 }
 
 const exposedWithoutKeys = (host: string | null): AppError =>

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { basename } from "node:path";
-import { parseEnv, WorkerEnv, webhookPolicy } from "../api/contract/env.ts";
+import { EcsEnv, parseEnv, WorkerEnv, webhookPolicy } from "../api/contract/env.ts";
 import { limits } from "../api/contract/limits.ts";
 import { createLog, type Lifecycle, type Running, runProcess } from "../api/process.ts";
 import { createDocumentStore } from "../api/state/document-store.ts";
@@ -22,11 +22,14 @@ import { startHeartbeatThread } from "./heartbeat-client.ts";
 import { createIntake } from "./intake.ts";
 import { createJobConsumer } from "./job-consumer.ts";
 import { createLeases } from "./lease.ts";
+import { startLiveness } from "./liveness.ts";
 import { spotNotice } from "./spot-notice.ts";
+import { createTaskProtection } from "./task-protection.ts";
 import { startWebhooks } from "./webhook/start.ts";
 
 /** What is kept of a Spot notice's time for giving back and ending. */
 const SPOT_MARGIN_MS = 10_000;
+const LIVENESS_MS = 10_000;
 
 async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const env = parseEnv(WorkerEnv, process.env);
@@ -65,9 +68,20 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     log,
   };
 
+  const { ECS_AGENT_URI: agentUri } = parseEnv(EcsEnv, process.env);
+  const protection = agentUri === undefined ? null : createTaskProtection({ agentUri, fetch, now, log });
+  const file = env.GNOMON_LIVENESS_FILE;
+  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
   const consumer = createJobConsumer({
     queue: state.queue,
-    take: createIntake({ ...deps, deliver: (pointer, message) => createDelivery(pointer, message, deps) }),
+    take: createIntake({
+      ...deps,
+      deliver(pointer, message) {
+        const delivery = createDelivery(pointer, message, deps);
+        protection?.hold(delivery.done);
+        return delivery;
+      },
+    }),
     batch() {
       const { waiting, capacity } = engine.stats();
       return { waiting, capacity: { deviceBytes: capacity.device, hostBytes: capacity.host } };
@@ -100,9 +114,11 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
       stopping.abort();
       log.info({ grace_ms: graceMs }, "worker stops");
       await Promise.all([consumer.stop(graceMs), deadLetters?.stop(0), webhookSender.stop(), sweeper.stop()]);
+      await protection?.stop();
       await heartbeats.close();
       await engine.close();
       await state.close();
+      await liveness?.stop();
     },
   };
 

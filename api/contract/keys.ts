@@ -29,9 +29,11 @@ export const keys = {
   uploadInfo: (tenant: string, upload: string) => `u/${tenant}/${upload}/upload.json`,
   webhookEvents: (tenant: string, job: string) => `t/${tenant}/j/${job}/webhook/`,
   webhookEvent: (tenant: string, job: string, event: string) => `t/${tenant}/j/${job}/webhook/${event}.json`,
-  webhookKeyring: (tenant: string) => `t/${tenant}/webhooks/keys.json`,
-  disabledWebhooks: (tenant: string) => `t/${tenant}/webhooks/disabled/`,
-  disabledWebhook: (tenant: string, id: string) => `t/${tenant}/webhooks/disabled/${id}.json`,
+  /** Not below `t/`, where everything goes with its retention. */
+  webhookSettings: "w/",
+  webhookKeyring: (tenant: string) => `w/${tenant}/keys.json`,
+  disabledWebhooks: (tenant: string) => `w/${tenant}/disabled/`,
+  disabledWebhook: (tenant: string, id: string) => `w/${tenant}/disabled/${id}.json`,
   /** Apart from what tenants own: a worker needs no access to it. */
   apiKeys: (tenant?: string) => (tenant === undefined ? "k/" : `k/${tenant}/`),
   apiKey: (tenant: string, key: string) => `k/${tenant}/${key}/key.json`,

@@ -11,6 +11,7 @@ import type { Prompt } from "../../api/contract/prompts.ts";
 import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
 import { createConverter } from "../../api/convert/converter.ts";
 import { createApiKeyStore } from "../../api/state/api-key-store.ts";
+import { measureBacklog } from "../../api/state/backlog.ts";
 import type { Claim } from "../../api/state/job-store.ts";
 import { createUploadStore } from "../../api/state/upload-store.ts";
 import { wordsOf } from "./fake-engine.ts";
@@ -19,6 +20,7 @@ import { openTempState } from "./temp-state.ts";
 /** A model whose prompt has one token for each word of document and question, and one to begin with. */
 const WORD_MODEL = {
   id: "words",
+  createdMs: 1_700_000_000_000,
   maxPositions: 100,
   countPromptTokens: async (prompt: Prompt) => 1 + wordsOf(prompt).length,
 };
@@ -33,6 +35,7 @@ export async function openTestApp({ checkReady = async () => {}, loopback = true
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
     streams: state.streams,
     uploads,
     convert: createConverter(limits),
@@ -47,6 +50,7 @@ export async function openTestApp({ checkReady = async () => {}, loopback = true
     checkReady,
     now: state.now,
     newId: randomUUID,
+    randomSeed: () => 5,
     log: { info: log, error: log },
   });
   return {

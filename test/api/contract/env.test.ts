@@ -20,6 +20,7 @@ test("an empty environment runs everything on this machine", () => {
     GNOMON_MAX_DOCUMENT_BYTES: 536_870_912,
     GNOMON_HOST: "127.0.0.1",
     GNOMON_PORT: 8080,
+    GNOMON_GPU_SPEED: 1,
     GNOMON_WEBHOOK_HTTP: false,
     GNOMON_WEBHOOK_PORTS: [],
     GNOMON_WEBHOOK_NETWORKS: [],
