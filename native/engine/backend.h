@@ -49,10 +49,21 @@ struct DecodeStep {
   std::span<SequenceCache* const> caches;
 };
 
-class Backend {
+/// What the weights of a model are loaded into. The data of host tensors is aligned to their
+/// dtype; it may be unmapped afterwards.
+class WeightStore {
  public:
-  virtual ~Backend() = default;
+  virtual ~WeightStore() = default;
+  /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
+  /// or has one (out_i) per weight.
+  virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
+                                              std::span<const HostTensor> biases) = 0;
+  virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
+  virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
+};
 
+class Backend : public WeightStore {
+ public:
   /// Bytes this backend may use in total; the ledger admits against it.
   virtual CacheBytes capacity() const = 0;
   /// Whether `host` bytes come out of the same memory as `device` bytes.
@@ -73,14 +84,6 @@ class Backend {
   virtual std::unique_ptr<SequenceCache> make_cache(const CacheGeometry& geometry) = 0;
   /// Exactly what make_cache(geometry) allocates.
   virtual CacheBytes cache_bytes(const CacheGeometry& geometry) const = 0;
-
-  // Weights. The data of host tensors is aligned to their dtype; it may be unmapped afterwards.
-  /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
-  /// or has one (out_i) per weight.
-  virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
-                                              std::span<const HostTensor> biases) = 0;
-  virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
-  virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
 
   // Token-wise operations.
   /// out (n, hidden) = table[tokens]
@@ -138,7 +141,11 @@ struct BackendOptions {
   int64_t host_bytes = 0;    // for values of ShadowKV
 };
 
-/// Both throw device_unavailable where they cannot run.
+/// Of "cpu" or "cuda".
+std::unique_ptr<Backend> make_backend(const std::string& device, const ModelConfig& config,
+                                      const BackendOptions& options);
+
+/// All throw device_unavailable where they cannot run.
 std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const BackendOptions& options);
 std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config,
                                            const BackendOptions& options);

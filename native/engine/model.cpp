@@ -20,6 +20,19 @@ Model::Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t
       mlp_(backend.allocate(rows_, config_.intermediate_size)),
       final_(backend.allocate(max_batch, config_.hidden_size)) {}
 
+int64_t Model::scratch_bytes(const ModelConfig& c, const Backend& backend, int64_t max_batch) {
+  const int64_t rows = std::max(max_batch, backend.prefill_rows());
+  const auto bytes = [&](int64_t count, std::initializer_list<int64_t> columns) {
+    int64_t sum = 0;
+    for (const int64_t cols : columns) sum += backend.matrix_bytes(count, cols);
+    return sum;
+  };
+  return bytes(max_batch,
+               {c.hidden_size, c.query_width(), c.key_width(), c.key_width(), c.hidden_size}) +
+         bytes(rows, {c.hidden_size, c.query_width() + 2 * c.key_width(), 2 * c.intermediate_size,
+                      c.intermediate_size});
+}
+
 void Model::decode(const DecodeStep& step) {
   const int64_t n = static_cast<int64_t>(step.tokens.size());
   const Matrix hidden = first_rows(hidden_->matrix(), n);

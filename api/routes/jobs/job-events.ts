@@ -6,7 +6,7 @@ import { describeJob } from "./describe-job.ts";
 import { endOf } from "./end-of-stream.ts";
 import { type FollowDeps, followJob, type JobUpdate } from "./follow-job.ts";
 import { readJob } from "./read-job.ts";
-import { createSentText } from "./sent-text.ts";
+import { createSentText, type SentText } from "./sent-text.ts";
 
 /** Each event of the stream. */
 const Event = z.looseObject({
@@ -51,13 +51,20 @@ export const jobEventsRoute = (deps: FollowDeps) =>
       const beat = setInterval(() => void stream.write(": still here\n\n"), limits.eventKeepAliveMs);
       try {
         for await (const update of followJob(first, deps, { sent, signal })) {
-          await stream.writeSSE({ ...describe(update), id: update.type === "end" ? DONE : sent.id() });
+          await stream.writeSSE({ ...describe(update), id: idOf(update, sent) });
         }
       } finally {
         clearInterval(beat);
       }
     });
   });
+
+function idOf(update: JobUpdate, sent: SentText): string {
+  if (update.type === "end") return DONE;
+  // Nothing counts any more, and what comes instead has not come yet.
+  if (update.type === "reset") return createSentText().id();
+  return update.type === "text" ? update.id : sent.id();
+}
 
 function describe(update: JobUpdate): { event: string; data: string } {
   switch (update.type) {
