@@ -4,9 +4,11 @@ import { authorize } from "./authorize.ts";
 import { limitBody, limitDepth } from "./body-limits.ts";
 import { AppError } from "./contract/errors.ts";
 import type { WebhookPolicy } from "./contract/webhook-target.ts";
+import { describeApi } from "./openapi.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
@@ -14,8 +16,9 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { referenceRoutes } from "./routes/reference.ts";
 import { scalingRoutes } from "./routes/scaling.ts";
-import { webhookRoutes } from "./routes/webhooks.ts";
+import { describeWebhooks, webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
@@ -49,6 +52,7 @@ export type AppDeps = {
   checkReady: () => Promise<void>;
   now: () => number;
   newId: () => string;
+  randomSeed: () => number;
   log: Log;
 };
 
@@ -61,8 +65,10 @@ export function createApp(deps: AppDeps) {
   app.use(nameAndLog(deps));
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
+  const jobDeps = { ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) };
   const routes = app
-    .route("/", jobRoutes({ ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) }))
+    .route("/", jobRoutes(jobDeps))
+    .route("/", chatRoutes(jobDeps))
     .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", apiKeyRoutes(deps))
@@ -72,10 +78,13 @@ export function createApp(deps: AppDeps) {
     .route("/", problemRoutes());
   if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: { title: "Gnomon", version: "1", description: "A job API for questions about long documents." },
+  describeWebhooks(app);
+  let description: ReturnType<typeof describeApi> | undefined;
+  app.get("/openapi.json", (c) => {
+    description ??= describeApi(app);
+    return c.json(description);
   });
+  app.route("/", referenceRoutes());
 
   app.notFound((c) => problemResponse(c, notFoundOrNotAllowed(c)));
   app.onError(async (thrown, c) => {

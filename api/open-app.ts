@@ -1,5 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { basename } from "node:path";
+import { randomInt, randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { loadPrompts } from "../native/prompt.ts";
 import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
@@ -48,8 +49,9 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   }
   const model: ServedModel = {
     id: basename(env.GNOMON_MODEL),
+    createdMs: (await stat(join(env.GNOMON_MODEL, "config.json"))).mtimeMs,
     maxPositions: prompts.maxPositions,
-    countPromptTokens: async (prompt) => (await prompts.encode(prompt)).length,
+    countPromptTokens: prompts.count,
   };
   const checkReady = async () => {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
@@ -79,6 +81,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     checkReady,
     now,
     newId,
+    randomSeed: () => randomInt(2 ** 31),
     log,
   });
   const access = keyed ? "keys" : "open";

@@ -15,13 +15,14 @@ export type EngineOptions = {
   threads?: number;
   /** Sequences that decode at once; default 64. */
   maxBatch?: number;
-  /** Default: ShadowKV with DEFAULT_CACHE, its rank lowered to the model's key width where that is less. */
+  /** Default: ShadowKV with DEFAULT_CACHE, its rank by the model's key width. */
   cache?: { kind: "full" } | ({ kind: "shadowkv" } & Partial<Omit<CacheOptions, "kind">>);
 };
 
 /**
  * Answers as full attention does with the bundled model at 4K and 8K tokens; half the budget does not. 960 tokens are less than
- * a quarter of a 4K prompt. Slots 0: twice the selected chunks.
+ * a quarter of a 4K prompt. Slots 0: twice the selected chunks. The rank is that of the bundled model; where none is
+ * given, the engine chooses by the key width.
  */
 export const DEFAULT_CACHE: Readonly<CacheOptions> = {
   kind: "shadowkv",
@@ -59,7 +60,7 @@ export function fillOptions(options: EngineOptions): NativeOptions {
   };
 }
 
-function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptions, "cache" | "lowerRank"> {
+function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptions, "cache" | "chooseRank"> {
   check.keys("cache", given, given?.kind === "full" ? ["kind"] : ["kind", ...KNOBS, "values"]);
   const kind = check.oneOf("cache.kind", given.kind, ["full", "shadowkv"]);
   const knobs: Partial<CacheOptions> = given;
@@ -69,5 +70,5 @@ function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptio
     cache[knob] = check.wholeNumber(`cache.${knob}`, knobs[knob] ?? cache[knob], min);
   }
   cache.values = check.oneOf("cache.values", knobs.values ?? cache.values, ["auto", "device", "host"]);
-  return { cache, lowerRank: knobs.rank === undefined };
+  return { cache, chooseRank: knobs.rank === undefined };
 }

@@ -39,6 +39,8 @@ export const limits = {
   documentsPerJob: 64,
   messagesPerJob: 1024,
   urlCharacters: 2048,
+  /** The end of the year 9999: what lies beyond it is a time in milliseconds, or no time at all. */
+  latestSeconds: 253_402_300_799,
   maxTtlSeconds: 14 * 24 * 3600,
   /** A longer text is refused before it is read: at some four bytes a token no model takes a tenth of it. */
   promptBytes: 64 * 1024 * 1024,
@@ -52,6 +54,8 @@ export const limits = {
   questionsPerJob: 64,
   questionCharacters: 16_384,
   defaultMaxTokens: 256,
+  /** Of a chat, whose clients expect an answer to end by itself. */
+  defaultChatTokens: 2048,
   messageBytes: 1024,
   /** Between looks at a job that somebody follows. */
   followPollMs: 300,
@@ -73,6 +77,8 @@ export const limits = {
   webhookVisibilityMs: 60_000,
   /** Deliveries that one sender has under way. */
   webhookConcurrency: 64,
+  /** Those of one tenant. */
+  webhookConcurrencyPerTenant: 16,
   /** As much of an answer is read, and thrown away. */
   webhookResponseBytes: 64 * 1024,
   /** Attempts that the log of one event keeps. */

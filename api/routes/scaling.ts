@@ -17,10 +17,10 @@ export const Scaling = z
 const Query = z.object({
   target_seconds: z.coerce
     .number()
-    .positive()
+    .min(1e-6)
     .default(600)
     .meta({ description: "The wait that is accepted, in seconds of work for each worker." }),
-  max_workers: z.coerce.number().int().min(0).optional(),
+  max_workers: z.coerce.number().int().min(0).max(1_000_000).optional(),
 });
 
 const scaling = createRoute({

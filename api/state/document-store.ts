@@ -160,4 +160,4 @@ async function* hashed(body: AsyncIterable<Uint8Array>, hash: Hash) {
 }
 
 /** What may stand for a place in the listing of a tenant's documents. */
-export const isDocumentCursor = (text: string): boolean => /^\d{13}-[A-Za-z0-9_-]{1,128}$/.test(text);
+export const DOCUMENT_CURSOR = /^\d{13}-[A-Za-z0-9_-]{1,128}$/;

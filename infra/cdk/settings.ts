@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { scalingDefaults } from "../scaling/policy.ts";
 
 const count = z.coerce.number().int().min(0);
 const imageUri = z.string().regex(/^[^/:]+(\/[^/:]+)*:[^/:]+$/, "must be repository:tag");
@@ -26,11 +27,11 @@ const Settings = z.object({
     .default("/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"),
   max_workers: count.default(8),
   /** Tasks that run on On-Demand instances before any runs on Spot, where there is work at all. */
-  on_demand_base: count.default(1),
+  on_demand_base: count.default(scalingDefaults.onDemandBase),
   /** Of the tasks above the base: so many on Spot for each one On-Demand. */
-  spot_weight: count.default(4),
+  spot_weight: count.default(scalingDefaults.spotWeight),
   /** GPU-seconds of waiting work that one worker may have: roughly the wait that is accepted. */
-  target_backlog_gpu_seconds: count.default(600),
+  target_backlog_gpu_seconds: count.default(scalingDefaults.targetSeconds),
   /** How fast the GPU is beside the one that the estimate was measured on (an H200). */
   gpu_speed: z.coerce.number().positive().default(1),
   /** Jobs, results and documents go so long after they were made. */

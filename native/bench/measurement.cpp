@@ -44,14 +44,19 @@ std::vector<uint32_t> window(const std::vector<uint32_t>& text, int64_t sequence
 class Bench {
  public:
   Bench(Model& model, const std::vector<uint32_t>& text, const Measurement& m)
-      : model_(model), backend_(model.backend()), text_(text), m_(m), warm_up_(std::max<int64_t>(4, m.steps / 8)) {}
+      : model_(model),
+        backend_(model.backend()),
+        text_(text),
+        m_(m),
+        warm_up_(std::max<int64_t>(4, m.steps / 8)) {}
 
   void run(json& rows) {
     const std::vector<CacheGeometry> geometries = admit();
     prefill(geometries);
     positions_.assign(caches_.size(), static_cast<int32_t>(m_.prompt_tokens));
     for (const int64_t batch : m_.batches) {
-      const int64_t n = batch == Measurement::kLargest ? static_cast<int64_t>(caches_.size()) : batch;
+      const int64_t n =
+          batch == Measurement::kLargest ? static_cast<int64_t>(caches_.size()) : batch;
       if (m_.hit_rates.empty() || geometries[0].dense) rows.push_back(time_decode(n));
       if (geometries[0].dense) continue;
       for (const double hit_rate : m_.hit_rates) {
@@ -65,8 +70,8 @@ class Bench {
   int64_t max_new_tokens() const {
     const int64_t runs = std::max<int64_t>(1, static_cast<int64_t>(m_.hit_rates.size()));
     const int64_t timed = warm_up_ + m_.steps;
-    const int64_t steps = m_.hit_rates.empty() ? timed
-                                               : kSteerings * kSteeringSteps + kTimedRuns * timed;
+    const int64_t steps =
+        m_.hit_rates.empty() ? timed : kSteerings * kSteeringSteps + kTimedRuns * timed;
     return static_cast<int64_t>(m_.batches.size()) * runs * steps + 1;
   }
 
@@ -75,8 +80,7 @@ class Bench {
     const bool fill = std::ranges::find(m_.batches, Measurement::kLargest) != m_.batches.end();
     const int64_t asked = std::ranges::max(m_.batches);
     const CacheGeometry geometry = resolve_geometry(m_.cache, m_.prompt_tokens, max_new_tokens());
-    const int64_t workspace =
-        Prefill::workspace_bytes(model_.config(), backend_, m_.prompt_tokens);
+    const int64_t workspace = Prefill::workspace_bytes(model_.config(), backend_, m_.prompt_tokens);
     MemoryLedger ledger(backend_.capacity(), backend_.unified_memory());
     std::vector<CacheGeometry> admitted;
     while (fill || static_cast<int64_t>(admitted.size()) < asked) {
@@ -148,7 +152,8 @@ class Bench {
   }
   static double rate(CacheStats before, CacheStats after) {
     const int64_t selected = after.selected_chunks - before.selected_chunks;
-    return selected == 0 ? 0.0 : static_cast<double>(after.hit_chunks - before.hit_chunks) / selected;
+    return selected == 0 ? 0.0
+                         : static_cast<double>(after.hit_chunks - before.hit_chunks) / selected;
   }
 
   /// Finds the inertia of the queries that gives the hit rate.

@@ -25,8 +25,8 @@ struct Measurement {
   static constexpr int64_t kLargest = 0;
 };
 
-/// Appends a JSON object for every batch and hit rate. Prompts are windows of `text`. Progress and a
-/// table go to stderr. Throws out_of_memory, before any work, for a batch that does not fit.
+/// Appends a JSON object for every batch and hit rate. Prompts are windows of `text`. Progress and
+/// a table go to stderr. Throws out_of_memory, before any work, for a batch that does not fit.
 void measure(Model& model, const std::vector<uint32_t>& text, const Measurement& measurement,
              nlohmann::json& rows);
 

@@ -1,5 +1,5 @@
-// Flash decoding: a block of four warps takes a stretch of the tokens of one KV head, 64 tokens at a
-// time through a ring of shared-memory tiles; the query heads of a group are the rows of the
+// Flash decoding: a block of four warps takes a stretch of the tokens of one KV head, 64 tokens at
+// a time through a ring of shared-memory tiles; the query heads of a group are the rows of the
 // products (padded to 16), so that every key and value is read once. The block that ends last joins
 // the parts of its KV head, in their order.
 
@@ -23,7 +23,7 @@ constexpr int kWarps = 4;
 // tokens need many blocks to fill the device, many tokens few joins.
 constexpr int kShort = 16384, kShortSplit = 256, kLongSplit = 1024;
 constexpr int kMaxSplitChunks = kLongSplit / 8 + 1;  // chunks have 8 tokens or more
-constexpr int kStages = 2;  // so that three blocks share a multiprocessor
+constexpr int kStages = 2;                           // so that three blocks share a multiprocessor
 constexpr int kMaxGroup = 16;
 
 template <int kHeadDim>
@@ -153,7 +153,8 @@ __device__ void join(const Parts& parts, int64_t head, int splits, int used, int
     if (lane == 0) joined[h] = {top, total};
   }
   __syncthreads();
-  const float4* sums = reinterpret_cast<const float4*>(parts.sums + head * splits * group * kHeadDim);
+  const float4* sums =
+      reinterpret_cast<const float4*>(parts.sums + head * splits * group * kHeadDim);
   for (int i = threadIdx.x; i < group * kHeadDim / 4; i += kWarps * 32) {
     const int h = i / (kHeadDim / 4);
     float4 sum{};
@@ -362,10 +363,10 @@ void launch(const DecodeShape& shape, const AttendSources& sources, const __nv_b
   static const cudaError_t raised = cudaFuncSetAttribute(
       attend_split<kHeadDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   CUDA_CHECK(raised);
-  attend_split<kHeadDim><<<dim3(most_splits(shape), shape.num_kv_heads, shape.batch), kWarps * 32,
-                           kBytes, stream>>>(
-      sources, query, parts, out, shape.num_kv_heads, shape.group(),
-      std::countr_zero(static_cast<unsigned>(shape.chunk_size)), shape.max_selected);
+  attend_split<kHeadDim>
+      <<<dim3(most_splits(shape), shape.num_kv_heads, shape.batch), kWarps * 32, kBytes, stream>>>(
+          sources, query, parts, out, shape.num_kv_heads, shape.group(),
+          std::countr_zero(static_cast<unsigned>(shape.chunk_size)), shape.max_selected);
   CUDA_CHECK(cudaGetLastError());
 }
 

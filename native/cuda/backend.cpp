@@ -94,8 +94,7 @@ class CudaBackend final : public Backend {
 
   void embed(std::span<const uint32_t> tokens, const Weight& table, Matrix out) override {
     const uint32_t* on_device = in_step_ ? decode_.on_device(tokens) : upload(tokens);
-    cuda::embed(on_device, out.rows, as_cuda(table).values(), out.cols, elements(out),
-                stream_);
+    cuda::embed(on_device, out.rows, as_cuda(table).values(), out.cols, elements(out), stream_);
   }
   void rms_norm(Matrix x, const Weight& gain, double eps, Matrix out) override {
     cuda::rms_norm(elements(x), as_cuda(gain).values(), static_cast<float>(eps), x.rows, x.cols,
@@ -125,8 +124,7 @@ class CudaBackend final : public Backend {
     cuda::split_and_rotate(
         elements(qkv), on_device, positions.front(), qkv.rows,
         static_cast<int32_t>(config_.num_heads), static_cast<int32_t>(config_.num_kv_heads), rope(),
-        {elements(query), elements(key_pre_rope), elements(key), elements(value)},
-        stream_);
+        {elements(query), elements(key_pre_rope), elements(key), elements(value)}, stream_);
   }
 
   void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,

@@ -18,9 +18,10 @@ namespace {
 constexpr int64_t kStepArrays = 4;  // tokens, positions, generated, attended
 
 // A second part pays once the values take this many times longer than another read of the weights.
-// Measured on one H200: gathers of 2 KiB over its bus, and weights from its memory; the share of the
-// selected chunks that no slot holds is the paper's.
-constexpr double kGain = 1.2, kMissed = 0.4, kBusBytesPerSecond = 50e9, kMemoryBytesPerSecond = 4e12;
+// Measured on one H200: gathers of 2 KiB over its bus, and weights from its memory; the share of
+// the selected chunks that no slot holds is the paper's.
+constexpr double kGain = 1.2, kMissed = 0.4, kBusBytesPerSecond = 50e9,
+                 kMemoryBytesPerSecond = 4e12;
 
 /// Graphs bake the largest extents in: rounded up, a growing sequence needs a new one seldom.
 int32_t round_up(int64_t value, int64_t step) {
@@ -173,7 +174,8 @@ void DecodeBatch::reserve_scratch() {
     scratch_bytes_ = total;
   }
   if (steers_ && steered_ < capacity_) {
-    const size_t bytes = sizeof(__nv_bfloat16) * config_.num_layers * capacity_ * config_.query_width();
+    const size_t bytes =
+        sizeof(__nv_bfloat16) * config_.num_layers * capacity_ * config_.query_width();
     queries_before_ = DeviceBlock(bytes);
     CUDA_CHECK(cudaMemsetAsync(queries_before_.as<void>(), 0, bytes, stream_));
     steered_ = capacity_;
@@ -196,8 +198,9 @@ std::vector<int64_t> DecodeBatch::parts(std::span<SequenceCache* const> caches,
     const auto& cache = *static_cast<const CudaCache*>(caches[i]);
     const CacheGeometry& g = cache.geometry();
     if (!cache.values_on_host()) continue;
-    bytes[i] = kMissed * static_cast<double>(cache.heads().size() * g.num_selected_chunks *
-                                             g.chunk_size * config_.head_dim) *
+    bytes[i] = kMissed *
+               static_cast<double>(cache.heads().size() * g.num_selected_chunks * g.chunk_size *
+                                   config_.head_dim) *
                sizeof(__nv_bfloat16);
   }
   const double total = std::accumulate(bytes.begin(), bytes.end(), 0.0);
@@ -214,9 +217,14 @@ void DecodeBatch::run(const DecodeStep& step, int64_t first_part,
                       const std::function<void()>& forward) {
   current_ = &step;
   upload(step);
-  const std::vector<int32_t> key{
-      shape_.batch,      shape_.max_chunks, shape_.max_selected, shape_.max_tokens,
-      shape_.chunk_size, shape_.rank,       steers_,             static_cast<int32_t>(first_part)};
+  const std::vector<int32_t> key{shape_.batch,
+                                 shape_.max_chunks,
+                                 shape_.max_selected,
+                                 shape_.max_tokens,
+                                 shape_.chunk_size,
+                                 shape_.rank,
+                                 steers_,
+                                 static_cast<int32_t>(first_part)};
   auto& graph = graphs_[key];
   if (graph == nullptr) {
     // The first run of a shape looks plans up and loads kernels, which no capture allows.
@@ -262,10 +270,9 @@ void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat
   const Part part = part_of(layer, caches);
   if (steers_) {
     const int64_t width = config_.query_width();
-    steer_queries(
-        inertia_.as<float>(),
-        queries_before_.as<__nv_bfloat16>() + (layer * capacity_ + part.first) * width, query,
-        part.shape.batch * width, stream_);
+    steer_queries(inertia_.as<float>(),
+                  queries_before_.as<__nv_bfloat16>() + (layer * capacity_ + part.first) * width,
+                  query, part.shape.batch * width, stream_);
   }
   append(part.shape, part.heads, generated_ + part.first, key, value, stream_);
   if (shape_.max_chunks == 0) return;
@@ -290,7 +297,8 @@ void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query,
   }
   const AttendSources sources{part.heads, attended_ + part.first,
                               sparse ? part.selection.slots : nullptr, config_.head_dim};
-  cuda::attend(part.shape, sources, query, out, attend_scratch_, attend_done_.as<int32_t>(), stream_);
+  cuda::attend(part.shape, sources, query, out, attend_scratch_, attend_done_.as<int32_t>(),
+               stream_);
 }
 
 void DecodeBatch::steer(double inertia) {

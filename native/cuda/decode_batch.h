@@ -42,8 +42,8 @@ class DecodeBatch {
     return positions_ + (positions.data() - current_->positions.data());
   }
 
-  /// Within `forward`: keys and values (rows, key_width) join the cache, chunks are selected, missing
-  /// keys are rebuilt, and missing values start on their way.
+  /// Within `forward`: keys and values (rows, key_width) join the cache, chunks are selected,
+  /// missing keys are rebuilt, and missing values start on their way.
   void prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat16* key,
                const __nv_bfloat16* value, std::span<SequenceCache* const> caches);
   /// Within `forward`, after prepare: the attention itself.
@@ -73,7 +73,8 @@ class DecodeBatch {
   const ModelConfig& config_;
   RopeTables rope_;
   cudaStream_t stream_;
-  // Values travel on one stream, keys are rebuilt on another, while stream_ goes on to the next part.
+  // Values travel on one stream, keys are rebuilt on another, while stream_ goes on to the next
+  // part.
   cudaStream_t gather_stream_ = nullptr, rebuild_stream_ = nullptr;
   cudaEvent_t selected_ = nullptr, gathered_[kMaxParts] = {}, rebuilt_[kMaxParts] = {};
   const DecodeStep* current_ = nullptr;  // during run

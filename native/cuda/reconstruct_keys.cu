@@ -85,8 +85,8 @@ __device__ void multiply(const uint4 (&held)[2][kHeldPairs], const __nv_bfloat16
                                  {upper.z, lower.z, upper.w, lower.w}};
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
-      const __nv_bfloat16* place = basis + ((begin + p) * 32 + step * 16 + lane % 16) * kPitch +
-                                   column + lane / 16 * 8;
+      const __nv_bfloat16* place =
+          basis + ((begin + p) * 32 + step * 16 + lane % 16) * kPitch + column + lane / 16 * 8;
       uint32_t columns[4];
       ldmatrix_x4_transposed(columns, place);
       mma_16x8x16(sums.low[0], rows[step], columns[0], columns[1]);

@@ -25,12 +25,12 @@ struct RopeTables {
     const float2 b = fine[row * half + i];
     return turn(a, b);
   }
-  /// Of pairs i and i + 1, i even, at `start` + `offset`, which is small: what the threads that share
-  /// a start load is the same.
+  /// Of pairs i and i + 1, i even, at `start` + `offset`, which is small: what the threads that
+  /// share a start load is the same.
   __device__ void at_two(int32_t start, int32_t offset, int32_t i, float2 (&out)[2]) const {
     const float2* rows = fine + (start < original_start ? 0 : 256 * half) + i;
-    const float4 a = *reinterpret_cast<const float4*>(
-        coarse + static_cast<int64_t>(start >> 8) * half + i);
+    const float4 a =
+        *reinterpret_cast<const float4*>(coarse + static_cast<int64_t>(start >> 8) * half + i);
     const float4 b = *reinterpret_cast<const float4*>(rows + (start & 255) * half);
     const float4 c = *reinterpret_cast<const float4*>(rows + offset * half);
     const float2 first = turn(turn({a.x, a.y}, {b.x, b.y}), {c.x, c.y});

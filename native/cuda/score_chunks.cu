@@ -43,7 +43,8 @@ __global__ void __launch_bounds__(kWarps * 32)
   const int index = sequence * num_kv_heads + kv_head;
   const HeadView head = heads[index];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int begin = block * kScoreBlockChunks, end = min(head.num_chunks, begin + kScoreBlockChunks);
+  const int begin = block * kScoreBlockChunks,
+            end = min(head.num_chunks, begin + kScoreBlockChunks);
 
   // Query rows l/4 and l/4 + 8: four 4-byte registers per pair of k-steps and row.
   uint4 low[kPairs], high[kPairs];

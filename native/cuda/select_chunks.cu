@@ -85,8 +85,8 @@ __device__ float2 block_range(float low, float high, Shared& shared) {
   return {low, high};
 }
 
-/// Finds the bin of the `shared.remaining`-th largest score within [low, high], and how many of that
-/// bin are wanted. Bins descend. Returns its count. Ends with a barrier.
+/// Finds the bin of the `shared.remaining`-th largest score within [low, high], and how many of
+/// that bin are wanted. Bins descend. Returns its count. Ends with a barrier.
 __device__ int find_bin(const float* scores, int n, float low, float high, float scale,
                         Shared& shared) {
   for (int i = threadIdx.x; i < kBins; i += kThreads) shared.bins[i] = 0;
@@ -111,7 +111,8 @@ __device__ int find_bin(const float* scores, int n, float low, float high, float
   return shared.bins[shared.bin];
 }
 
-/// The lowest `shared.remaining` chunks whose score is `score`: too many to compare with each other.
+/// The lowest `shared.remaining` chunks whose score is `score`: too many to compare with each
+/// other.
 __device__ void take_equal(const float* scores, int n, float score, Shared& shared) {
   int seen = 0;
   for (int base = 0; base < n; base += kThreads) {
@@ -237,7 +238,8 @@ __global__ void __launch_bounds__(kThreads)
   float* const scores = n <= shared_scores ? reinterpret_cast<float*>(dynamic + 3 * max_words)
                                            : spill + static_cast<int64_t>(index) * max_chunks;
   const int64_t lists = static_cast<int64_t>(index) * max_selected;
-  int32_t *const out_slots = selection.slots + lists, *const miss_slots = selection.miss_slots + lists;
+  int32_t *const out_slots = selection.slots + lists, *const miss_slots =
+                                                          selection.miss_slots + lists;
   int32_t* const miss_chunks = selection.miss_chunks + lists;
 
   sum_logits(given.partial + static_cast<int64_t>(index) * group * blocks, group, blocks,

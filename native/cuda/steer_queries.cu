@@ -12,8 +12,8 @@ __global__ void steer(const float* inertia, __nv_bfloat16* before, __nv_bfloat16
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= count) return;
   const float own = sqrtf(1.0f - *inertia * *inertia);
-  const __nv_bfloat16 mixed = __float2bfloat16(*inertia * __bfloat162float(before[i]) +
-                                               own * __bfloat162float(query[i]));
+  const __nv_bfloat16 mixed =
+      __float2bfloat16(*inertia * __bfloat162float(before[i]) + own * __bfloat162float(query[i]));
   before[i] = mixed;
   query[i] = mixed;
 }

@@ -48,8 +48,8 @@ void Summariser::run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __n
 void Summariser::join(cudaStream_t stream) { CUDA_CHECK(cudaStreamWaitEvent(stream, done_)); }
 
 void Summariser::summarise(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
-                     const __nv_bfloat16* key, const __nv_bfloat16* value, CudaCache& cache,
-                     cudaStream_t stream) {
+                           const __nv_bfloat16* key, const __nv_bfloat16* value, CudaCache& cache,
+                           cudaStream_t stream) {
   const CacheGeometry& g = cache.geometry();
   const LayerStorage& layer = cache.layer(layer_index);
   const PromptShape shape{g.prompt_tokens, static_cast<int32_t>(config_.num_kv_heads),

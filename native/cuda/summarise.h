@@ -11,8 +11,8 @@
 
 namespace gnomon::cuda {
 
-/// Turns one layer's prompt keys and values into what decode needs (paper, algorithm 1), on a stream
-/// of its own, beside the attention of that layer.
+/// Turns one layer's prompt keys and values into what decode needs (paper, algorithm 1), on a
+/// stream of its own, beside the attention of that layer.
 class Summariser {
  public:
   explicit Summariser(const ModelConfig& config);

@@ -21,7 +21,8 @@ __device__ float warp_sum(float value) {
   return value;
 }
 
-/// Mean key of a chunk and KV head. Lane l holds dimensions l, l + 32, ...; head_dim is at most 128.
+/// Mean key of a chunk and KV head. Lane l holds dimensions l, l + 32, ...; head_dim is at most
+/// 128.
 struct ChunkMean {
   static constexpr int kMaxPieces = 4;
   const __nv_bfloat16* rows;  // of this lane
@@ -108,8 +109,8 @@ __global__ void __launch_bounds__(kSelectThreads)
 
 /// Smallest and largest mean of every dimension over the chunks that are no outliers.
 __global__ void __launch_bounds__(kWarps * 32)
-    find_range(PromptShape shape, const __nv_bfloat16* keys, const uint32_t* outliers, uint32_t* low,
-               uint32_t* high) {
+    find_range(PromptShape shape, const __nv_bfloat16* keys, const uint32_t* outliers,
+               uint32_t* low, uint32_t* high) {
   const int head = blockIdx.y, pieces = shape.head_dim / 32;
   const uint32_t* bitmap = outliers + head * ((shape.num_chunks + 31) / 32);
   float smallest[ChunkMean::kMaxPieces], largest[ChunkMean::kMaxPieces];
@@ -117,7 +118,8 @@ __global__ void __launch_bounds__(kWarps * 32)
     smallest[i] = INFINITY;
     largest[i] = -INFINITY;
   }
-  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kWarpChunks;
+  const int64_t first =
+      (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kWarpChunks;
   for (int64_t chunk = first; chunk < min(first + kWarpChunks, shape.num_chunks); ++chunk) {
     if (bitmap[chunk / 32] >> (chunk % 32) & 1) continue;
     const ChunkMean mean(shape, keys, chunk, head);
@@ -146,7 +148,8 @@ __global__ void __launch_bounds__(kWarps * 32)
     step[i] = none ? 0.f : (float_of_ordered(high[at]) - from[i]) / kLandmarkLevels;
     if (blockIdx.x == 0 && threadIdx.x < 32) steps[at] = step[i];
   }
-  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kWarpChunks;
+  const int64_t first =
+      (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kWarpChunks;
   for (int64_t chunk = first; chunk < min(first + kWarpChunks, shape.num_chunks); ++chunk) {
     const ChunkMean mean(shape, keys, chunk, head);
     uint8_t* out = landmarks + (head * shape.num_chunks + chunk) * shape.head_dim + lane;
@@ -208,8 +211,9 @@ void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, const u
   CUDA_CHECK(cudaMemsetAsync(range, 0xff, range_bytes, stream));
   CUDA_CHECK(cudaMemsetAsync(high, 0, range_bytes, stream));
   const int64_t chunks_per_block = kWarps * kWarpChunks;
-  const dim3 grid(static_cast<unsigned>((shape.num_chunks + chunks_per_block - 1) / chunks_per_block),
-                  shape.num_kv_heads);
+  const dim3 grid(
+      static_cast<unsigned>((shape.num_chunks + chunks_per_block - 1) / chunks_per_block),
+      shape.num_kv_heads);
   find_range<<<grid, kWarps * 32, 0, stream>>>(shape, keys, outliers, range, high);
   CUDA_CHECK(cudaGetLastError());
   quantise_means<<<grid, kWarps * 32, 0, stream>>>(shape, keys, range, high, landmarks, steps);

@@ -17,8 +17,8 @@ struct PromptShape {
   int64_t num_chunks;
 };
 
-/// cosines (num_kv_heads, num_chunks) = smallest cosine between the mean of a chunk's keys and one of
-/// them.
+/// cosines (num_kv_heads, num_chunks) = smallest cosine between the mean of a chunk's keys and one
+/// of them.
 void compare_chunks(const PromptShape& shape, const __nv_bfloat16* keys, float* cosines,
                     cudaStream_t stream);
 

@@ -50,10 +50,21 @@ struct DecodeStep {
   std::span<SequenceCache* const> caches;
 };
 
-class Backend {
+/// What the weights of a model are loaded into. The data of host tensors is aligned to their
+/// dtype; it may be unmapped afterwards.
+class WeightStore {
  public:
-  virtual ~Backend() = default;
+  virtual ~WeightStore() = default;
+  /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
+  /// or has one (out_i) per weight.
+  virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
+                                              std::span<const HostTensor> biases) = 0;
+  virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
+  virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
+};
 
+class Backend : public WeightStore {
+ public:
   /// Bytes this backend may use in total; the ledger admits against it.
   virtual CacheBytes capacity() const = 0;
   /// Whether `host` bytes come out of the same memory as `device` bytes.
@@ -74,14 +85,6 @@ class Backend {
   virtual std::unique_ptr<SequenceCache> make_cache(const CacheGeometry& geometry) = 0;
   /// Exactly what make_cache(geometry) allocates.
   virtual CacheBytes cache_bytes(const CacheGeometry& geometry) const = 0;
-
-  // Weights. The data of host tensors is aligned to their dtype; it may be unmapped afterwards.
-  /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
-  /// or has one (out_i) per weight.
-  virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
-                                              std::span<const HostTensor> biases) = 0;
-  virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
-  virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
 
   // Token-wise operations.
   /// out (n, hidden) = table[tokens]
@@ -113,9 +116,9 @@ class Backend {
                                  Matrix out) = 0;
   virtual bool attends_in_place() const { return true; }
   /// Comes after the prefill attention of a layer: stores what decode needs of key_pre_rope, key
-  /// and value (prompt, key_width). For a ShadowKV geometry: the rank-r factor of key_pre_rope, landmarks,
-  /// outlier chunks, local window and values (paper, algorithm 1). key_pre_rope is ignored for a
-  /// dense geometry.
+  /// and value (prompt, key_width). For a ShadowKV geometry: the rank-r factor of key_pre_rope,
+  /// landmarks, outlier chunks, local window and values (paper, algorithm 1). key_pre_rope is
+  /// ignored for a dense geometry.
   virtual void summarise(int64_t layer, Matrix key_pre_rope, Matrix key, Matrix value,
                          SequenceCache& cache) = 0;
   /// Comes some time before decode_attention with the same arguments: a backend may start here what
@@ -139,8 +142,8 @@ class Backend {
     return {static_cast<int64_t>(caches.size())};
   }
   /// Runs one decode step. For every step of as many sequences in as many parts `forward` makes the
-  /// same calls on the same matrices, with subspans of the step, and does nothing else; so a backend
-  /// may record them and replay.
+  /// same calls on the same matrices, with subspans of the step, and does nothing else; so a
+  /// backend may record them and replay.
   virtual void decode_step(const DecodeStep&, const std::function<void()>& forward) { forward(); }
 
   // For benchmarks, where random weights have no locality and prompts are too many to prefill.
@@ -157,7 +160,11 @@ struct BackendOptions {
   int64_t host_bytes = 0;    // for values of ShadowKV
 };
 
-/// Both throw device_unavailable where they cannot run.
+/// Of "cpu" or "cuda".
+std::unique_ptr<Backend> make_backend(const std::string& device, const ModelConfig& config,
+                                      const BackendOptions& options);
+
+/// All throw device_unavailable where they cannot run.
 std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const BackendOptions& options);
 std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config,
                                            const BackendOptions& options);

@@ -43,6 +43,11 @@ struct CacheGeometry {
   int64_t local_tokens() const { return prompt_tokens - context_tokens(); }
 };
 
+/// The rank where none is given, for keys of `key_width` columns: 5/32 of them, which is the
+/// paper's 160 of 1024, but from 160 to 256 (narrower keys compress less; more than 256 the CUDA
+/// backend does not take), and never above 3/4 of them. A multiple of 8 from 8 on.
+int64_t default_rank(int64_t key_width);
+
 /// Throws EngineError invalid_options, naming the knob, unless every knob is usable with keys of
 /// `key_width` = num_kv_heads * head_dim columns.
 void check_cache_options(const CacheOptions& options, int64_t key_width);

@@ -39,6 +39,19 @@ std::vector<Model::DecodePart> Model::cut(const DecodeStep& step) const {
   return parts;
 }
 
+int64_t Model::scratch_bytes(const ModelConfig& c, const Backend& backend, int64_t max_batch) {
+  const int64_t rows = std::max(max_batch, backend.prefill_rows());
+  const auto bytes = [&](int64_t count, std::initializer_list<int64_t> columns) {
+    int64_t sum = 0;
+    for (const int64_t cols : columns) sum += backend.matrix_bytes(count, cols);
+    return sum;
+  };
+  return bytes(max_batch,
+               {c.hidden_size, c.query_width(), c.key_width(), c.key_width(), c.hidden_size}) +
+         bytes(rows, {c.hidden_size, c.query_width() + 2 * c.key_width(), 2 * c.intermediate_size,
+                      c.intermediate_size});
+}
+
 void Model::decode(const DecodeStep& step) {
   const std::vector<DecodePart> parts = cut(step);
   // What is replayed leaves no trace on the host: only calls to the backend may stand within.
@@ -50,7 +63,7 @@ void Model::decode(const DecodeStep& step) {
     }
     for (int64_t i = 1; i < config_.num_layers; ++i) {
       for (const DecodePart& part : parts) {
-          end_layer(i - 1, part);
+        end_layer(i - 1, part);
         begin_layer(i, part);
       }
     }

@@ -15,6 +15,10 @@ class Model {
  public:
   Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t max_batch);
 
+  /// Bytes the constructor allocates.
+  static int64_t scratch_bytes(const ModelConfig& config, const Backend& backend,
+                               int64_t max_batch);
+
   /// One decode step, for at most max_batch sequences. logits() and greedy_tokens() then speak of
   /// the tokens that follow, one row a sequence.
   void decode(const DecodeStep& step);

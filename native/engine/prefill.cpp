@@ -122,8 +122,7 @@ void Prefill::attend_block(int64_t first, int64_t rows) {
 
 void Prefill::finish_block(int64_t first, int64_t rows) {
   const int64_t bytes = model_.backend().element_bytes();
-  model_.finish_layer(model_.weights_.layers[layer_],
-                      row_range(attended(), first, rows, bytes),
+  model_.finish_layer(model_.weights_.layers[layer_], row_range(attended(), first, rows, bytes),
                       row_range(hidden_->matrix(), first, rows, bytes));
 }
 

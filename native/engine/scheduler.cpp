@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/logprobs.h"
 #include "engine/sampler.h"
 #include "engine/value_placement.h"
 
@@ -63,8 +64,7 @@ Plan Scheduler::plan(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes i
   const CacheBytes alone = backend.cache_bytes(place(prompt_tokens, max_new_tokens, {}));
   plan.reason = ledger_.refusal(plus(alone, work), {});
   plan.fits = plan.reason.empty();
-  plan.fits_now =
-      plan.fits && active < max_batch_ && ledger_.fits(plus(plan.cache, work), in_use);
+  plan.fits_now = plan.fits && active < max_batch_ && ledger_.fits(plus(plan.cache, work), in_use);
   return plan;
 }
 
@@ -115,6 +115,14 @@ void Scheduler::cancel(uint64_t id) {
     release(*found);
   }
   if (found) found->callbacks.on_error(EngineError("cancelled", "the request was cancelled"));
+}
+
+void Scheduler::finish_early(uint64_t id) {
+  const auto it = std::ranges::find_if(decoding_, [id](const auto& s) { return s->id == id; });
+  if (it == decoding_.end()) return;
+  const std::unique_ptr<Sequence> found = std::move(*it);
+  decoding_.erase(it);
+  finish(*found, "stop");
 }
 
 void Scheduler::fail_all(const EngineError& error) {
@@ -206,8 +214,10 @@ void Scheduler::prefill_step() {
   ledger_.remove(sequence.workspace_bytes);
   sequence.workspace_bytes = {};
   sequence.decode_started = Clock::now();
-  const uint32_t token = next_tokens({&prefilling_, 1}).front();
-  if (take_token(sequence, token)) {
+  if (Penalties::needed(sequence.request.sampling)) {
+    sequence.penalties.emplace(sequence.request.sampling, sequence.request.tokens);
+  }
+  if (take_token(sequence, std::move(next_tokens({&prefilling_, 1}).front()))) {
     prefilling_.reset();
   } else {
     decoding_.push_back(std::move(prefilling_));
@@ -224,7 +234,7 @@ void Scheduler::decode_step() {
     positions.push_back(sequence->next_position());
     caches.push_back(sequence->cache.get());
   }
-  std::vector<uint32_t> next;
+  std::vector<NextToken> next;
   try {
     model_.decode({tokens, positions, caches});
     next = next_tokens(decoding_);
@@ -240,7 +250,7 @@ void Scheduler::decode_step() {
     return;
   }
   for (size_t i = 0; i < decoding_.size(); ++i) {
-    if (take_token(*decoding_[i], next[i])) decoding_[i].reset();
+    if (take_token(*decoding_[i], std::move(next[i]))) decoding_[i].reset();
   }
   std::erase(decoding_, nullptr);
   decode_ended_ = Clock::now();
@@ -249,29 +259,46 @@ void Scheduler::decode_step() {
   totals_.decoded_tokens += static_cast<int64_t>(tokens.size());
 }
 
-std::vector<uint32_t> Scheduler::next_tokens(std::span<const std::unique_ptr<Sequence>> rows) {
-  const auto is_greedy = [](const auto& row) { return row->request.sampling.temperature <= 0; };
-  std::vector<uint32_t> tokens;
-  if (std::ranges::all_of(rows, is_greedy)) {
-    const auto greedy = model_.greedy_tokens();
-    tokens.assign(greedy.begin(), greedy.end());
-    return tokens;
+std::vector<Scheduler::NextToken> Scheduler::next_tokens(
+    std::span<const std::unique_ptr<Sequence>> rows) {
+  const auto needs_no_logits = [](const auto& row) {
+    return row->request.sampling.temperature <= 0 && !row->penalties &&
+           row->request.top_logprobs < 0;
+  };
+  std::vector<NextToken> next;
+  if (std::ranges::all_of(rows, needs_no_logits)) {
+    for (const uint32_t token : model_.greedy_tokens()) next.push_back({token, {}});
+    return next;
   }
   const std::span<const float> logits = model_.logits();
   const int64_t vocab = model_.config().vocab_size;
+  std::vector<float> penalised;
   for (size_t i = 0; i < rows.size(); ++i) {
-    tokens.push_back(sample(rows[i]->request.sampling, logits.subspan(i * vocab, vocab),
-                            static_cast<int64_t>(rows[i]->generated.size())));
+    const Sequence& sequence = *rows[i];
+    const auto row = logits.subspan(i * vocab, vocab);
+    std::span<const float> sampled = row;
+    if (sequence.penalties) {
+      penalised.assign(row.begin(), row.end());
+      sequence.penalties->apply(penalised);
+      sampled = penalised;
+    }
+    const uint32_t token =
+        sample(sequence.request.sampling, sampled, static_cast<int64_t>(sequence.generated.size()));
+    const int64_t top = sequence.request.top_logprobs;
+    next.push_back({token, top < 0 ? TokenLogprobs{} : token_logprobs(row, token, top)});
   }
-  return tokens;
+  return next;
 }
 
-bool Scheduler::take_token(Sequence& sequence, uint32_t token) {
+bool Scheduler::take_token(Sequence& sequence, NextToken next) {
+  const uint32_t token = next.token;
   if (is_stop_token(sequence, token)) {
     finish(sequence, "stop");
     return true;
   }
   sequence.generated.push_back(token);
+  if (sequence.penalties) sequence.penalties->add(token);
+  if (sequence.request.top_logprobs >= 0) sequence.logprobs.push_back(std::move(next.logprobs));
   if (sequence.callbacks.on_tokens) sequence.callbacks.on_tokens({&sequence.generated.back(), 1});
   report_progress(sequence);
   const int64_t generated = static_cast<int64_t>(sequence.generated.size());
@@ -302,6 +329,7 @@ void Scheduler::finish(Sequence& sequence, const char* reason) {
   const auto now = Clock::now();
   GenerateResult result;
   result.tokens = sequence.generated;
+  result.logprobs = std::move(sequence.logprobs);
   result.finish_reason = reason;
   result.prompt_tokens = sequence.prompt_tokens();
   result.queue_ms = milliseconds(sequence.prefill_started - sequence.submitted);

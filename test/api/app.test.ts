@@ -28,7 +28,10 @@ describe("200", () => {
 
   it("lists the model it serves with its limit", async () => {
     const list = await (await app.get("/v1/models")).json();
-    expect(list).toEqual({ object: "list", data: [{ object: "model", id: "words", context_tokens: 100 }] });
+    expect(list).toEqual({
+      object: "list",
+      data: [{ object: "model", id: "words", context_tokens: 100, created: 1_700_000_000, owned_by: "gnomon" }],
+    });
   });
 
   it("describes every route in OpenAPI 3.1, problems included", async () => {
@@ -41,6 +44,7 @@ describe("200", () => {
       "/v1/jobs/{id}/events",
       "/v1/jobs/{id}/cancel",
       "/v1/jobs/{id}/retry",
+      "/v1/chat/completions",
       "/v1/webhooks/keys",
       "/v1/webhooks/keys/rotate",
       "/v1/webhooks/disabled",
@@ -56,13 +60,14 @@ describe("200", () => {
       "/v1/keys",
       "/v1/keys/{id}",
       "/v1/models",
+      "/v1/models/{id}",
       "/v1/scaling",
       "/healthz",
       "/readyz",
       "/problems/{code}",
     ]);
     const post = document.paths["/v1/jobs"]?.post;
-    const statuses = ["200", "202", "400", "404", "409", "413", "415", "422", "429", "500"];
+    const statuses = ["200", "202", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"];
     expect(Object.keys(post?.responses ?? {})).toEqual(statuses);
     expect(post?.responses["400"]).toHaveProperty(["content", "application/problem+json"]);
     expect(post?.requestBody).toMatchObject({ required: true });

@@ -20,6 +20,7 @@ import { openTempState } from "./temp-state.ts";
 /** A model whose prompt has one token for each word of document and question, and one to begin with. */
 const WORD_MODEL = {
   id: "words",
+  createdMs: 1_700_000_000_000,
   maxPositions: 100,
   countPromptTokens: async (prompt: Prompt) => 1 + wordsOf(prompt).length,
 };
@@ -49,6 +50,7 @@ export async function openTestApp({ checkReady = async () => {}, loopback = true
     checkReady,
     now: state.now,
     newId: randomUUID,
+    randomSeed: () => 5,
     log: { info: log, error: log },
   });
   return {

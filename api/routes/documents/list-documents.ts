@@ -1,9 +1,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { DocumentList } from "../../contract/document.ts";
-import { AppError } from "../../contract/errors.ts";
 import { limits } from "../../contract/limits.ts";
 import { createRouter, problemResponses } from "../../router.ts";
-import { isDocumentCursor } from "../../state/document-store.ts";
+import { DOCUMENT_CURSOR } from "../../state/document-store.ts";
 import { describeDocument } from "./describe-document.ts";
 import type { DocumentDeps } from "./document-deps.ts";
 
@@ -14,7 +13,11 @@ const listDocuments = createRoute({
   request: {
     query: z.object({
       limit: z.coerce.number().int().min(1).max(limits.listPage).default(20),
-      after: z.string().optional().meta({ description: "`next_cursor` of the page before." }),
+      after: z
+        .string()
+        .regex(DOCUMENT_CURSOR, "must be the `next_cursor` of an earlier page, unchanged")
+        .optional()
+        .meta({ description: "`next_cursor` of the page before." }),
     }),
   },
   responses: {
@@ -26,12 +29,6 @@ const listDocuments = createRoute({
 export const listDocumentsRoute = ({ documents }: DocumentDeps) =>
   createRouter().openapi(listDocuments, async (c) => {
     const { limit, after } = c.req.valid("query");
-    if (after !== undefined && !isDocumentCursor(after)) {
-      throw new AppError("invalid_request", "malformed cursor", {
-        field: "after",
-        detail: "`after` must be the `next_cursor` of an earlier page, unchanged.",
-      });
-    }
     const page = await documents.list(c.get("tenant"), { after: after ?? null, limit });
     const data = page.documents.map(describeDocument);
     return c.json({ object: "list" as const, data, has_more: page.next !== null, next_cursor: page.next }, 200);

@@ -1,11 +1,19 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import { streamSSE } from "hono/streaming";
 import { limits } from "../../contract/limits.ts";
 import { createRouter, problemResponses } from "../../router.ts";
 import { describeJob } from "./describe-job.ts";
+import { endOf } from "./end-of-stream.ts";
 import { type FollowDeps, followJob, type JobUpdate } from "./follow-job.ts";
 import { readJob } from "./read-job.ts";
-import { createSentText } from "./sent-text.ts";
+import { createSentText, type SentText } from "./sent-text.ts";
+
+/** Each event of the stream. */
+const Event = z.looseObject({
+  event: z.enum(["state", "progress", "text", "reset", "done"]),
+  data: z.string().meta({ description: "JSON." }),
+  id: z.string(),
+});
 
 const getEvents = createRoute({
   method: "get",
@@ -21,7 +29,7 @@ const getEvents = createRoute({
     headers: z.object({ "last-event-id": z.string().max(limits.eventIdCharacters).optional() }),
   },
   responses: {
-    200: { description: "The events.", content: { "text/event-stream": { schema: z.string() } } },
+    200: { description: "The events.", content: { "text/event-stream": { schema: Event } } },
     204: { description: "`done` was sent already: there is nothing to come back for." },
     ...problemResponses(400, 404),
   },
@@ -38,11 +46,12 @@ export const jobEventsRoute = (deps: FollowDeps) =>
     c.header("X-Accel-Buffering", "no");
     return streamSSE(c, async (stream) => {
       const sent = createSentText(lastEventId);
-      const signal = endOf(stream, c.req.raw.signal);
+      // A client that has had the stream for long comes back with its last id.
+      const signal = AbortSignal.any([endOf(stream, c.req.raw.signal), AbortSignal.timeout(limits.eventStreamMs)]);
       const beat = setInterval(() => void stream.write(": still here\n\n"), limits.eventKeepAliveMs);
       try {
         for await (const update of followJob(first, deps, { sent, signal })) {
-          await stream.writeSSE({ ...describe(update), id: update.type === "end" ? DONE : sent.id() });
+          await stream.writeSSE({ ...describe(update), id: idOf(update, sent) });
         }
       } finally {
         clearInterval(beat);
@@ -50,11 +59,11 @@ export const jobEventsRoute = (deps: FollowDeps) =>
     });
   });
 
-/** Aborted when the client is gone, or has had the stream for long enough: it then comes back with its last id. */
-function endOf(stream: SSEStreamingApi, gone: AbortSignal): AbortSignal {
-  const closed = new AbortController();
-  stream.onAbort(() => closed.abort());
-  return AbortSignal.any([closed.signal, gone, AbortSignal.timeout(limits.eventStreamMs)]);
+function idOf(update: JobUpdate, sent: SentText): string {
+  if (update.type === "end") return DONE;
+  // Nothing counts any more, and what comes instead has not come yet.
+  if (update.type === "reset") return createSentText().id();
+  return update.type === "text" ? update.id : sent.id();
 }
 
 function describe(update: JobUpdate): { event: string; data: string } {

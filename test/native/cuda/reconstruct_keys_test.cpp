@@ -17,7 +17,8 @@ struct Case {
   std::vector<int> misses;  // of each KV head
 };
 
-/// Random misses into random slots: keys are rebuilt and values fetched there, nothing else changes.
+/// Random misses into random slots: keys are rebuilt and values fetched there, nothing else
+/// changes.
 void check(const Case& c, uint64_t seed) {
   const int dim = c.head_dim, heads = static_cast<int>(c.misses.size());
   const int slots = 2 * c.chunks, most = c.chunks, context = c.chunks * c.chunk_size;
@@ -95,8 +96,7 @@ void check(const Case& c, uint64_t seed) {
         }
         for (int d = 0; d < dim; ++d) {
           const int pair = d % (dim / 2);
-          const double angle =
-              (first_position + token) * std::pow(10000.0, -2.0 * pair / dim);
+          const double angle = (first_position + token) * std::pow(10000.0, -2.0 * pair / dim);
           const double other = d < dim / 2 ? -key[d + dim / 2] : key[d - dim / 2];
           expected.push_back(key[d] * std::cos(angle) + other * std::sin(angle));
           actual.push_back(__bfloat162float(got_keys[row + d]));
