@@ -60,6 +60,8 @@ export type CacheOptions = {
   outlierChunks: number;
   localWindow: number;
   slots: number;
+  /** Where a GPU keeps the values of ShadowKV; "auto": in device memory first, then on the host. */
+  values: "auto" | "device" | "host";
 };
 export type CacheBytes = { device: number; host: number };
 export type Progress = {

@@ -6,7 +6,10 @@ export type EngineOptions = {
   modelDir: string;
   /** Default "cpu". */
   device?: "cpu" | "cuda";
-  /** Default: what the device, and the host for values of ShadowKV, have free. */
+  /**
+   * deviceBytes: what the engine may take of the device (on a CPU, of the machine); default: what is free. hostBytes: memory that a
+   * GPU engine pins for the values of ShadowKV; default: none.
+   */
   memory?: { deviceBytes?: number; hostBytes?: number };
   /** CPU threads; default: all cores. */
   threads?: number;
@@ -29,6 +32,7 @@ export const DEFAULT_CACHE: Readonly<CacheOptions> = {
   outlierChunks: 48,
   localWindow: 32,
   slots: 0,
+  values: "auto",
 };
 
 const DEFAULT_MAX_BATCH = 64;
@@ -57,7 +61,7 @@ export function fillOptions(options: EngineOptions): NativeOptions {
 }
 
 function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptions, "cache" | "chooseRank"> {
-  check.keys("cache", given, given?.kind === "full" ? ["kind"] : ["kind", ...KNOBS]);
+  check.keys("cache", given, given?.kind === "full" ? ["kind"] : ["kind", ...KNOBS, "values"]);
   const kind = check.oneOf("cache.kind", given.kind, ["full", "shadowkv"]);
   const knobs: Partial<CacheOptions> = given;
   const cache = { ...DEFAULT_CACHE, kind };
@@ -65,5 +69,6 @@ function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptio
     const min = MAY_BE_ZERO.includes(knob) ? 0 : 1;
     cache[knob] = check.wholeNumber(`cache.${knob}`, knobs[knob] ?? cache[knob], min);
   }
+  cache.values = check.oneOf("cache.values", knobs.values ?? cache.values, ["auto", "device", "host"]);
   return { cache, chooseRank: knobs.rank === undefined };
 }

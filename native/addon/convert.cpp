@@ -28,6 +28,11 @@ std::vector<uint32_t> tokens(const Napi::Object& object, const char* name) {
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
+ValuePlacement to_value_placement(const std::string& name) {
+  if (name == "device") return ValuePlacement::device;
+  return name == "host" ? ValuePlacement::host : ValuePlacement::automatic;
+}
+
 CacheOptions to_cache_options(const Napi::Object& object) {
   CacheOptions options;
   options.kind = string(object, "kind") == "full" ? CacheKind::full : CacheKind::shadowkv;
@@ -37,6 +42,7 @@ CacheOptions to_cache_options(const Napi::Object& object) {
   options.outlier_chunks = integer(object, "outlierChunks");
   options.local_window = integer(object, "localWindow");
   options.slots = integer(object, "slots");
+  options.values = to_value_placement(string(object, "values"));
   return options;
 }
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "engine/cache_geometry.h"
 #include "engine/config.h"
@@ -109,15 +110,21 @@ class Backend : public WeightStore {
 
   // Attention.
   /// Causal attention of prompt rows [first, first + query.rows) over rows [0, first + query.rows)
-  /// of key and value (prompt, key_width). out may be the query matrix itself.
+  /// of key and value (prompt, key_width). out may be the query matrix itself if
+  /// attends_in_place().
   virtual void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,
                                  Matrix out) = 0;
-  /// Ends the prefill of one layer: stores what decode needs of key_pre_rope, key and value
-  /// (prompt, key_width). For a ShadowKV geometry: the rank-r factor of key_pre_rope, landmarks,
-  /// outlier chunks, local window and values (paper, algorithm 1). key_pre_rope is ignored for a
-  /// dense geometry.
+  virtual bool attends_in_place() const { return true; }
+  /// Comes after the prefill attention of a layer: stores what decode needs of key_pre_rope, key
+  /// and value (prompt, key_width). For a ShadowKV geometry: the rank-r factor of key_pre_rope,
+  /// landmarks, outlier chunks, local window and values (paper, algorithm 1). key_pre_rope is
+  /// ignored for a dense geometry.
   virtual void summarise(int64_t layer, Matrix key_pre_rope, Matrix key, Matrix value,
                          SequenceCache& cache) = 0;
+  /// Comes some time before decode_attention with the same arguments: a backend may start here what
+  /// takes long.
+  virtual void prepare_attention(int64_t, Matrix, Matrix, Matrix, std::span<SequenceCache* const>) {
+  }
   /// One decode step of one layer for a batch (paper, algorithm 2). Row i of query
   /// (n, num_heads * head_dim), key and value (n, key_width) belongs to caches[i]; key and value
   /// join its generated tokens, then the query attends. out (n, num_heads * head_dim).
@@ -129,10 +136,22 @@ class Backend : public WeightStore {
   /// out (n) on the host = for each row, the first token of the highest logit.
   virtual void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) = 0;
 
-  /// Runs one decode step. For every step of as many sequences `forward` makes the same calls on
-  /// the same matrices, with the spans of the step, and does nothing else; so a backend may record
-  /// them and replay.
+  /// Rows of each part that a step of these sequences is best cut into. The parts of a layer follow
+  /// each other, so that one can wait for its values while the next computes.
+  virtual std::vector<int64_t> decode_parts(std::span<SequenceCache* const> caches) const {
+    return {static_cast<int64_t>(caches.size())};
+  }
+  /// Runs one decode step. For every step of as many sequences in as many parts `forward` makes the
+  /// same calls on the same matrices, with subspans of the step, and does nothing else; so a
+  /// backend may record them and replay.
   virtual void decode_step(const DecodeStep&, const std::function<void()>& forward) { forward(); }
+
+  // For benchmarks, where random weights have no locality and prompts are too many to prefill.
+  /// From now on decode queries are `inertia` parts the one before and sqrt(1 - inertia^2) parts
+  /// their own; 0 is off. Throws unsupported where a backend cannot.
+  virtual void steer_queries(double inertia);
+  /// Makes `to` a copy of `from`; their geometries agree but for the place of the values.
+  virtual void copy_cache(const SequenceCache& from, SequenceCache& to);
 };
 
 struct BackendOptions {

@@ -71,6 +71,7 @@ CacheGeometry resolve_geometry(const CacheOptions& options, int64_t prompt_token
   sparse.num_selected_chunks = std::min(budget_chunks(options), candidates);
   const int64_t slots = options.slots > 0 ? options.slots : 2 * sparse.num_selected_chunks;
   sparse.num_slots = std::clamp(slots, sparse.num_selected_chunks, candidates);
+  sparse.values_on_host = options.values == ValuePlacement::host;
   return sparse;
 }
 

@@ -34,6 +34,15 @@ class Model {
  private:
   friend class Prefill;
 
+  /// Rows of a decode step that go through a layer together.
+  struct DecodePart {
+    DecodeStep step;
+    Matrix hidden, query, key, value, last;
+  };
+  std::vector<DecodePart> cut(const DecodeStep& step) const;
+  void begin_layer(int64_t index, const DecodePart& part);
+  void end_layer(int64_t index, const DecodePart& part);
+
   /// qkv (n, query_width + 2 key_width) of hidden (n, hidden_size), up to RoPE. normed as hidden.
   void project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv);
   /// Residual attention output projection and MLP of one layer, in place on `hidden`.

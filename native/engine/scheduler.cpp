@@ -7,6 +7,7 @@
 
 #include "engine/logprobs.h"
 #include "engine/sampler.h"
+#include "engine/value_placement.h"
 
 namespace gnomon {
 
@@ -32,20 +33,38 @@ Scheduler::Scheduler(Model& model, const CacheOptions& cache, int64_t max_batch)
   totals_.capacity = ledger_.capacity();
 }
 
+CacheGeometry Scheduler::place(int64_t prompt_tokens, int64_t max_new_tokens,
+                               CacheBytes in_use) const {
+  const Backend& backend = model_.backend();
+  CacheGeometry device = resolve_geometry(cache_options_, prompt_tokens, max_new_tokens);
+  device.first_position = first_position(model_.config(), prompt_tokens + max_new_tokens);
+  if (device.dense || backend.unified_memory() ||
+      cache_options_.values != ValuePlacement::automatic) {
+    return device;
+  }
+  CacheGeometry host = device;
+  host.values_on_host = true;
+  const CacheBytes work = workspace(model_, backend, prompt_tokens);
+  const bool to_host =
+      prefers_host(plus(backend.cache_bytes(device), work), plus(backend.cache_bytes(host), work),
+                   in_use, ledger_.capacity());
+  return to_host ? host : device;
+}
+
 Plan Scheduler::plan(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes in_use,
                      int64_t active) const {
   const Backend& backend = model_.backend();
   CacheOptions full;
   full.kind = CacheKind::full;
   Plan plan;
-  plan.cache = backend.cache_bytes(resolve_geometry(cache_options_, prompt_tokens, max_new_tokens));
+  plan.cache = backend.cache_bytes(place(prompt_tokens, max_new_tokens, in_use));
   plan.cache_full = backend.cache_bytes(resolve_geometry(full, prompt_tokens, max_new_tokens));
   const CacheBytes work = workspace(model_, backend, prompt_tokens);
   plan.workspace_bytes = work.device;
-  const CacheBytes need = plus(plan.cache, work);
-  plan.reason = ledger_.refusal(need, {});
+  const CacheBytes alone = backend.cache_bytes(place(prompt_tokens, max_new_tokens, {}));
+  plan.reason = ledger_.refusal(plus(alone, work), {});
   plan.fits = plan.reason.empty();
-  plan.fits_now = plan.fits && active < max_batch_ && ledger_.fits(need, in_use);
+  plan.fits_now = plan.fits && active < max_batch_ && ledger_.fits(plus(plan.cache, work), in_use);
   return plan;
 }
 
@@ -76,9 +95,6 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
     sequence->callbacks.on_error(EngineError("out_of_memory", "this request " + plan.reason));
     return;
   }
-  sequence->geometry = resolve_geometry(cache_options_, prompt, new_tokens);
-  sequence->geometry.first_position = first_position(model_.config(), prompt + new_tokens);
-  sequence->cache_bytes = plan.cache;
   sequence->cache_full_bytes = plan.cache_full;
   sequence->workspace_bytes = {plan.workspace_bytes, 0};
   waiting_.push_back(std::move(sequence));
@@ -143,7 +159,10 @@ bool Scheduler::decode_is_due() const {
 /// keep their order: a large one is not overtaken for ever by small ones.
 bool Scheduler::admit() {
   if (waiting_.empty() || static_cast<int64_t>(decoding_.size()) >= max_batch_) return false;
+  if (out_of_pieces_) return false;
   Sequence& next = *waiting_.front();
+  next.geometry = place(next.prompt_tokens(), next.request.max_new_tokens, ledger_.used());
+  next.cache_bytes = model_.backend().cache_bytes(next.geometry);
   const CacheBytes need = plus(next.cache_bytes, next.workspace_bytes);
   if (!ledger_.fits(need, ledger_.used())) return false;
   prefilling_ = std::move(waiting_.front());
@@ -156,8 +175,15 @@ bool Scheduler::admit() {
         std::make_unique<Prefill>(model_, prefilling_->request.tokens, *prefilling_->cache);
   } catch (...) {
     const EngineError error = as_engine_error(std::current_exception());
-    const auto failed = std::move(prefilling_);
+    auto failed = std::move(prefilling_);
+    failed->cache.reset();
     release(*failed);
+    // Others hold memory in between: once one of them ends, there will be larger pieces.
+    if (error.code == "out_of_memory" && !decoding_.empty()) {
+      out_of_pieces_ = true;
+      waiting_.push_front(std::move(failed));
+      return false;
+    }
     failed->callbacks.on_error(error);
     if (error.code == "device_failed") throw error;
     return admit();
@@ -322,6 +348,7 @@ void Scheduler::finish(Sequence& sequence, const char* reason) {
 }
 
 void Scheduler::release(const Sequence& sequence) {
+  out_of_pieces_ = false;
   ledger_.remove(plus(sequence.cache_bytes, sequence.workspace_bytes));
 }
 

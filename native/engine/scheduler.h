@@ -34,6 +34,8 @@ class Scheduler {
   EngineStats stats() const;
 
  private:
+  /// The geometry of a request, with the place of its values chosen as memory stands.
+  CacheGeometry place(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes in_use) const;
   bool admit();
   void prefill_step();
   void decode_step();
@@ -55,6 +57,7 @@ class Scheduler {
   CacheOptions cache_options_;
   int64_t max_batch_;
   MemoryLedger ledger_;
+  bool out_of_pieces_ = false;  // memory that the ledger counts as free lies in too small pieces
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::unique_ptr<Sequence> prefilling_;
   std::vector<std::unique_ptr<Sequence>> decoding_;
