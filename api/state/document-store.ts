@@ -13,10 +13,12 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     async putDocument(tenant: string, text: string): Promise<{ id: string; bytes: number; created: boolean }> {
       const body = Buffer.from(text);
       const id = `doc_${createHash("sha256").update(body).digest("hex").slice(0, 40)}`;
-      const etag = await objects.putIfAbsent(keys.document(tenant, id), body);
-      // Tried even if the text was there: an earlier put may have broken off between the two.
       const info: DocumentInfo = { id, bytes: body.length, created_ms: now() };
-      await objects.putIfAbsent(keys.documentInfo(tenant, id), encode(info));
+      // Both tried even if one was there: an earlier put may have broken off between the two.
+      const [etag] = await Promise.all([
+        objects.putIfAbsent(keys.document(tenant, id), body),
+        objects.putIfAbsent(keys.documentInfo(tenant, id), encode(info)),
+      ]);
       return { id, bytes: body.length, created: etag !== null };
     },
 

@@ -63,11 +63,13 @@ export function createSubmit({ objects, queue, index, idempotency, now, newId, l
     }
     await objects.putIfAbsent(keys.jobState(tenant, id), encode(state));
     // Accepted. A message that cannot be sent now is the sweeper's to send.
+    const unsent = (error: unknown) => log.warn({ err: error, job: id }, "message of a job left to the sweeper");
     try {
       await send(state, request);
-      if (etag !== null) await index.markSent(activeKey(state), etag, now());
+      // Not waited for: without the mark the sweeper sends once more, which does no harm.
+      if (etag !== null) index.markSent(activeKey(state), etag, now()).catch(unsent);
     } catch (error) {
-      log.warn({ err: error, job: id }, "message of a job left to the sweeper");
+      unsent(error);
     }
     return { state, replayed: false };
   }
