@@ -1,7 +1,9 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { AppError } from "./contract/errors.ts";
+import type { Price } from "./contract/job.ts";
 import { limits } from "./contract/limits.ts";
+import { createEstimates } from "./estimates.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { documentRoutes } from "./routes/documents.ts";
@@ -11,15 +13,22 @@ import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
 import type { ServedModel } from "./served-model.ts";
+import { createActiveJobs } from "./state/active-jobs.ts";
 import type { DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
 import type { ObjectStore } from "./state/object-store.ts";
+import { createQuotaGate, type Quota } from "./state/quota.ts";
+import { createQuoteStore } from "./state/quote-store.ts";
+import { createWorkerReports } from "./state/worker-reports.ts";
 
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
   model: ServedModel;
+  objects: ObjectStore;
+  quota: Quota;
+  price: Price | null;
   /** Where the object store leaves serving its presigned URLs to us. */
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
   tenant: string;
@@ -36,11 +45,16 @@ export type Log = { info(fields: object, message: string): void; error(fields: o
 /** The whole HTTP service, without I/O of its own: the same for a listening server, a Lambda and a test. */
 export function createApp(deps: AppDeps) {
   const app = createRouter();
+  const { jobs, objects, model, now, newId } = deps;
+  const active = createActiveJobs({ index: jobs.index, now });
+  const estimates = createEstimates({ active, workers: createWorkerReports({ objects, now }), model: model.id });
+  const gate = createQuotaGate({ active, quota: deps.quota, drainSeconds: estimates.drainSeconds });
+  const quotes = createQuoteStore({ objects, now, newId });
   app.use(nameAndLog(deps));
   app.use(bodyLimit({ maxSize: limits.requestBodyBytes, onError: refuseTooLarge }));
 
   const routes = app
-    .route("/", jobRoutes(deps))
+    .route("/", jobRoutes({ ...deps, active, estimates, gate, quotes }))
     .route("/", documentRoutes(deps))
     .route("/", modelRoutes(deps.model))
     .route("/", healthRoutes(deps.checkReady))

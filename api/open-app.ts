@@ -4,6 +4,7 @@ import { loadPrompts } from "../native/prompt.ts";
 import { createApp, type Log } from "./app.ts";
 import type { ApiEnv } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
+import type { Price } from "./contract/job.ts";
 import { limits } from "./contract/limits.ts";
 import { SINGLE_TENANT } from "./contract/tenant.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -32,11 +33,15 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
     await state.objects.list("probe/", { limit: 1 });
   };
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, log });
+  const retentionMs = env.GNOMON_RETENTION_DAYS * 24 * 3_600_000;
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, retentionMs, log });
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
     model,
+    objects: state.objects,
+    quota: { jobs: env.GNOMON_QUOTA_JOBS, tokens: env.GNOMON_QUOTA_TOKENS },
+    price: priceOf(env),
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     tenant: SINGLE_TENANT,
     checkReady,
@@ -45,4 +50,15 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
     log,
   });
   return { app, jobs, model: model.id, close: () => state.close() };
+}
+
+function priceOf(env: ApiEnv): Price | null {
+  const prompt = env.GNOMON_PRICE_PROMPT;
+  if (prompt === undefined) return null;
+  return {
+    currency: env.GNOMON_CURRENCY,
+    prompt,
+    cached: env.GNOMON_PRICE_CACHED ?? prompt,
+    completion: env.GNOMON_PRICE_COMPLETION ?? prompt,
+  };
 }

@@ -6,6 +6,7 @@ import { AppError } from "./errors.ts";
 const positiveInt = z.coerce.number().int().min(1);
 /** 0 lets the engine choose. */
 const countOrAuto = z.coerce.number().int().min(0).default(0);
+const price = z.coerce.number().min(0);
 const url = z.url({ protocol: /^https?$/ });
 
 const state = {
@@ -53,6 +54,21 @@ export const ApiEnv = z
     GNOMON_HOST: z.string().default("127.0.0.1"),
     /** 0 takes a free port. */
     GNOMON_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+    /** What one tenant may have queued and running: jobs, and their prompt and answer tokens. 0 is without limit. */
+    GNOMON_QUOTA_JOBS: z.coerce.number().int().min(0).default(100_000),
+    GNOMON_QUOTA_TOKENS: z.coerce.number().int().min(0).default(0),
+    /** A job and its answers are kept for this many days after its end. */
+    GNOMON_RETENTION_DAYS: z.coerce.number().positive().default(30),
+    /** Of a million tokens, in GNOMON_CURRENCY. Without a price for prompts nothing is said of cost. */
+    GNOMON_PRICE_PROMPT: price.optional(),
+    /** Default: as for other prompt tokens. */
+    GNOMON_PRICE_CACHED: price.optional(),
+    /** Default: as for prompt tokens. */
+    GNOMON_PRICE_COMPLETION: price.optional(),
+    GNOMON_CURRENCY: z
+      .string()
+      .regex(/^[A-Z]{3}$/)
+      .default("USD"),
   })
   .superRefine(requireAws);
 export type ApiEnv = z.infer<typeof ApiEnv>;

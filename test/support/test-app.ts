@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { z } from "zod";
 import { createApp } from "../../api/app.ts";
+import type { Price } from "../../api/contract/job.ts";
 import { Job } from "../../api/contract/job-resource.ts";
 import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
@@ -17,7 +18,12 @@ const WORD_MODEL = {
 };
 
 /** The real app on real embedded state; what it logs is kept. */
-export async function openTestApp({ checkReady = async () => {}, tenant = "default" } = {}) {
+export async function openTestApp({
+  checkReady = async () => {},
+  tenant = "default",
+  quota = { jobs: 0, tokens: 0 },
+  price = null as Price | null,
+} = {}) {
   const state = await openTempState();
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
@@ -26,6 +32,9 @@ export async function openTestApp({ checkReady = async () => {}, tenant = "defau
     documents: state.documents,
     model: WORD_MODEL,
     signedObjects: state,
+    objects: state.objects,
+    quota,
+    price,
     tenant,
     now: state.now,
     checkReady,

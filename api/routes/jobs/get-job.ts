@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createRoute, z } from "@hono/zod-openapi";
-import { etag } from "hono/etag";
 import { isTerminal, type JobState } from "../../contract/job.ts";
 import { Job } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
+import { cheapEtag } from "../../etag.ts";
 import { createRouter, problemResponses } from "../../router.ts";
 import { describeJob } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
@@ -13,7 +13,7 @@ const getJob = createRoute({
   method: "get",
   path: "/v1/jobs/{id}",
   summary: "Where a job stands, exact to the token",
-  middleware: etag(),
+  middleware: cheapEtag(),
   request: {
     params: z.object({ id: z.string() }),
     headers: z.object({
@@ -42,14 +42,14 @@ const getJob = createRoute({
 const FIRST_LOOK_MS = 50;
 const LAST_LOOK_MS = 1_000;
 
-export const getJobRoute = ({ jobs }: JobDeps) =>
+export const getJobRoute = ({ jobs, estimates }: JobDeps) =>
   createRouter().openapi(getJob, async (c) => {
     const { id } = c.req.valid("param");
     const tenant = c.get("tenant");
     const waitSeconds = parseWait(c.req.valid("header").prefer);
     if (waitSeconds !== null) c.header("Preference-Applied", `wait=${waitSeconds}`);
     const state = await waitForEnd(() => readJob(jobs, tenant, id), (waitSeconds ?? 0) * 1000, c.req.raw.signal);
-    return c.json(describeJob(state), 200);
+    return c.json(await describeJob(state, estimates), 200);
   });
 
 /** The latest state: a terminal one, or that after `waitMs`. Ends early for a client that is gone. */

@@ -1,6 +1,21 @@
+import type { Price } from "../../contract/job.ts";
+import type { Estimates } from "../../estimates.ts";
 import type { ServedModel } from "../../served-model.ts";
+import type { ActiveJobs } from "../../state/active-jobs.ts";
 import type { DocumentStore } from "../../state/document-store.ts";
 import type { JobStore } from "../../state/job-store.ts";
+import type { QuotaGate } from "../../state/quota.ts";
+import type { QuoteStore } from "../../state/quote-store.ts";
 
 /** What the routes of jobs work with. */
-export type JobDeps = { jobs: JobStore; documents: DocumentStore; model: ServedModel; now: () => number };
+export type JobDeps = {
+  jobs: JobStore;
+  documents: DocumentStore;
+  quotes: QuoteStore;
+  model: ServedModel;
+  price: Price | null;
+  active: ActiveJobs;
+  gate: QuotaGate;
+  estimates: Estimates;
+  now: () => number;
+};

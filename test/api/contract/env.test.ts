@@ -19,6 +19,10 @@ test("an empty environment runs everything on this machine", () => {
     GNOMON_LOG_LEVEL: "info",
     GNOMON_HOST: "127.0.0.1",
     GNOMON_PORT: 8080,
+    GNOMON_QUOTA_JOBS: 100_000,
+    GNOMON_QUOTA_TOKENS: 0,
+    GNOMON_RETENTION_DAYS: 30,
+    GNOMON_CURRENCY: "USD",
   });
   expect(parseEnv(WorkerEnv, {})).toMatchObject({ GNOMON_CACHE: "shadowkv", GNOMON_THREADS: 0 });
 });
