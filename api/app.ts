@@ -1,19 +1,23 @@
 import type { Context, MiddlewareHandler } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import type { Access } from "./access.ts";
+import { authorize } from "./authorize.ts";
+import { limitBody, limitDepth } from "./body-limits.ts";
 import { AppError } from "./contract/errors.ts";
 import type { Price } from "./contract/job.ts";
-import { limits } from "./contract/limits.ts";
 import { createEstimates } from "./estimates.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
+import { apiKeyRoutes } from "./routes/api-keys.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createActiveJobs } from "./state/active-jobs.ts";
+import type { ApiKeyStore } from "./state/api-key-store.ts";
 import type { DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
@@ -31,7 +35,8 @@ export type AppDeps = {
   price: Price | null;
   /** Where the object store leaves serving its presigned URLs to us. */
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
-  tenant: string;
+  access: Access;
+  apiKeys: ApiKeyStore;
   /** Throws AppError `unavailable` where the service cannot take jobs. */
   checkReady: () => Promise<void>;
   now: () => number;
@@ -51,11 +56,12 @@ export function createApp(deps: AppDeps) {
   const gate = createQuotaGate({ active, quota: deps.quota, drainSeconds: estimates.drainSeconds });
   const quotes = createQuoteStore({ objects, now, newId });
   app.use(nameAndLog(deps));
-  app.use(bodyLimit({ maxSize: limits.requestBodyBytes, onError: refuseTooLarge }));
+  app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
   const routes = app
     .route("/", jobRoutes({ ...deps, active, estimates, gate, quotes }))
     .route("/", documentRoutes(deps))
+    .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
@@ -71,6 +77,9 @@ export function createApp(deps: AppDeps) {
     const error = await toAppError(thrown, c);
     if (error.status >= 500)
       deps.log.error({ request_id: c.get("requestId"), code: error.code, err: error }, "request failed");
+    if (error.status === 401 || error.status === 403) {
+      deps.log.info({ request_id: c.get("requestId"), code: error.code, reason: error.message }, "request refused");
+    }
     return problemResponse(c, error);
   });
   return routes;
@@ -95,25 +104,18 @@ export function createApp(deps: AppDeps) {
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/** One log line a request. Only the path is logged of what the client sent. */
-function nameAndLog({ newId, tenant, log }: AppDeps): MiddlewareHandler<AppEnv> {
+/** One log line a request, which names the API key that it used. Only the path is logged of what the client sent. */
+function nameAndLog({ newId, log }: AppDeps): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const started = performance.now();
     c.set("requestId", newId());
-    c.set("tenant", tenant);
     await next();
     c.header("X-Request-Id", c.get("requestId"));
     const ms = Math.round(performance.now() - started);
+    const { tenant, key } = c.get("caller") ?? {};
     log.info(
-      { request_id: c.get("requestId"), method: c.req.method, path: c.req.path, status: c.res.status, ms },
+      { request_id: c.get("requestId"), tenant, key, method: c.req.method, path: c.req.path, status: c.res.status, ms },
       "request",
     );
   };
-}
-
-function refuseTooLarge(): never {
-  throw new AppError("payload_too_large", "body over the limit", {
-    detail: `A body may have ${limits.requestBodyBytes.toLocaleString("en-US")} bytes at most: send less.`,
-    extra: { limit_bytes: limits.requestBodyBytes },
-  });
 }

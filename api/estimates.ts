@@ -87,7 +87,7 @@ export function createEstimates({ active, workers, model }: Deps) {
   };
 }
 
-export const weightOf = (state: Pick<JobState, "tenant" | "created_ms" | "priority" | "reserved">): Weight => ({
+const weightOf = (state: Pick<JobState, "tenant" | "created_ms" | "priority" | "reserved">): Weight => ({
   tenant: state.tenant,
   createdMs: state.created_ms,
   priority: state.priority,

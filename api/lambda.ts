@@ -5,6 +5,10 @@ import { openApp } from "./open-app.ts";
 import { createLog } from "./process.ts";
 
 const env = parseEnv(ApiEnv, process.env);
-const { app } = await openApp(env, { log: createLog("api", env.GNOMON_LOG_LEVEL), isStopping: () => false });
+const { app } = await openApp(env, {
+  host: null,
+  log: createLog("api", env.GNOMON_LOG_LEVEL),
+  isStopping: () => false,
+});
 
 export const handler = handle(app);

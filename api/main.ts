@@ -17,7 +17,11 @@ async function startApi(): Promise<Running> {
   const env = parseEnv(ApiEnv, process.env);
   const log = createLog("api", env.GNOMON_LOG_LEVEL);
   let stopping = false;
-  const { app, jobs, model, close } = await openApp(env, { log, isStopping: () => stopping });
+  const { app, jobs, model, access, close } = await openApp(env, {
+    host: env.GNOMON_HOST,
+    log,
+    isStopping: () => stopping,
+  });
 
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);
@@ -25,10 +29,10 @@ async function startApi(): Promise<Running> {
   await listen(server, env.GNOMON_HOST, env.GNOMON_PORT);
   const { address, port, family } = server.address() as AddressInfo;
   const url = `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
-  log.info({ url, model, state: env.GNOMON_STATE }, "api listens");
+  log.info({ url, model, state: env.GNOMON_STATE, access }, "api listens");
 
   return {
-    about: { url, model },
+    about: { url, model, access },
     async stop() {
       stopping = true;
       log.info("api stops");

@@ -1,29 +1,43 @@
 import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
 import { loadPrompts } from "../native/prompt.ts";
+import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
 import type { ApiEnv } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import type { Price } from "./contract/job.ts";
 import { limits } from "./contract/limits.ts";
-import { SINGLE_TENANT } from "./contract/tenant.ts";
+import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
+import { createApiKeyStore } from "./state/api-key-store.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
 
 type Deps = {
+  /** Where it will listen; null where requests come from somewhere else. */
+  host: string | null;
   log: Log & StateLog;
   /** True once the process takes no new work; the service then says that it is not ready. */
   isStopping: () => boolean;
 };
 
-/** Opens what the environment names and puts the app on it: for a listening server and for a Lambda alike. */
-export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
+/**
+ * Opens what the environment names and puts the app on it: for a listening server and for a Lambda alike. Throws
+ * AppError `exposed_without_keys` where others than this machine could use it without a key.
+ */
+export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   const now = Date.now;
   const newId = randomUUID;
   const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
+  const apiKeys = createApiKeyStore({ objects: state.objects, now });
+  const loopback = host !== null && isLoopback(host);
+  const keyed = await apiKeys.any();
+  if (!loopback && !keyed) {
+    await state.close();
+    throw exposedWithoutKeys(host);
+  }
   const model: ServedModel = {
     id: basename(env.GNOMON_MODEL),
     maxPositions: prompts.maxPositions,
@@ -43,13 +57,14 @@ export async function openApp(env: ApiEnv, { log, isStopping }: Deps) {
     quota: { jobs: env.GNOMON_QUOTA_JOBS, tokens: env.GNOMON_QUOTA_TOKENS },
     price: priceOf(env),
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
-    tenant: SINGLE_TENANT,
+    access: createAccess({ apiKeys, loopback, now, log }),
+    apiKeys,
     checkReady,
     now,
     newId,
     log,
   });
-  return { app, jobs, model: model.id, close: () => state.close() };
+  return { app, jobs, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
 }
 
 function priceOf(env: ApiEnv): Price | null {
@@ -62,3 +77,9 @@ function priceOf(env: ApiEnv): Price | null {
     completion: env.GNOMON_PRICE_COMPLETION ?? prompt,
   };
 }
+const exposedWithoutKeys = (host: string | null): AppError =>
+  new AppError(
+    "exposed_without_keys",
+    `other machines can reach ${host ?? "the service"}, and there is no API key yet: make one with ` +
+      `\`npm run keys -- create --tenant NAME\`${host === null ? "" : ", or listen on 127.0.0.1 (GNOMON_HOST)"}`,
+  );

@@ -17,6 +17,7 @@ export function problemResponse(c: Context, error: AppError): Response {
     ...(error.field === undefined ? {} : { field: error.field }),
     ...error.extra,
   };
+  if (status === 401) c.header("WWW-Authenticate", "Bearer");
   return c.body(JSON.stringify(problem), status as ContentfulStatusCode, {
     "Content-Type": "application/problem+json",
     ...(error.retryAfterSeconds === undefined ? {} : { "Retry-After": String(Math.ceil(error.retryAfterSeconds)) }),

@@ -1,4 +1,5 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Caller } from "./contract/access.ts";
 import { ERRORS } from "./contract/errors.ts";
 import { Problem } from "./contract/problem.ts";
 import { refuseInvalid } from "./validation.ts";
@@ -8,6 +9,8 @@ export type AppEnv = {
     requestId: string;
     /** Whose request it is: everything that it reads and writes is theirs. */
     tenant: string;
+    /** Which API key it comes with, and what that allows. As the tenant, on every path that asks for it (authorize.ts). */
+    caller: Caller;
   };
 };
 

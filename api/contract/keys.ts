@@ -20,6 +20,10 @@ export const keys = {
   idempotency: (tenant: string, hash: string) => `t/${tenant}/idem/${hash}`,
   document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,
   documentInfo: (tenant: string, document: string) => `t/${tenant}/d/${document}/info.json`,
+  /** Apart from what tenants own: a worker needs no access to it. */
+  apiKeys: (tenant?: string) => (tenant === undefined ? "k/" : `k/${tenant}/`),
+  apiKey: (tenant: string, key: string) => `k/${tenant}/${key}/key.json`,
+  apiKeyUse: (tenant: string, key: string) => `k/${tenant}/${key}/used.json`,
   probe: (nonce: string) => `probe/${nonce}`,
 };
 

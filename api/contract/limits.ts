@@ -23,6 +23,12 @@ export const limits = {
   quoteMs: 3_600_000,
   longPollMs: 20_000,
   requestBodyBytes: 16 * 1024 * 1024,
+  /** Arrays and objects within each other. */
+  jsonDepth: 32,
+  /** A key that another process revoked works no longer than this. */
+  apiKeyCacheMs: 5_000,
+  /** The last use of a key is written at most this often. */
+  apiKeyUseMs: 60_000,
   /** OpenAI's limits of metadata. */
   metadataPairs: 16,
   metadataKeyCharacters: 64,

@@ -3,6 +3,8 @@ import { startChild } from "./child.ts";
 export type Service = {
   url: string;
   model: string;
+  /** "keys" if an API key is asked for, or "open". */
+  access: string;
   /** Of the worker: "shadowkv" or "full", and "cpu" or "cuda". */
   cache: string;
   device: string;
@@ -47,6 +49,7 @@ export async function startService({ env, onLine, signal }: Options): Promise<Se
     return {
       url: aboutApi.url ?? "",
       model: aboutApi.model ?? "",
+      access: aboutApi.access ?? "",
       cache: aboutWorker.cache ?? "",
       device: aboutWorker.device ?? "",
       broken,

@@ -10,8 +10,13 @@ const { first, second } = watchInterrupts();
 async function main(): Promise<number> {
   const onLine = (name: string, line: string) => console.log(formatLogLine(name, line));
   const service = await startService({ env: process.env, onLine, signal: first });
-  const { url, model, cache, device } = service;
+  const { url, model, access, cache, device } = service;
   console.log(`Gnomon listens on ${url} (model ${model}, ${CACHES[cache]} on ${device})`);
+  if (access === "open") {
+    console.log(
+      "It asks for no API key: only this machine can reach it. `npm run keys -- create` makes the first key.",
+    );
+  }
 
   const broken = await Promise.race([service.broken, aborted(first)]);
   if (broken !== undefined) {

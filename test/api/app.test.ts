@@ -43,6 +43,8 @@ describe("200", () => {
       "/v1/jobs/{id}/retry",
       "/v1/documents",
       "/v1/documents/{id}",
+      "/v1/keys",
+      "/v1/keys/{id}",
       "/v1/models",
       "/healthz",
       "/readyz",
@@ -117,7 +119,7 @@ describe("413", () => {
       },
     });
     const headers = { "Content-Type": "application/json", "Transfer-Encoding": "chunked" };
-    const request = new Request("http://test/v1/jobs", { method: "POST", headers, body: endless, duplex: "half" });
+    const request = new Request("http://localhost/v1/jobs", { method: "POST", headers, body: endless, duplex: "half" });
     expect(await readProblem(await app.app.request(request))).toMatchObject(expected);
     expect(pulled).toBeLessThan(20);
   });

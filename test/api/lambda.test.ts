@@ -2,15 +2,22 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createApiKeyStore } from "../../api/state/api-key-store.ts";
+import { openEmbedded } from "../support/embedded-state.ts";
 
 type Handler = typeof import("../../api/lambda.ts").handler;
 
 let directory: string;
 let handler: Handler;
+let key: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "gnomon-lambda-"));
   Object.assign(process.env, { GNOMON_STATE: "embedded", GNOMON_STATE_DIR: directory, GNOMON_LOG_LEVEL: "silent" });
+  const state = await openEmbedded(directory);
+  const apiKeys = createApiKeyStore({ objects: state.objects, now: Date.now });
+  ({ key } = await apiKeys.create({ tenant: "acme", name: "", scopes: ["submit", "read"], expiresMs: null }));
+  await state.close();
   ({ handler } = await import("../../api/lambda.ts"));
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
@@ -22,7 +29,11 @@ async function invoke(method: string, path: string, body?: string, contentType =
     routeKey: "$default",
     rawPath: path,
     rawQueryString: "",
-    headers: { host: "api.example.com", ...(body === undefined ? {} : { "content-type": contentType }) },
+    headers: {
+      host: "api.example.com",
+      authorization: `Bearer ${key}`,
+      ...(body === undefined ? {} : { "content-type": contentType }),
+    },
     requestContext: {
       accountId: "123456789012",
       apiId: "api",
@@ -57,6 +68,14 @@ describe("the api as a Lambda function", () => {
     expect(job.statusCode).toBe(202);
     const state = await invoke("GET", `/v1/jobs/${job.json().id}`);
     expect(state.json()).toMatchObject({ object: "job", id: job.json().id, status: "queued" });
+  });
+
+  it("asks for an API key whatever GNOMON_HOST says", async () => {
+    const valid = key;
+    key = "none";
+    expect((await invoke("GET", "/v1/models")).statusCode).toBe(401);
+    key = valid;
+    expect((await invoke("GET", "/v1/models")).statusCode).toBe(200);
   });
 
   it("answers a bad request with a problem document", async () => {

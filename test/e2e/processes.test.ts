@@ -56,6 +56,36 @@ async function childrenOf(pid: number | undefined): Promise<number[]> {
   return stdout.trim().split(/\s+/).map(Number);
 }
 
+it("npm start says that it asks for no key as long as only this machine reaches it", async () => {
+  const { child, listening, closed, stdout } = start();
+  await listening;
+  await expect.poll(() => stdout.join("\n")).toContain("It asks for no API key: only this machine can reach it.");
+  child.kill("SIGINT");
+  await closed;
+});
+
+it("npm start does not let other machines in without keys, and says what to do", async () => {
+  const { closed, stderr } = start({ GNOMON_HOST: "0.0.0.0" });
+  expect(await closed).toBe(1);
+  expect(stderr).toEqual([
+    "api: other machines can reach 0.0.0.0, and there is no API key yet: make one with " +
+      "`npm run keys -- create --tenant NAME`, or listen on 127.0.0.1 (GNOMON_HOST)",
+  ]);
+});
+
+it("npm start lets other machines in once there is a key, and then asks for it", async () => {
+  const { stdout: key } = await run(process.execPath, ["infra/local/keys.ts", "create"], {
+    cwd: ROOT,
+    env: environment({}),
+  });
+  const { child, listening, closed } = start({ GNOMON_HOST: "0.0.0.0" });
+  const url = `${/http:\S+/.exec(await listening)?.[0].replace("0.0.0.0", "127.0.0.1")}/v1/models`;
+  expect((await fetch(url)).status).toBe(401);
+  expect((await fetch(url, { headers: { Authorization: `Bearer ${key.trim()}` } })).status).toBe(200);
+  child.kill("SIGINT");
+  expect(await closed).toBe(0);
+});
+
 it("npm start says where it listens, and one Ctrl-C stops everything cleanly", async () => {
   const { child, listening, closed, stderr, stdout } = start();
   expect(await listening).toMatch(/^Gnomon listens on http:\/\/127\.0\.0\.1:\d+ \(model needle, ShadowKV on cpu\)$/);

@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { z } from "zod";
+import { createAccess } from "../../api/access.ts";
 import { createApp } from "../../api/app.ts";
+import type { Scope } from "../../api/contract/access.ts";
 import type { Price } from "../../api/contract/job.ts";
 import { Job } from "../../api/contract/job-resource.ts";
 import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
+import { createApiKeyStore } from "../../api/state/api-key-store.ts";
 import type { Claim } from "../../api/state/job-store.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
@@ -17,16 +20,17 @@ const WORD_MODEL = {
   countPromptTokens: async (prompt: Prompt) => 1 + wordsOf(prompt).length,
 };
 
-/** The real app on real embedded state; what it logs is kept. */
+/** The real app on real embedded state; what it logs is kept. Whether it asks for API keys is as with `loopback`. */
 export async function openTestApp({
   checkReady = async () => {},
-  tenant = "default",
+  loopback = true,
   quota = { jobs: 0, tokens: 0 },
   price = null as Price | null,
 } = {}) {
   const state = await openTempState();
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
+  const apiKeys = createApiKeyStore({ objects: state.objects, now: state.now });
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
@@ -35,9 +39,10 @@ export async function openTestApp({
     objects: state.objects,
     quota,
     price,
-    tenant,
-    now: state.now,
+    access: createAccess({ apiKeys, loopback, now: state.now, log: { error: log } }),
+    apiKeys,
     checkReady,
+    now: state.now,
     newId: randomUUID,
     log: { info: log, error: log },
   });
@@ -45,6 +50,7 @@ export async function openTestApp({
     app,
     state,
     logged,
+    apiKeys,
     get: async (path: string, headers: Record<string, string> = {}) => app.request(path, { headers }),
     post: async (path: string, body: unknown, type = "application/json", headers: Record<string, string> = {}) =>
       app.request(path, {
@@ -52,6 +58,11 @@ export async function openTestApp({
         body: typeof body === "string" ? body : JSON.stringify(body),
         headers: { "Content-Type": type, ...headers },
       }),
+    /** The header that a new key of the tenant goes into, and the key's id. */
+    async makeKey(tenant: string, scopes: Scope[], expiresMs: number | null = null) {
+      const { key, record } = await apiKeys.create({ tenant, name: "", scopes, expiresMs });
+      return { id: record.id, key, headers: { Authorization: `Bearer ${key}` } };
+    },
     delete: async (path: string) => app.request(path, { method: "DELETE" }),
     /** A job in the queue, by way of the API. */
     async submit(body: object = {}): Promise<Job> {
