@@ -4,16 +4,19 @@ import { authorize } from "./authorize.ts";
 import { limitBody, limitDepth } from "./body-limits.ts";
 import { AppError } from "./contract/errors.ts";
 import type { Price } from "./contract/job.ts";
+import type { WebhookPolicy } from "./contract/webhook-target.ts";
 import { createEstimates } from "./estimates.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createActiveJobs } from "./state/active-jobs.ts";
@@ -24,11 +27,16 @@ import type { JobStore } from "./state/job-store.ts";
 import type { ObjectStore } from "./state/object-store.ts";
 import { createQuotaGate, type Quota } from "./state/quota.ts";
 import { createQuoteStore } from "./state/quote-store.ts";
+import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
+import type { WebhookStore } from "./state/webhook-store.ts";
 import { createWorkerReports } from "./state/worker-reports.ts";
 
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  webhooks: WebhookStore;
+  keyrings: WebhookKeyrings;
+  webhookPolicy: WebhookPolicy;
   model: ServedModel;
   objects: ObjectStore;
   quota: Quota;
@@ -55,11 +63,13 @@ export function createApp(deps: AppDeps) {
   const estimates = createEstimates({ active, workers: createWorkerReports({ objects, now }), model: model.id });
   const gate = createQuotaGate({ active, quota: deps.quota, drainSeconds: estimates.drainSeconds });
   const quotes = createQuoteStore({ objects, now, newId });
+  const checkWebhook = createWebhookCheck(deps.webhooks, deps.webhookPolicy);
   app.use(nameAndLog(deps));
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
   const routes = app
-    .route("/", jobRoutes({ ...deps, active, estimates, gate, quotes }))
+    .route("/", jobRoutes({ ...deps, active, estimates, gate, quotes, checkWebhook }))
+    .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))

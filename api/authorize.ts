@@ -13,6 +13,8 @@ import { objectsPath } from "./state/embedded/object-urls.ts";
 export function neededScope(method: string, path: string): Scope | null {
   if (!path.startsWith("/v1/") || path.startsWith(objectsPath)) return null;
   if (path === "/v1/keys" || path.startsWith("/v1/keys/")) return "admin";
+  // Reading them is being able to sign as we do.
+  if (path === "/v1/webhooks/keys") return "submit";
   return ["GET", "HEAD", "OPTIONS"].includes(method.toUpperCase()) ? "read" : "submit";
 }
 

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { loadPrompts } from "../native/prompt.ts";
 import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
-import type { ApiEnv } from "./contract/env.ts";
+import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import type { Price } from "./contract/job.ts";
 import { limits } from "./contract/limits.ts";
@@ -14,6 +14,8 @@ import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { openState } from "./state/open-state.ts";
+import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
+import { createWebhookStore } from "./state/webhook-store.ts";
 
 type Deps = {
   /** Where it will listen; null where requests come from somewhere else. */
@@ -47,11 +49,22 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });
     await state.objects.list("probe/", { limit: 1 });
   };
-  const retentionMs = env.GNOMON_RETENTION_DAYS * 24 * 3_600_000;
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, retentionMs, log });
+  const webhooks = createWebhookStore({ ...state, now });
+  const jobs = createJobStore({
+    ...state,
+    now,
+    newId,
+    leaseMs: limits.leaseMs,
+    retentionMs: env.GNOMON_RETENTION_DAYS * 24 * 3_600_000,
+    onTerminal: webhooks.emit,
+    log,
+  });
   const app = createApp({
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
+    webhooks,
+    keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
+    webhookPolicy: webhookPolicy(env),
     model,
     objects: state.objects,
     quota: { jobs: env.GNOMON_QUOTA_JOBS, tokens: env.GNOMON_QUOTA_TOKENS },

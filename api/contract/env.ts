@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { AppError } from "./errors.ts";
+import { type Network, parseNetwork } from "./public-address.ts";
+import type { WebhookPolicy } from "./webhook-target.ts";
 
 // The environment of each process, as flat objects: infra checks what it sets against their keys.
 
@@ -16,6 +18,8 @@ const state = {
   GNOMON_BUCKET: z.string().optional(),
   GNOMON_QUEUE_URL: url.optional(),
   GNOMON_DEAD_LETTER_QUEUE_URL: url.optional(),
+  /** Webhooks to be sent. It needs no dead-letter queue: its messages end with their schedule. */
+  GNOMON_WEBHOOK_QUEUE_URL: url.optional(),
   /** S3- and SQS-compatible servers in place of AWS. */
   GNOMON_S3_ENDPOINT: url.optional(),
   GNOMON_SQS_ENDPOINT: url.optional(),
@@ -27,12 +31,55 @@ const model = {
   GNOMON_MODEL: z.string().default("native/models/needle"),
 };
 
+const listOf = <T>(parse: (item: string) => T | null, what: string) =>
+  z
+    .string()
+    .default("")
+    .transform((text, context): T[] => {
+      const items = text.split(",").map((item) => item.trim());
+      return items
+        .filter((item) => item !== "")
+        .flatMap((item) => {
+          const parsed = parse(item);
+          if (parsed !== null) return [parsed];
+          context.addIssue({ code: "custom", message: `\`${item}\` is not ${what}` });
+          return [];
+        });
+    });
+
+const parsePort = (text: string): number | null =>
+  /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535 ? Number(text) : null;
+
+/** Where webhooks may go: https to public addresses on port 443, and what these add. API and worker need the same. */
+const webhooks = {
+  /** `true` allows http:// too, on port 80. */
+  GNOMON_WEBHOOK_HTTP: z.stringbool().default(false),
+  /** Other ports, such as `8443,9000`. */
+  GNOMON_WEBHOOK_PORTS: listOf(parsePort, "a port"),
+  /** Networks that are not public, such as `10.0.0.0/8,fd00::/8`. The metadata addresses of clouds stay closed. */
+  GNOMON_WEBHOOK_NETWORKS: listOf<Network>(parseNetwork, "a network in CIDR notation"),
+};
+
+type WebhookFields = z.infer<z.ZodObject<typeof webhooks>>;
+
+export const webhookPolicy = (env: WebhookFields): WebhookPolicy => ({
+  plainHttp: env.GNOMON_WEBHOOK_HTTP,
+  ports: env.GNOMON_WEBHOOK_PORTS,
+  networks: env.GNOMON_WEBHOOK_NETWORKS,
+});
+
 const log = {
   GNOMON_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 };
 
 type StateFields = z.infer<z.ZodObject<typeof state>>;
-const neededForAws = ["GNOMON_BUCKET", "GNOMON_QUEUE_URL", "GNOMON_DEAD_LETTER_QUEUE_URL", "AWS_REGION"] as const;
+const neededForAws = [
+  "GNOMON_BUCKET",
+  "GNOMON_QUEUE_URL",
+  "GNOMON_DEAD_LETTER_QUEUE_URL",
+  "GNOMON_WEBHOOK_QUEUE_URL",
+  "AWS_REGION",
+] as const;
 
 function requireAws(env: StateFields, context: z.RefinementCtx): void {
   if (env.GNOMON_STATE !== "aws") return;
@@ -50,6 +97,7 @@ export const ApiEnv = z
   .object({
     ...state,
     ...model,
+    ...webhooks,
     ...log,
     GNOMON_HOST: z.string().default("127.0.0.1"),
     /** 0 takes a free port. */
@@ -73,10 +121,15 @@ export const ApiEnv = z
   .superRefine(requireAws);
 export type ApiEnv = z.infer<typeof ApiEnv>;
 
+/** Of a process that only delivers webhooks. */
+export const WebhooksEnv = z.object({ ...state, ...webhooks, ...log }).superRefine(requireAws);
+export type WebhooksEnv = z.infer<typeof WebhooksEnv>;
+
 export const WorkerEnv = z
   .object({
     ...state,
     ...model,
+    ...webhooks,
     ...log,
     /** How long running jobs may go on after SIGTERM before they are given back. */
     GNOMON_GRACE_SECONDS: z.coerce.number().min(0).default(30),

@@ -17,10 +17,13 @@ export const ERRORS = {
   quote_not_found: { status: 404, retryable: false, title: "No such quote" },
   document_not_found: { status: 404, retryable: false, title: "No such document" },
   model_not_found: { status: 404, retryable: false, title: "No such model" },
+  webhook_event_not_found: { status: 404, retryable: false, title: "No such webhook event" },
   method_not_allowed: { status: 405, retryable: false, title: "The method is not allowed here" },
   result_not_ready: { status: 409, retryable: true, title: "The job has not finished" },
   own_key: { status: 409, retryable: false, title: "An API key cannot revoke itself" },
   job_not_succeeded: { status: 409, retryable: false, title: "The job ended without a result" },
+  webhook_disabled: { status: 409, retryable: false, title: "Webhooks to this URL are disabled" },
+  too_many_webhook_keys: { status: 409, retryable: false, title: "Too many webhook keys sign at the same time" },
   job_not_finished: { status: 409, retryable: true, title: "The job is not over yet" },
   job_not_retryable: { status: 409, retryable: false, title: "The job needs no other try" },
   idempotency_in_progress: {

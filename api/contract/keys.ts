@@ -20,6 +20,11 @@ export const keys = {
   idempotency: (tenant: string, hash: string) => `t/${tenant}/idem/${hash}`,
   document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,
   documentInfo: (tenant: string, document: string) => `t/${tenant}/d/${document}/info.json`,
+  webhookEvents: (tenant: string, job: string) => `t/${tenant}/j/${job}/webhook/`,
+  webhookEvent: (tenant: string, job: string, event: string) => `t/${tenant}/j/${job}/webhook/${event}.json`,
+  webhookKeyring: (tenant: string) => `t/${tenant}/webhooks/keys.json`,
+  disabledWebhooks: (tenant: string) => `t/${tenant}/webhooks/disabled/`,
+  disabledWebhook: (tenant: string, id: string) => `t/${tenant}/webhooks/disabled/${id}.json`,
   /** Apart from what tenants own: a worker needs no access to it. */
   apiKeys: (tenant?: string) => (tenant === undefined ? "k/" : `k/${tenant}/`),
   apiKey: (tenant: string, key: string) => `k/${tenant}/${key}/key.json`,

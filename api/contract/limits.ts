@@ -44,4 +44,20 @@ export const limits = {
   questionCharacters: 16_384,
   defaultMaxTokens: 256,
   messageBytes: 1024,
+  /** SQS delays a message no longer than this: what is due later is sent again in hops. */
+  maxDelaySeconds: 900,
+  /** A webhook that is not answered by then has failed. */
+  webhookTimeoutMs: 15_000,
+  /** Longer than a delivery can take, with its reads and writes. */
+  webhookVisibilityMs: 60_000,
+  /** Deliveries that one sender has under way. */
+  webhookConcurrency: 64,
+  /** As much of an answer is read, and thrown away. */
+  webhookResponseBytes: 64 * 1024,
+  /** Attempts that the log of one event keeps. */
+  webhookLogAttempts: 50,
+  keyOverlapSeconds: 24 * 3600,
+  maxKeyOverlapSeconds: 30 * 24 * 3600,
+  /** Webhook keys of one tenant that sign at the same time. */
+  maxSigningKeys: 5,
 } as const;

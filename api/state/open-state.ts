@@ -15,6 +15,7 @@ import { probeObjectStore } from "./probe.ts";
 export type State = {
   objects: ObjectStore;
   queue: JobQueue;
+  webhookQueue: JobQueue;
   /** Checks the embedded store's presigned URLs, which the API serves; null where S3 serves its own. */
   urls: ObjectUrls | null;
   close(): Promise<void>;
@@ -39,12 +40,16 @@ async function openEmbedded(env: StateEnv, { now, newId }: Deps): Promise<State>
   const urls = createObjectUrls(await urlSecret(database), now);
   const objects = await createFileObjectStore({ database, urls, now, newId });
   const queue = createSqliteJobQueue({ database, name: "jobs", now, maxReceives: limits.maxAttempts });
+  // Whatever happens to a delivery, it stays in its queue until its schedule has ended.
+  const webhookQueue = createSqliteJobQueue({ database, name: "webhooks", now, maxReceives: Infinity });
   return {
     objects,
     queue,
+    webhookQueue,
     urls,
     async close() {
       await queue.close();
+      await webhookQueue.close();
       await objects.close();
       await database.close();
     },
@@ -53,20 +58,23 @@ async function openEmbedded(env: StateEnv, { now, newId }: Deps): Promise<State>
 
 function openAws(env: StateEnv, { newId }: Deps): State {
   const { GNOMON_BUCKET: bucket, GNOMON_QUEUE_URL: queueUrl, GNOMON_DEAD_LETTER_QUEUE_URL: deadLetterUrl } = env;
-  const region = env.AWS_REGION;
-  if (!bucket || !queueUrl || !deadLetterUrl || !region) {
-    throw new AppError("invalid_environment", "AWS state needs a bucket, two queues and a region");
+  const { GNOMON_WEBHOOK_QUEUE_URL: webhookQueueUrl, AWS_REGION: region } = env;
+  if (!bucket || !queueUrl || !deadLetterUrl || !webhookQueueUrl || !region) {
+    throw new AppError("invalid_environment", "AWS state needs a bucket, three queues and a region");
   }
   const s3 = createS3Client({ region, endpoint: env.GNOMON_S3_ENDPOINT });
   const sqs = createSqsClient({ region, endpoint: env.GNOMON_SQS_ENDPOINT });
   const objects = createS3ObjectStore({ client: s3, bucket, newId });
   const queue = createSqsJobQueue({ client: sqs, queueUrl, deadLetterUrl });
+  const webhookQueue = createSqsJobQueue({ client: sqs, queueUrl: webhookQueueUrl, deadLetterUrl: null });
   return {
     objects,
     queue,
+    webhookQueue,
     urls: null,
     async close() {
       await queue.close();
+      await webhookQueue.close();
       await objects.close();
       s3.destroy();
       sqs.destroy();

@@ -9,6 +9,8 @@ import { createFileObjectStore } from "../../api/state/embedded/file-object-stor
 import { createObjectUrls, urlSecret } from "../../api/state/embedded/object-urls.ts";
 import { createSqliteJobQueue } from "../../api/state/embedded/sqlite-job-queue.ts";
 import { createJobStore } from "../../api/state/job-store.ts";
+import { createWebhookKeyrings } from "../../api/state/webhook-keyring.ts";
+import { createWebhookStore } from "../../api/state/webhook-store.ts";
 
 /** The embedded state in a directory of its own, with a clock that a test can move ahead. */
 export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = limits.maxAttempts + 1 } = {}) {
@@ -20,12 +22,17 @@ export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = li
   const urls = createObjectUrls(await urlSecret(database), now);
   const objects = await createFileObjectStore({ database, urls, now, newId });
   const queue = createSqliteJobQueue({ database, name: "jobs", now, maxReceives });
+  const webhookQueue = createSqliteJobQueue({ database, name: "webhooks", now, maxReceives: Infinity });
+  const webhooks = createWebhookStore({ objects, webhookQueue, now });
   return {
     directory,
     objects,
     urls,
     queue,
-    jobs: createJobStore({ objects, queue, now, newId, leaseMs }),
+    webhookQueue,
+    webhooks,
+    keyrings: createWebhookKeyrings({ objects, now, newId }),
+    jobs: createJobStore({ objects, queue, now, newId, onTerminal: webhooks.emit, leaseMs }),
     documents: createDocumentStore({ objects, now }),
     now,
     advance: (ms: number): void => {
@@ -33,6 +40,7 @@ export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = li
     },
     async [Symbol.asyncDispose]() {
       await queue.close();
+      await webhookQueue.close();
       await objects.close();
       await database.close();
       await rm(directory, { recursive: true });

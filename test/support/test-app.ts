@@ -8,6 +8,7 @@ import type { Price } from "../../api/contract/job.ts";
 import { Job } from "../../api/contract/job-resource.ts";
 import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
+import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
 import { createApiKeyStore } from "../../api/state/api-key-store.ts";
 import type { Claim } from "../../api/state/job-store.ts";
 import { wordsOf } from "./fake-engine.ts";
@@ -34,6 +35,9 @@ export async function openTestApp({
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    webhooks: state.webhooks,
+    keyrings: state.keyrings,
+    webhookPolicy: PUBLIC_HTTPS_ONLY,
     model: WORD_MODEL,
     signedObjects: state,
     objects: state.objects,

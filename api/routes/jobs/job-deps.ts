@@ -6,6 +6,7 @@ import type { DocumentStore } from "../../state/document-store.ts";
 import type { JobStore } from "../../state/job-store.ts";
 import type { QuotaGate } from "../../state/quota.ts";
 import type { QuoteStore } from "../../state/quote-store.ts";
+import type { CheckWebhook } from "./check-webhook.ts";
 
 /** What the routes of jobs work with. */
 export type JobDeps = {
@@ -17,5 +18,6 @@ export type JobDeps = {
   active: ActiveJobs;
   gate: QuotaGate;
   estimates: Estimates;
+  checkWebhook: CheckWebhook;
   now: () => number;
 };

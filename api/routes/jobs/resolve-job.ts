@@ -3,12 +3,11 @@ import type { Price } from "../../contract/job.ts";
 import type { CreateJob, JobInput, JobRequest } from "../../contract/job-request.ts";
 import { promptsOf } from "../../contract/prompts.ts";
 import { checkModelIsServed, countFittingPrompts } from "../../served-model.ts";
-import type { DocumentStore } from "../../state/document-store.ts";
 import { documentNotFound } from "../documents.ts";
 import { capTokens } from "./budget.ts";
 import type { JobDeps } from "./job-deps.ts";
 
-type Deps = Pick<JobDeps, "documents" | "quotes" | "model" | "price" | "now">;
+type Deps = Pick<JobDeps, "documents" | "quotes" | "model" | "price" | "checkWebhook" | "now">;
 
 /** Inline text, or the id of a stored one. */
 type Source = { id: string | undefined; text: string };
@@ -24,7 +23,7 @@ type Measured = {
 
 /** Checks and counts what is asked. Throws what is wrong with it; stores nothing. */
 export async function measureJob(tenant: string, asked: CreateJob, deps: Deps): Promise<Measured> {
-  const { documents, quotes, model, now } = deps;
+  const { documents, quotes, model, checkWebhook, now } = deps;
   checkModelIsServed(model, asked.model);
   if (asked.deliver_by !== undefined && asked.deliver_by * 1000 <= now()) {
     throw new AppError("invalid_request", "deliver_by has passed", {
@@ -36,6 +35,7 @@ export async function measureJob(tenant: string, asked: CreateJob, deps: Deps): 
   if (asked.quote_id !== undefined && quote === null) throw quoteNotFound(asked.quote_id);
   const price = quote === null ? deps.price : quote.price;
 
+  if (asked.webhook !== undefined) await checkWebhook(tenant, asked.webhook.url);
   const sources = await readSources(tenant, asked, documents);
   const prompts = promptsOf(
     inputOf(asked, []),
@@ -85,7 +85,7 @@ function inputOf(asked: CreateJob, document_ids: string[]): JobInput {
   return { kind: "questions", document_ids, questions: asked.questions ?? [asked.question ?? ""] };
 }
 
-async function readSources(tenant: string, asked: CreateJob, documents: DocumentStore): Promise<Source[]> {
+async function readSources(tenant: string, asked: CreateJob, documents: Deps["documents"]): Promise<Source[]> {
   const given = asked.documents?.map((document, index) => ({ document, field: `documents[${index}]` })) ?? [];
   if (asked.document !== undefined) given.push({ document: asked.document, field: "document" });
   return Promise.all(

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ApiEnv, parseEnv, StateEnv, WorkerEnv } from "../../../api/contract/env.ts";
+import { ApiEnv, parseEnv, StateEnv, WebhooksEnv, WorkerEnv, webhookPolicy } from "../../../api/contract/env.ts";
 
 const message = (run: () => unknown): string => {
   try {
@@ -23,6 +23,9 @@ test("an empty environment runs everything on this machine", () => {
     GNOMON_QUOTA_TOKENS: 0,
     GNOMON_RETENTION_DAYS: 30,
     GNOMON_CURRENCY: "USD",
+    GNOMON_WEBHOOK_HTTP: false,
+    GNOMON_WEBHOOK_PORTS: [],
+    GNOMON_WEBHOOK_NETWORKS: [],
   });
   expect(parseEnv(WorkerEnv, {})).toMatchObject({ GNOMON_CACHE: "shadowkv", GNOMON_THREADS: 0 });
 });
@@ -56,4 +59,16 @@ test.each([StateEnv, ApiEnv, WorkerEnv])("AWS state needs its bucket, queues and
   for (const name of ["GNOMON_QUEUE_URL", "GNOMON_DEAD_LETTER_QUEUE_URL", "AWS_REGION"]) {
     expect(text).toContain(`${name}: needed where GNOMON_STATE is aws`);
   }
+});
+
+test("webhooks go where the environment says, and a slip of the pen is named", () => {
+  const env = parseEnv(WebhooksEnv, {
+    GNOMON_WEBHOOK_HTTP: "true",
+    GNOMON_WEBHOOK_PORTS: "8443, 9000",
+    GNOMON_WEBHOOK_NETWORKS: "10.0.0.0/8,::1",
+  });
+  expect(webhookPolicy(env)).toMatchObject({ plainHttp: true, ports: [8443, 9000] });
+  expect(env.GNOMON_WEBHOOK_NETWORKS.map(([address, bits]) => `${address}/${bits}`)).toEqual(["10.0.0.0/8", "::1/128"]);
+  expect(() => parseEnv(WebhooksEnv, { GNOMON_WEBHOOK_PORTS: "80,70000" })).toThrow("`70000` is not a port");
+  expect(() => parseEnv(WebhooksEnv, { GNOMON_WEBHOOK_NETWORKS: "10.0.0.0/40" })).toThrow("GNOMON_WEBHOOK_NETWORKS");
 });

@@ -37,14 +37,15 @@ test.skipIf(motoMissing !== null)(
       createS3Client({ region: "eu-west-1", endpoint }),
       createSqsClient({ region: "eu-west-1", endpoint }),
     ];
-    const [queue, dead] = await Promise.all(
-      ["q", "dead"].map((QueueName) => sqs.send(new CreateQueueCommand({ QueueName }))),
+    const [queue, dead, webhooks] = await Promise.all(
+      ["q", "dead", "webhooks"].map((QueueName) => sqs.send(new CreateQueueCommand({ QueueName }))),
     );
     const env = parseEnv(StateEnv, {
       GNOMON_STATE: "aws",
       GNOMON_BUCKET: "gnomon-state",
       GNOMON_QUEUE_URL: queue?.QueueUrl,
       GNOMON_DEAD_LETTER_QUEUE_URL: dead?.QueueUrl,
+      GNOMON_WEBHOOK_QUEUE_URL: webhooks?.QueueUrl,
       GNOMON_S3_ENDPOINT: endpoint,
       GNOMON_SQS_ENDPOINT: endpoint,
       AWS_REGION: "eu-west-1",

@@ -1,0 +1,38 @@
+import { describe, expect, it } from "vitest";
+import { parseRetryAfter, RETRY_DELAYS_MS, retryDelayMs } from "../../../worker/webhook/schedule.ts";
+
+const middle = () => 0.5;
+const failed = (attempts: number, retryAfterMs: number | null = null) => ({ attempts, retryAfterMs });
+
+describe("retryDelayMs", () => {
+  it("makes ten attempts over 75 h 35 min 5 s", () => {
+    const delays = RETRY_DELAYS_MS.map((_, index) => retryDelayMs(failed(index + 1), middle) ?? 0);
+    expect(delays.reduce((sum, delay) => sum + delay, 0)).toBe(((75 * 60 + 35) * 60 + 5) * 1000);
+    expect(retryDelayMs(failed(10), middle)).toBeNull();
+  });
+
+  it("spreads each delay by a tenth to both sides", () => {
+    expect(retryDelayMs(failed(4), () => 0)).toBe(0.9 * 2 * 3_600_000);
+    expect(retryDelayMs(failed(4), () => 0.999999)).toBeCloseTo(1.1 * 2 * 3_600_000, -2);
+  });
+
+  it("waits for as long as the receiver asks, up to a day, and never less than planned", () => {
+    expect(retryDelayMs(failed(1, 60_000), middle)).toBe(60_000);
+    expect(retryDelayMs(failed(3, 60_000), middle)).toBe(30 * 60_000);
+    expect(retryDelayMs(failed(1, 10 * 24 * 3_600_000), middle)).toBe(24 * 3_600_000);
+  });
+});
+
+describe("parseRetryAfter", () => {
+  const nowMs = Date.parse("Tue, 24 Nov 2026 20:00:00 GMT");
+  it.each([
+    ["120", 120_000],
+    ["Tue, 24 Nov 2026 20:01:00 GMT", 60_000],
+    ["Tue, 24 Nov 2026 19:00:00 GMT", 0],
+    ["soon", null],
+    ["-5", null],
+    [undefined, null],
+  ])("%s", (value, expected) => {
+    expect(parseRetryAfter(value, nowMs)).toEqual(expected);
+  });
+});

@@ -1,0 +1,44 @@
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** Between one attempt and the next, as Standard Webhooks proposes: 75 h 35 min 5 s from the first to the last. */
+export const RETRY_DELAYS_MS = [
+  5 * SECOND,
+  5 * MINUTE,
+  30 * MINUTE,
+  2 * HOUR,
+  5 * HOUR,
+  10 * HOUR,
+  14 * HOUR,
+  20 * HOUR,
+  24 * HOUR,
+] as const;
+
+/** Receivers that failed together must not be called together again. */
+const JITTER = 0.1;
+const MAX_RETRY_AFTER_MS = 24 * HOUR;
+
+type Failed = {
+  /** Attempts of this run through the schedule, the failed one included. */
+  attempts: number;
+  /** What the receiver asked for. */
+  retryAfterMs: number | null;
+};
+
+/** How long to wait for the next attempt; null if there is none. `random` gives [0, 1). */
+export function retryDelayMs({ attempts, retryAfterMs }: Failed, random: () => number): number | null {
+  const planned = RETRY_DELAYS_MS[attempts - 1];
+  if (planned === undefined) return null;
+  const jittered = planned * (1 - JITTER + 2 * JITTER * random());
+  return Math.round(Math.max(jittered, Math.min(retryAfterMs ?? 0, MAX_RETRY_AFTER_MS)));
+}
+
+/** Retry-After in its two forms: seconds, or a date. null if there is none that can be read. */
+export function parseRetryAfter(value: string | undefined, nowMs: number): number | null {
+  if (value === undefined) return null;
+  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * SECOND;
+  // JavaScript makes a date of nearly anything; HTTP has one form.
+  const date = value.endsWith(" GMT") ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
+}

@@ -1,0 +1,61 @@
+import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
+import type { Delay } from "../delay.ts";
+
+type Deps = {
+  queue: Pick<JobQueue, "receive">;
+  /** Takes one message to its end. */
+  deliver: (message: ReceivedMessage) => Promise<void>;
+  limits: { longPollMs: number; webhookVisibilityMs: number; webhookConcurrency: number };
+  delay: Delay;
+  log: { error(fields: object, message: string): void };
+};
+
+const MAX_RECEIVE = 10;
+const RETRY_MS = 1_000;
+
+/** Keeps up to `webhookConcurrency` deliveries going. One that breaks off comes back when its visibility ends. */
+export function startWebhookSender({ queue, deliver, limits, delay, log }: Deps) {
+  const stopping = new AbortController();
+  const running = new Set<Promise<void>>();
+
+  async function receive(max: number): Promise<ReceivedMessage[]> {
+    try {
+      const { signal } = stopping;
+      return await queue.receive({
+        max,
+        waitMs: limits.longPollMs,
+        visibilityMs: limits.webhookVisibilityMs,
+        signal,
+      });
+    } catch (error) {
+      log.error({ err: error }, "receive of webhooks failed");
+      await delay(RETRY_MS, stopping.signal);
+      return [];
+    }
+  }
+
+  function begin(message: ReceivedMessage): void {
+    const delivery = deliver(message)
+      .catch((error) => log.error({ err: error, message_id: message.id }, "webhook delivery broke off"))
+      .finally(() => running.delete(delivery));
+    running.add(delivery);
+  }
+
+  async function loop(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const free = limits.webhookConcurrency - running.size;
+      if (free <= 0) await Promise.race(running);
+      else for (const message of await receive(Math.min(free, MAX_RECEIVE))) begin(message);
+    }
+  }
+
+  const looping = loop();
+  return {
+    /** Resolves when what was begun has ended, which a request's deadline bounds. */
+    async stop(): Promise<void> {
+      stopping.abort();
+      await looping;
+      await Promise.all(running);
+    },
+  };
+}

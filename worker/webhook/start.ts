@@ -1,0 +1,36 @@
+import { limits } from "../../api/contract/limits.ts";
+import type { WebhookPolicy } from "../../api/contract/webhook-target.ts";
+import type { JobQueue } from "../../api/state/job-queue.ts";
+import type { ObjectStore } from "../../api/state/object-store.ts";
+import { createWebhookKeyrings } from "../../api/state/webhook-keyring.ts";
+import type { WebhookStore } from "../../api/state/webhook-store.ts";
+import { delay } from "../delay.ts";
+import { deliverWebhook, type WebhookDeliveryDeps } from "./delivery.ts";
+import { post } from "./post.ts";
+import { createResolver } from "./resolve.ts";
+import { startWebhookSender } from "./sender.ts";
+
+type Deps = {
+  objects: ObjectStore;
+  webhookQueue: JobQueue;
+  webhooks: WebhookStore;
+  policy: WebhookPolicy;
+  now: () => number;
+  newId: () => string;
+  log: WebhookDeliveryDeps["log"];
+};
+
+/** Delivers the webhooks of every tenant, until it is stopped. Any number of processes may. */
+export function startWebhooks({ objects, webhookQueue: queue, webhooks, policy, now, newId, log }: Deps) {
+  const resolve = createResolver({ systemNames: policy.networks.length > 0 });
+  const deps: WebhookDeliveryDeps = {
+    webhooks,
+    keyrings: createWebhookKeyrings({ objects, now, newId }),
+    queue,
+    post: (request) => post(request, { policy, resolve, limits }),
+    now,
+    random: Math.random,
+    log,
+  };
+  return startWebhookSender({ queue, deliver: (message) => deliverWebhook(message, deps), limits, delay, log });
+}
