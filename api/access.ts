@@ -16,8 +16,8 @@ type Deps = {
   log: { error(fields: object, message: string): void };
 };
 
-/** Nobody without a key manages keys: the first is made by command. */
-const LOCAL_CALLER: Caller = { tenant: LOCAL_TENANT, key: null, scopes: ["submit", "read"] };
+/** All but API keys, of which the first is made by command (authorize.ts). */
+const LOCAL_CALLER: Caller = { tenant: LOCAL_TENANT, key: null, scopes: ["admin"] };
 /** Records kept in memory; each is a few hundred bytes. */
 const MAX_CACHED = 1_000;
 

@@ -6,9 +6,11 @@ import { AppError } from "./contract/errors.ts";
 import type { Price } from "./contract/job.ts";
 import type { WebhookPolicy } from "./contract/webhook-target.ts";
 import { createEstimates } from "./estimates.ts";
+import { describeApi } from "./openapi.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
+import { chatRoutes } from "./routes/chat.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
@@ -16,17 +18,22 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
+import { referenceRoutes } from "./routes/reference.ts";
+import { scalingRoutes } from "./routes/scaling.ts";
 import { webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createActiveJobs } from "./state/active-jobs.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
-import type { DocumentStore } from "./state/document-store.ts";
+import type { Backlog } from "./state/backlog.ts";
+import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
+import type { JobStreams } from "./state/job-streams.ts";
 import type { ObjectStore } from "./state/object-store.ts";
 import { createQuotaGate, type Quota } from "./state/quota.ts";
 import { createQuoteStore } from "./state/quote-store.ts";
+import type { UploadStore } from "./state/upload-store.ts";
 import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
 import type { WebhookStore } from "./state/webhook-store.ts";
 import { createWorkerReports } from "./state/worker-reports.ts";
@@ -34,6 +41,11 @@ import { createWorkerReports } from "./state/worker-reports.ts";
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  backlog: () => Promise<Backlog>;
+  streams: JobStreams;
+  uploads: UploadStore;
+  convert: Convert;
+  maxDocumentBytes: number;
   webhooks: WebhookStore;
   keyrings: WebhookKeyrings;
   webhookPolicy: WebhookPolicy;
@@ -49,6 +61,7 @@ export type AppDeps = {
   checkReady: () => Promise<void>;
   now: () => number;
   newId: () => string;
+  randomSeed: () => number;
   log: Log;
 };
 
@@ -64,23 +77,28 @@ export function createApp(deps: AppDeps) {
   const gate = createQuotaGate({ active, quota: deps.quota, drainSeconds: estimates.drainSeconds });
   const quotes = createQuoteStore({ objects, now, newId });
   const checkWebhook = createWebhookCheck(deps.webhooks, deps.webhookPolicy);
+  const jobDeps = { ...deps, active, estimates, gate, quotes, checkWebhook };
   app.use(nameAndLog(deps));
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
   const routes = app
-    .route("/", jobRoutes({ ...deps, active, estimates, gate, quotes, checkWebhook }))
+    .route("/", jobRoutes(jobDeps))
+    .route("/", chatRoutes(jobDeps))
     .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))
+    .route("/", scalingRoutes(deps))
     .route("/", healthRoutes(deps.checkReady))
     .route("/", problemRoutes());
-  if (deps.signedObjects) app.route("/", objectRoutes(deps.signedObjects));
+  if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: { title: "Gnomon", version: "1", description: "A job API for questions about long documents." },
+  let description: ReturnType<typeof describeApi> | undefined;
+  app.get("/openapi.json", (c) => {
+    description ??= describeApi(app);
+    return c.json(description);
   });
+  app.route("/", referenceRoutes());
 
   app.notFound((c) => problemResponse(c, notFoundOrNotAllowed(c)));
   app.onError(async (thrown, c) => {

@@ -12,11 +12,14 @@ import { objectsPath } from "./state/embedded/object-urls.ts";
  */
 export function neededScope(method: string, path: string): Scope | null {
   if (!path.startsWith("/v1/") || path.startsWith(objectsPath)) return null;
-  if (path === "/v1/keys" || path.startsWith("/v1/keys/")) return "admin";
+  // What waits is told of all tenants together.
+  if (managesKeys(path) || path === "/v1/scaling") return "admin";
   // Reading them is being able to sign as we do.
   if (path === "/v1/webhooks/keys") return "submit";
   return ["GET", "HEAD", "OPTIONS"].includes(method.toUpperCase()) ? "read" : "submit";
 }
+
+const managesKeys = (path: string): boolean => path === "/v1/keys" || path.startsWith("/v1/keys/");
 
 /** Lets a request pass as its caller, or not at all. */
 export const authorize = (access: Access): MiddlewareHandler<AppEnv> =>
@@ -27,7 +30,7 @@ export const authorize = (access: Access): MiddlewareHandler<AppEnv> =>
       if (caller.key === null) refuseOtherSites(new URL(c.req.url), c.req.header("origin"));
       c.set("caller", caller);
       c.set("tenant", caller.tenant);
-      if (!mayDo(caller, scope)) throw insufficient(caller, scope);
+      if (!mayDo(caller, scope) || (caller.key === null && managesKeys(c.req.path))) throw insufficient(caller, scope);
     }
     await next();
   };

@@ -13,16 +13,21 @@ import { startSweeper } from "./state/sweeper.ts";
 /** Requests that still run at a stop are cut off after this. */
 const STOP_MS = 5_000;
 
+const UPLOAD_SWEEP_MS = 3_600_000;
+
 async function startApi(): Promise<Running> {
   const env = parseEnv(ApiEnv, process.env);
   const log = createLog("api", env.GNOMON_LOG_LEVEL);
   let stopping = false;
-  const { app, jobs, model, access, close } = await openApp(env, {
+  const { app, jobs, uploads, model, access, close } = await openApp(env, {
     host: env.GNOMON_HOST,
     log,
     isStopping: () => stopping,
   });
 
+  const uploadSweep = setInterval(() => {
+    uploads.sweep().catch((error) => log.error({ err: error }, "sweep of uploads failed"));
+  }, UPLOAD_SWEEP_MS);
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);
   const server = createServer((request, response) => void listener(request, response));
@@ -35,6 +40,7 @@ async function startApi(): Promise<Running> {
     about: { url, model, access },
     async stop() {
       stopping = true;
+      clearInterval(uploadSweep);
       log.info("api stops");
       const closed = once(server, "close");
       server.close();

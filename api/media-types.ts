@@ -5,11 +5,14 @@ import { AppError } from "./contract/errors.ts";
 export const mediaTypes = (...allowed: string[]) =>
   createMiddleware(async (c, next) => {
     const sent = c.req.header("content-type");
-    const essence = sent?.split(";")[0]?.trim().toLowerCase() ?? "";
-    if (!allowed.includes(essence)) {
+    if (!allowed.includes(essenceOf(sent))) {
       throw new AppError("unsupported_media_type", `content type ${sent}`, {
         detail: `The content type is ${sent ? `\`${sent}\`` : "missing"}: send ${allowed.join(" or ")}.`,
       });
     }
     await next();
   });
+
+/** `Text/Plain; charset=utf-8` is `text/plain`. */
+export const essenceOf = (contentType: string | undefined): string =>
+  contentType?.split(";")[0]?.trim().toLowerCase() ?? "";

@@ -1,5 +1,6 @@
-import { randomUUID } from "node:crypto";
-import { basename } from "node:path";
+import { randomInt, randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { loadPrompts } from "../native/prompt.ts";
 import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
@@ -7,15 +8,22 @@ import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
 import type { Price } from "./contract/job.ts";
 import { limits } from "./contract/limits.ts";
+import { createConverter } from "./convert/converter.ts";
 import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
+import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
 import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
+import { createJobStreams } from "./state/job-streams.ts";
 import { openState } from "./state/open-state.ts";
+import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
 import { createWebhookStore } from "./state/webhook-store.ts";
+
+/** A listing of the whole backlog is not made more often than this. */
+const BACKLOG_MS = 10_000;
 
 type Deps = {
   /** Where it will listen; null where requests come from somewhere else. */
@@ -42,6 +50,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   }
   const model: ServedModel = {
     id: basename(env.GNOMON_MODEL),
+    createdMs: (await stat(join(env.GNOMON_MODEL, "config.json"))).mtimeMs,
     maxPositions: prompts.maxPositions,
     countPromptTokens: async (prompt) => (await prompts.encode(prompt)).length,
   };
@@ -59,9 +68,18 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     onTerminal: webhooks.emit,
     log,
   });
+  const measure = () =>
+    measureBacklog(state.objects, { speed: env.GNOMON_GPU_SPEED, maxSequenceTokens: model.maxPositions });
+  const backlog = rememberBacklog(measure, BACKLOG_MS, now);
+  const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({
     jobs,
+    backlog,
     documents: createDocumentStore({ objects: state.objects, now }),
+    streams: createJobStreams({ objects: state.objects }),
+    uploads,
+    convert: createConverter(limits),
+    maxDocumentBytes: env.GNOMON_MAX_DOCUMENT_BYTES,
     webhooks,
     keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
     webhookPolicy: webhookPolicy(env),
@@ -75,9 +93,11 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     checkReady,
     now,
     newId,
+    randomSeed: () => randomInt(2 ** 31),
     log,
   });
-  return { app, jobs, model: model.id, access: keyed ? "keys" : "open", close: () => state.close() };
+  const access = keyed ? "keys" : "open";
+  return { app, jobs, uploads, backlog, model: model.id, access, close: () => state.close() };
 }
 
 function priceOf(env: ApiEnv): Price | null {

@@ -3,6 +3,7 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { AppError, ERRORS } from "./contract/errors.ts";
 import type { Problem } from "./contract/problem.ts";
+import { isOpenAiPath, openAiError } from "./openai-error.ts";
 
 /** The response for an error. Title and status come from its code; the operator's message stays here. */
 export function problemResponse(c: Context, error: AppError): Response {
@@ -16,7 +17,10 @@ export function problemResponse(c: Context, error: AppError): Response {
     code: error.code,
     ...(error.field === undefined ? {} : { field: error.field }),
     ...error.extra,
+    ...(isOpenAiPath(c.req.path) ? { error: openAiError(error) } : {}),
   };
+  // OpenAI's clients try some errors again that stay as they are.
+  if (isOpenAiPath(c.req.path)) c.header("X-Should-Retry", String(error.retryable));
   if (status === 401) c.header("WWW-Authenticate", "Bearer");
   return c.body(JSON.stringify(problem), status as ContentfulStatusCode, {
     "Content-Type": "application/problem+json",

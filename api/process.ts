@@ -13,6 +13,8 @@ export type Running = {
 export type Lifecycle = {
   /** Stops the process cleanly, to end with this error and status 1. */
   fail(error: Error): void;
+  /** Stops it cleanly, as a SIGTERM does. */
+  stop(): void;
 };
 
 /** One JSON line an event on stdout. Documents, questions and answers never go into it. */
@@ -42,7 +44,7 @@ export async function runProcess(start: (lifecycle: Lifecycle) => Promise<Runnin
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => void stop().catch(exitWith));
   process.once("disconnect", () => stopping || void stop().catch(exitWith));
   try {
-    running = await start({ fail });
+    running = await start({ fail, stop: () => stopping || void stop().catch(exitWith) });
     process.send?.({ type: "ready", about: running.about } satisfies ProcessMessage);
   } catch (error) {
     exitWith(error);

@@ -4,6 +4,8 @@ import type { Prompt } from "./contract/prompts.ts";
 /** The one model this service serves, as far as the api knows it: its name, its limit and its tokenizer. */
 export type ServedModel = {
   id: string;
+  /** Of its files. */
+  createdMs: number;
   /** Prompt and answer together, in tokens. */
   maxPositions: number;
   countPromptTokens(prompt: Prompt): Promise<number>;

@@ -1,15 +1,15 @@
 import { AppError, ERRORS } from "../api/contract/errors.ts";
 import type { JobFailure } from "../api/contract/job.ts";
-import type { JobResult } from "../api/contract/job-result.ts";
 import type { DocumentStore } from "../api/state/document-store.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
 import type { Claim, JobStore } from "../api/state/job-store.ts";
 import type { Engine } from "../native/index.ts";
 import { attemptsExhausted, backoffMs, isEngineDead, toAppError } from "./failure.ts";
-import { holdLease, type LeaseDeps } from "./lease.ts";
-import { type Prompts, type RunControl, runJob } from "./run-job.ts";
+import { JobStopped, type Leases } from "./lease.ts";
+import { type JobRun, type Prompts, type RunControl, startJob } from "./run-job.ts";
+import { streamText, type TextStreamDeps } from "./text-stream.ts";
 
-export type AttemptDeps = {
+export type AttemptDeps = TextStreamDeps & {
   jobs: JobStore;
   documents: Pick<DocumentStore, "getDocumentText">;
   queue: Pick<JobQueue, "extend" | "delete">;
@@ -17,9 +17,8 @@ export type AttemptDeps = {
   prompts: Prompts;
   /** The model that the engine has loaded. */
   model: string;
-  limits: LeaseDeps["limits"] & { maxAttempts: number };
-  now: () => number;
-  delay: LeaseDeps["delay"];
+  limits: { maxAttempts: number; streamMs: number };
+  leases: Leases;
   /** The engine is unusable: the process should give its jobs back and end. */
   onEngineDead: (error: AppError) => void;
 };
@@ -37,38 +36,59 @@ export async function runAttempt(
   control: RunControl,
   log: AttemptLog,
 ): Promise<void> {
-  const { jobs, queue, limits } = deps;
+  const { jobs, queue, limits, leases } = deps;
   const { receipt } = message;
-  const lease = holdLease(claim, receipt, deps, log);
+  const lease = leases.hold(claim, receipt, log);
+  let run: JobRun | null = null;
+  let latest = claim.state.progress;
+  const partial = async () => (await run?.partial()) ?? null;
+  const text = streamText({ claim: lease.claim, progress: () => latest, partial, log }, deps);
   try {
-    const signal = AbortSignal.any([control.signal, lease.lost]);
+    const signal = AbortSignal.any([control.signal, lease.stopped]);
     const onProgress: RunControl["onProgress"] = (progress) => {
+      latest = progress;
       lease.report(progress);
       control.onProgress(progress);
     };
-    const result = await produceResult(claim, deps, { ...control, signal, onProgress });
+    run = await startRun(claim, deps, { ...control, signal, onProgress });
+    const result = await run.result;
+    await text.end();
     const settled = await jobs.settleSucceeded(await lease.end(), result);
     if (settled === null) throw new AppError("lease_lost", "lost between the run and its settlement");
     log.info({ usage: result.usage }, "job succeeded");
     await queue.delete(receipt);
+    await text.remove();
   } catch (thrown) {
+    await text.end();
     const held = await lease.end();
-    const error = lease.lost.aborted ? toAppError(lease.lost.reason) : toAppError(thrown);
+    const stop: unknown = lease.stopped.aborted ? lease.stopped.reason : null;
+    if (stop instanceof JobStopped) return settleStopped(held, stop.status);
+    const error = toAppError(stop ?? thrown);
     if (error.code === "lease_lost") return log.warn({ reason: error.message }, "lease lost, run stopped");
-    if (control.signal.aborted) return giveBack(held, 0, "job given back");
+    // The stop of a worker is not the job's fault.
+    if (control.signal.aborted) return giveBack(held, 0, "job given back", { isSpent: false });
 
     if (isEngineDead(thrown)) deps.onEngineDead(error);
     const failure = finalFailure(error, claim.state.attempt);
     if (failure === null) {
       log.warn({ err: error }, "attempt failed");
-      return giveBack(held, backoffMs(claim.state.attempt), "job given back to try again");
+      return giveBack(held, backoffMs(claim.state.attempt), "job given back to try again", { isSpent: true });
     }
     log.error({ err: error, code: failure.code }, "job failed");
     if ((await jobs.settleFailed(held, failure)) !== null) await queue.delete(receipt);
+    await text.remove();
   }
 
-  async function giveBack(held: Claim, delayMs: number, why: string): Promise<void> {
-    await jobs.release(held);
+  /** Ended by its client or its time: what was generated until then is kept. */
+  async function settleStopped(held: Claim, status: JobStopped["status"]): Promise<void> {
+    const soFar = await partial();
+    if ((await jobs.settleStopped(held, status, soFar)) !== null) await queue.delete(receipt);
+    log.info({ status, completion_tokens: soFar?.usage.completion_tokens ?? 0 }, "job stopped");
+    await text.remove();
+  }
+
+  async function giveBack(held: Claim, delayMs: number, why: string, how: { isSpent: boolean }): Promise<void> {
+    await jobs.release(held, how);
     await queue.extend(receipt, delayMs);
     log.info({ delay_ms: delayMs }, why);
   }
@@ -82,14 +102,14 @@ export async function runAttempt(
   }
 }
 
-async function produceResult(
+async function startRun(
   { state }: Claim,
   { jobs, documents, engine, prompts, model }: AttemptDeps,
   control: RunControl,
-): Promise<JobResult> {
+): Promise<JobRun> {
   // A worker that died between result and state left the answer behind.
   const earlier = state.attempt > 1 ? await jobs.getResult(state.tenant, state.id) : null;
-  if (earlier !== null) return earlier;
+  if (earlier !== null) return { result: Promise.resolve(earlier), partial: async () => earlier };
 
   const request = await jobs.getRequest(state.tenant, state.id);
   if (request === null) throw new AppError("job_not_found", "request.json is gone");
@@ -106,5 +126,5 @@ async function produceResult(
     }
     texts.push(text);
   }
-  return runJob({ id: state.id, attempt: state.attempt, request, documents: texts }, { engine, prompts }, control);
+  return startJob({ id: state.id, attempt: state.attempt, request, documents: texts }, { engine, prompts }, control);
 }

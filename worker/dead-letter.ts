@@ -6,24 +6,45 @@ import { attemptsExhausted } from "./failure.ts";
 import { parseMessage } from "./message.ts";
 
 type Deps = {
-  jobs: Pick<JobStore, "failAbandoned">;
+  jobs: Pick<JobStore, "get" | "claim" | "release" | "failAbandoned">;
   queue: Pick<JobQueue, "extend" | "delete">;
+  /** The queue whose dead letters these are. */
+  source: Pick<JobQueue, "send">;
+  owner: string;
   limits: { maxAttempts: number; visibilityMs: number };
-  log: { error(fields: object, message: string): void };
+  log: Record<"info" | "error", (fields: object, message: string) => void>;
 };
 
-/** Fails the job of a message that was received too often: it crashed its workers, and nobody else would end it. */
-export function createDeadLetterDelivery(message: ReceivedMessage, { jobs, queue, limits, log }: Deps): Delivery {
+/**
+ * Deals with a message that was received too often. One whose job has used its attempts up fails it: it crashed its
+ * workers, and nobody else would end it. One that was only given back often is sent anew; that counts as an attempt, so
+ * that a message which workers die of before they claim its job comes to an end too.
+ */
+export function createDeadLetterDelivery(message: ReceivedMessage, deps: Deps): Delivery {
+  const { jobs, queue, source, owner, limits, log } = deps;
+
   async function bury(): Promise<void> {
     const pointer = parseMessage(message.body);
-    const failure = attemptsExhausted(limits.maxAttempts);
-    const state = pointer && (await jobs.failAbandoned(pointer.tenant, pointer.job, failure));
-    if (state && !isTerminal(state.status)) {
-      // Its last worker may still make it: look again when that lease has ended.
-      await queue.extend(message.receipt, limits.visibilityMs);
-      return;
+    const state = pointer && (await jobs.get(pointer.tenant, pointer.job));
+    if (pointer && state && !isTerminal(state.status)) {
+      const { tenant, job } = pointer;
+      if (state.attempt < limits.maxAttempts) {
+        const claimed = await jobs.claim(tenant, job, owner);
+        // Its worker may still make it: look again when that lease has ended.
+        if (claimed.kind === "leased") return void (await queue.extend(message.receipt, limits.visibilityMs));
+        if (claimed.kind === "claimed") {
+          await source.send({ body: message.body, groupId: tenant });
+          await jobs.release(claimed.claim);
+          log.info({ job }, "dead letter sent anew");
+        }
+      } else {
+        const failed = await jobs.failAbandoned(tenant, job, attemptsExhausted(state.attempt));
+        if (failed && !isTerminal(failed.status)) {
+          return void (await queue.extend(message.receipt, limits.visibilityMs));
+        }
+        log.error({ job }, "job of a dead letter failed");
+      }
     }
-    log.error({ job: pointer?.job, message_id: message.id }, "dead letter removed");
     await queue.delete(message.receipt);
   }
 

@@ -1,76 +1,98 @@
 import { AppError } from "../api/contract/errors.ts";
 import type { JobProgress } from "../api/contract/job.ts";
-import type { JobQueue } from "../api/state/job-queue.ts";
-import type { Claim, JobStore } from "../api/state/job-store.ts";
-import type { Delay } from "./delay.ts";
+import { dueEnd } from "../api/state/job-record.ts";
+import type { Claim } from "../api/state/job-store.ts";
+import type { HeartbeatNews } from "./heartbeat.ts";
 
-export type LeaseDeps = {
-  jobs: Pick<JobStore, "renew">;
-  queue: Pick<JobQueue, "extend">;
-  limits: { visibilityMs: number; heartbeatMs: number; progressMs: number };
-  now: () => number;
-  delay: Delay;
+/** The keeper of messages and leases, in this thread or in another; see heartbeat.ts. */
+export type Beats = {
+  keep(receipt: string, claim: Claim | null): void;
+  report(receipt: string, progress: JobProgress): void;
+  drop(receipt: string): Promise<void>;
 };
+export type Tell = (receipt: string, news: HeartbeatNews) => void;
 
 type Log = { warn(fields: object, message: string): void };
 
-/**
- * Keeps a claimed job ours: every heartbeat renews its lease and the visibility of its message together. Progress
- * rides on the same swap, at most every progressMs. A plain timer will do, as nothing here blocks the event loop:
- * the engine has its own thread and tokenising one too.
- */
-export function holdLease(first: Claim, receipt: string, { jobs, queue, limits, now, delay }: LeaseDeps, log: Log) {
-  const lost = new AbortController();
-  const ended = new AbortController();
-  let claim = first;
-  let progress = first.state.progress;
-  let written = progress;
-  let lastHeartbeatMs = now();
+/** Why a run is stopped that its client, or its time, ended. */
+export class JobStopped extends Error {
+  readonly status: "cancelled" | "expired";
 
-  async function beat(): Promise<void> {
-    while (!ended.signal.aborted && !lost.signal.aborted) {
-      await delay(limits.progressMs, ended.signal);
-      if (ended.signal.aborted) return;
-      const heartbeat = now() - lastHeartbeatMs >= limits.heartbeatMs;
-      if (heartbeat || progress !== written) await renew(heartbeat);
-    }
+  constructor(status: "cancelled" | "expired") {
+    super(`the job is ${status}`);
+    this.name = "JobStopped";
+    this.status = status;
   }
+}
 
-  async function renew(heartbeat: boolean): Promise<void> {
-    const reported = progress;
-    try {
-      const [renewed, visible] = await Promise.all([
-        jobs.renew(claim, reported),
-        heartbeat ? queue.extend(receipt, limits.visibilityMs) : true,
-      ]);
-      if (renewed === null) return lose("another worker holds the lease");
-      // The lease decides who runs the job; a message that someone else holds too only costs them a look.
-      if (!visible) log.warn({}, "the message became visible to others");
-      claim = renewed;
-      written = reported;
-      if (heartbeat) lastHeartbeatMs = now();
-    } catch (error) {
-      log.warn({ err: error }, "heartbeat failed");
-      if (now() >= (claim.state.lease?.until_ms ?? 0)) lose("the lease ended while it could not be renewed");
+export type Lease = {
+  /** Aborted with an AppError `lease_lost` when the job is no longer ours, with JobStopped when it is to end. */
+  stopped: AbortSignal;
+  report(progress: JobProgress): void;
+  /** As last renewed. */
+  claim(): Claim;
+  /** Ends the heartbeat. The claim to settle with, carrying the latest progress. */
+  end(): Promise<Claim>;
+};
+
+type Held = { stopped: AbortController; claim: Claim; log: Log };
+
+/** What keeps the jobs of this worker its own while it works on them. */
+export function createLeases({ now }: { now: () => number }) {
+  const held = new Map<string, Held>();
+  let beats: Beats;
+
+  const tell: Tell = (receipt, news) => {
+    const lease = held.get(receipt);
+    // News of a message that only waits: whoever has the job by then will say so when it is claimed.
+    if (lease === undefined) return;
+    if (news.kind === "warning") lease.log.warn({ err: news.error }, news.message);
+    if (news.kind === "lost") lease.stopped.abort(new AppError("lease_lost", news.why));
+    if (news.kind === "renewed") {
+      lease.claim = news.claim;
+      const end = dueEnd(news.claim.state, now());
+      if (end !== null) lease.stopped.abort(new JobStopped(end));
     }
-  }
-
-  const lose = (why: string): void => lost.abort(new AppError("lease_lost", why));
-  const beating = beat();
+  };
 
   return {
-    /** Aborted, with an AppError `lease_lost`, when the job is no longer ours. */
-    lost: lost.signal,
+    tell,
 
-    report(latest: JobProgress): void {
-      progress = latest;
+    connect(to: Beats): void {
+      beats = to;
     },
 
-    /** Ends the heartbeat. The claim to settle with, carrying the latest progress. */
-    async end(): Promise<Claim> {
-      ended.abort();
-      await beating;
-      return { ...claim, state: { ...claim.state, progress } };
+    /** Keeps a message hidden that waits for its turn. */
+    hide: (receipt: string): void => beats.keep(receipt, null),
+
+    /** Resolves when the message is its owner's alone. */
+    drop: (receipt: string): Promise<void> => beats.drop(receipt),
+
+    hold(claim: Claim, receipt: string, log: Log): Lease {
+      const lease: Held = { stopped: new AbortController(), claim, log };
+      let progress = claim.state.progress;
+      held.set(receipt, lease);
+      beats.keep(receipt, claim);
+      return {
+        stopped: lease.stopped.signal,
+        report(latest) {
+          progress = latest;
+          beats.report(receipt, latest);
+        },
+        claim: () => lease.claim,
+        async end() {
+          await beats.drop(receipt);
+          held.delete(receipt);
+          return { ...lease.claim, state: { ...lease.claim.state, progress } };
+        },
+      };
+    },
+
+    /** No lease can be renewed any more. */
+    loseAll(why: string): void {
+      for (const { stopped } of held.values()) stopped.abort(new AppError("lease_lost", why));
     },
   };
 }
+
+export type Leases = ReturnType<typeof createLeases>;

@@ -2,12 +2,14 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { basename } from "node:path";
-import { parseEnv, WorkerEnv, webhookPolicy } from "../api/contract/env.ts";
+import { EcsEnv, parseEnv, WorkerEnv, webhookPolicy } from "../api/contract/env.ts";
 import { limits } from "../api/contract/limits.ts";
 import { createLog, type Lifecycle, type Running, runProcess } from "../api/process.ts";
 import { createDocumentStore } from "../api/state/document-store.ts";
 import { createJobStore } from "../api/state/job-store.ts";
+import { createJobStreams } from "../api/state/job-streams.ts";
 import { openState } from "../api/state/open-state.ts";
+import { startSweeper } from "../api/state/sweeper.ts";
 import { createWebhookStore } from "../api/state/webhook-store.ts";
 import { loadEngine } from "../native/index.ts";
 import { loadPrompts } from "../native/prompt.ts";
@@ -16,19 +18,37 @@ import { createDeadLetterDelivery } from "./dead-letter.ts";
 import { delay } from "./delay.ts";
 import { createDelivery } from "./delivery.ts";
 import { engineOptions } from "./engine-options.ts";
+import { startHeartbeatThread } from "./heartbeat-client.ts";
+import { createIntake } from "./intake.ts";
+import { createJobConsumer } from "./job-consumer.ts";
+import { createLeases } from "./lease.ts";
+import { startLiveness } from "./liveness.ts";
+import { spotNotice } from "./spot-notice.ts";
+import { createTaskProtection } from "./task-protection.ts";
 import { startWebhooks } from "./webhook/start.ts";
 
-async function startWorker({ fail }: Lifecycle): Promise<Running> {
+/** What is kept of a Spot notice's time for giving back and ending. */
+const SPOT_MARGIN_MS = 10_000;
+const LIVENESS_MS = 10_000;
+
+async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const env = parseEnv(WorkerEnv, process.env);
   const log = createLog("worker", env.GNOMON_LOG_LEVEL);
   const now = Date.now;
   const newId = randomUUID;
   const options = engineOptions(env);
-  const [state, engine, prompts] = await Promise.all([
+  const leases = createLeases({ now });
+  const onFailed = (error: Error): void => {
+    leases.loseAll("no heartbeats any more");
+    fail(error);
+  };
+  const [state, heartbeats, engine, prompts] = await Promise.all([
     openState(env, { now, newId }),
+    startHeartbeatThread({ env, limits, stallMs: limits.stallMs, onFailed }, leases.tell),
     loadEngine(options),
     loadPrompts(env.GNOMON_MODEL),
   ]);
+  leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit });
   const deps = {
@@ -38,7 +58,9 @@ async function startWorker({ fail }: Lifecycle): Promise<Running> {
     engine,
     prompts,
     model: basename(env.GNOMON_MODEL),
+    streams: createJobStreams({ objects: state.objects }),
     limits,
+    leases,
     now,
     delay,
     onEngineDead: fail,
@@ -46,26 +68,57 @@ async function startWorker({ fail }: Lifecycle): Promise<Running> {
     log,
   };
 
-  const consumer = createConsumer({
+  const { ECS_AGENT_URI: agentUri } = parseEnv(EcsEnv, process.env);
+  const protection = agentUri === undefined ? null : createTaskProtection({ agentUri, fetch, now, log });
+  const file = env.GNOMON_LIVENESS_FILE;
+  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
+  const consumer = createJobConsumer({
     queue: state.queue,
-    deliver: (message) => createDelivery(message, deps),
-    room: (taken) => (engine.stats().waiting > 0 ? 0 : options.maxBatch - taken),
+    take: createIntake({
+      ...deps,
+      deliver(pointer, message) {
+        const delivery = createDelivery(pointer, message, deps);
+        protection?.hold(delivery.done);
+        return delivery;
+      },
+    }),
+    batch() {
+      const { waiting, capacity } = engine.stats();
+      return { waiting, capacity: { deviceBytes: capacity.device, hostBytes: capacity.host } };
+    },
+    maxBatch: options.maxBatch,
+    lookAhead: env.GNOMON_LOOK_AHEAD,
     limits,
+    now,
     delay,
     log,
   });
   consumer.start();
   const deadLetters = buryDeadLetters();
+  const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
+  const stopping = new AbortController();
+  let graceMs = env.GNOMON_GRACE_SECONDS * 1000;
+  if (env.GNOMON_IMDS_URL !== undefined) {
+    void spotNotice({ url: env.GNOMON_IMDS_URL, fetch, now, delay, signal: stopping.signal, log }).then((leftMs) => {
+      log.warn({ left_ms: leftMs }, "this Spot instance is taken back");
+      if (leftMs !== null) graceMs = Math.min(graceMs, Math.max(0, leftMs - SPOT_MARGIN_MS));
+      stop();
+    });
+  }
   const webhookSender = startWebhooks({ ...state, webhooks, policy: webhookPolicy(env), now, newId, log });
   log.info({ owner: deps.owner, model: deps.model, max_batch: options.maxBatch }, "worker receives");
 
   return {
     about: { model: deps.model, cache: env.GNOMON_CACHE, device: env.GNOMON_DEVICE ?? "cpu" },
     async stop() {
-      log.info({ grace_seconds: env.GNOMON_GRACE_SECONDS }, "worker stops");
-      await Promise.all([consumer.stop(env.GNOMON_GRACE_SECONDS * 1000), deadLetters?.stop(0), webhookSender.stop()]);
+      stopping.abort();
+      log.info({ grace_ms: graceMs }, "worker stops");
+      await Promise.all([consumer.stop(graceMs), deadLetters?.stop(0), webhookSender.stop(), sweeper.stop()]);
+      await protection?.stop();
+      await heartbeats.close();
       await engine.close();
       await state.close();
+      await liveness?.stop();
     },
   };
 
@@ -74,7 +127,7 @@ async function startWorker({ fail }: Lifecycle): Promise<Running> {
     if (queue === null) return null;
     const consumer = createConsumer({
       queue,
-      deliver: (message) => createDeadLetterDelivery(message, { jobs, queue, limits, log }),
+      deliver: (message) => createDeadLetterDelivery(message, { ...deps, queue, source: state.queue }),
       room: (taken) => 10 - taken,
       limits,
       delay,

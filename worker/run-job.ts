@@ -3,8 +3,9 @@ import type { JobProgress, Usage } from "../api/contract/job.ts";
 import type { JobRequest } from "../api/contract/job-request.ts";
 import type { JobResult } from "../api/contract/job-result.ts";
 import { type Prompt, promptsOf } from "../api/contract/prompts.ts";
-import type { Engine, GenerateResult } from "../native/index.ts";
+import type { Engine, GenerateOptions, Progress } from "../native/index.ts";
 import { createProgressSum } from "./job-progress.ts";
+import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts";
 
 /** As much of the model's prompt format as a job needs. */
 export type Prompts = {
@@ -13,12 +14,14 @@ export type Prompts = {
 };
 
 export type RunControl = {
-  /** Aborting it ends every sequence within one engine step; the run rejects with the signal's reason. */
+  /** Aborting it ends every sequence within one engine step. */
   signal: AbortSignal;
   onProgress: (progress: JobProgress) => void;
   /** How many sequences of the job the engine still holds, whenever that changes. */
   onSequences: (count: number) => void;
 };
+
+type RunDeps = { engine: Engine; prompts: Prompts };
 
 type Job = {
   id: string;
@@ -28,57 +31,81 @@ type Job = {
   documents: readonly string[];
 };
 
-/** Runs every question as a sequence of its own in the engine's one batch, and gathers the answers. */
-export async function runJob(
-  job: Job,
-  { engine, prompts }: { engine: Engine; prompts: Prompts },
-  control: RunControl,
-): Promise<JobResult> {
-  const { request } = job;
-  const encoded: Uint32Array[] = [];
-  for (const prompt of promptsOf(request.input, job.documents)) {
-    encoded.push(await prompts.encode(prompt));
-    control.signal.throwIfAborted();
-  }
-  checkFits(engine, encoded, request.max_tokens);
+export type JobRun = {
+  /** Rejects with the reason of control.signal once nothing of the job is in the engine any more. */
+  result: Promise<JobResult>;
+  /** What there is of the answers by now; null before the first sequence has begun. */
+  partial(): Promise<JobResult | null>;
+};
 
-  const progress = createProgressSum(encoded.map((tokens) => tokens.length));
-  // One failed question fails the job: the others are stopped instead of running for nothing.
-  const failed = new AbortController();
-  const signal = AbortSignal.any([control.signal, failed.signal]);
-  let open = encoded.length;
-  control.onSequences(open);
+/** Runs every prompt of a job as a sequence of its own in the engine's one batch, and gathers the answers. */
+export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
+  const sequences: Sequence[] = [];
 
-  const run = async (tokens: Uint32Array, question: number): Promise<GenerateResult> => {
-    try {
-      const result = await engine.generate(
-        {
-          tokens,
-          maxNewTokens: request.max_tokens,
-          sampling: sampling(request, question),
-          ignoreEos: request.ignore_eos,
-        },
-        {
-          signal,
-          onProgress: (update) => {
-            progress.update(question, update);
-            control.onProgress(progress.current());
-          },
-        },
-      );
-      progress.finish(question, result.tokens.length);
-      control.onProgress(progress.current());
-      return result;
-    } catch (error) {
-      failed.abort(error);
-      throw error;
-    } finally {
-      open -= 1;
-      control.onSequences(open);
+  async function run(): Promise<JobResult> {
+    const encoded: Uint32Array[] = [];
+    for (const prompt of promptsOf(job.request.input, job.documents)) {
+      encoded.push(await deps.prompts.encode(prompt));
+      control.signal.throwIfAborted();
     }
+    checkFits(deps.engine, encoded, job.request.max_tokens);
+    const progress = createProgressSum(encoded.map((tokens) => tokens.length));
+    // One failed question fails the job: the others are stopped instead of running for nothing.
+    const failed = new AbortController();
+    const signal = AbortSignal.any([control.signal, failed.signal]);
+    let open = encoded.length;
+    control.onSequences(open);
+
+    const runs = encoded.map(async (tokens, index) => {
+      const onProgress = (update: Progress) => {
+        progress.update(index, update);
+        control.onProgress(progress.current());
+      };
+      const sequence = startSequence(deps.engine, generateOptions(job.request, tokens, index), { signal, onProgress });
+      sequences.push(sequence);
+      try {
+        const result = await sequence.result;
+        progress.finish(index, result.tokens.length);
+        control.onProgress(progress.current());
+        return result;
+      } catch (error) {
+        failed.abort(error);
+        throw error;
+      } finally {
+        open -= 1;
+        control.onSequences(open);
+      }
+    });
+    return gather(job, await allOrFirstFailure(runs), deps.prompts);
+  }
+
+  return {
+    result: run(),
+    partial: async () =>
+      sequences.length === 0
+        ? null
+        : gather(
+            job,
+            sequences.map((sequence) => sequence.soFar()),
+            deps.prompts,
+          ),
   };
-  const results = await allOrFirstFailure(encoded.map(run));
-  return gather(job, results, await Promise.all(results.map(({ tokens }) => prompts.decode(tokens))));
+}
+
+/** What the engine is asked for one prompt. */
+function generateOptions(request: JobRequest, tokens: Uint32Array, index: number): GenerateOptions {
+  return {
+    tokens,
+    maxNewTokens: request.max_tokens,
+    // Each question draws from a seed of its own, so that equal questions may differ where the client sampled.
+    sampling: {
+      temperature: request.temperature,
+      topP: request.top_p,
+      topK: request.top_k,
+      seed: request.seed + index,
+    },
+    ignoreEos: request.ignore_eos,
+  };
 }
 
 function checkFits(engine: Engine, encoded: readonly Uint32Array[], maxNewTokens: number): void {
@@ -91,22 +118,15 @@ function checkFits(engine: Engine, encoded: readonly Uint32Array[], maxNewTokens
   }
 }
 
-/** Each question draws from a seed of its own, so that equal questions may differ where the client sampled. */
-const sampling = (request: JobRequest, question: number) => ({
-  temperature: request.temperature,
-  topP: request.top_p,
-  topK: request.top_k,
-  seed: request.seed + question,
-});
-
 /** Promise.all that rejects only when nothing runs any more. */
 async function allOrFirstFailure<T>(runs: Promise<T>[]): Promise<T[]> {
   await Promise.allSettled(runs);
   return Promise.all(runs);
 }
 
-function gather(job: Job, results: GenerateResult[], texts: string[]): JobResult {
+async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Promise<JobResult> {
   const { input } = job.request;
+  const texts = await Promise.all(results.map(({ tokens }) => prompts.decode(tokens)));
   const answers = results.map((result, index) => ({
     question: input.kind === "questions" ? (input.questions[index] ?? null) : null,
     answer: texts[index] ?? "",

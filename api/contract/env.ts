@@ -99,6 +99,8 @@ export const ApiEnv = z
     ...model,
     ...webhooks,
     ...log,
+    /** A document that is sent may be as large as this. */
+    GNOMON_MAX_DOCUMENT_BYTES: positiveInt.default(512 * 1024 * 1024),
     GNOMON_HOST: z.string().default("127.0.0.1"),
     /** 0 takes a free port. */
     GNOMON_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
@@ -117,6 +119,8 @@ export const ApiEnv = z
       .string()
       .regex(/^[A-Z]{3}$/)
       .default("USD"),
+    /** How fast the workers' GPU is beside an H200; see contract/backlog.ts. */
+    GNOMON_GPU_SPEED: z.coerce.number().positive().default(1),
   })
   .superRefine(requireAws);
 export type ApiEnv = z.infer<typeof ApiEnv>;
@@ -133,6 +137,12 @@ export const WorkerEnv = z
     ...log,
     /** How long running jobs may go on after SIGTERM before they are given back. */
     GNOMON_GRACE_SECONDS: z.coerce.number().min(0).default(30),
+    /** Touched every few seconds, for health checks of a process without a port. */
+    GNOMON_LIVENESS_FILE: z.string().optional(),
+    /** Jobs to have at hand beyond those that run, so that there is a choice of order. */
+    GNOMON_LOOK_AHEAD: z.coerce.number().int().min(1).max(1_000).default(16),
+    /** Of EC2's instance metadata service, to hear of the end of a Spot instance; unset: nobody asks. */
+    GNOMON_IMDS_URL: url.optional(),
     GNOMON_DEVICE: z.enum(["cpu", "cuda"]).optional(),
     GNOMON_CACHE: z.enum(["full", "shadowkv"]).default("shadowkv"),
     /** ShadowKV's knobs; the engine's defaults where unset. The sparse budget and the local window are in tokens. */
@@ -148,6 +158,9 @@ export const WorkerEnv = z
   })
   .superRefine(requireAws);
 export type WorkerEnv = z.infer<typeof WorkerEnv>;
+
+/** What ECS sets in every container, and nobody else may. */
+export const EcsEnv = z.object({ ECS_AGENT_URI: url.optional() });
 
 /** Parses the environment; a variable set to nothing counts as unset. Throws AppError `invalid_environment`, a line per variable. */
 export function parseEnv<S extends z.ZodType>(schema: S, env: Record<string, string | undefined>): z.infer<S> {

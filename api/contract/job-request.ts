@@ -70,6 +70,7 @@ const createJob = {
   deliver_by: z
     .number()
     .positive()
+    .max(limits.latestSeconds)
     .optional()
     .meta({ description: "When the answer is wanted, in Unix seconds: jobs due sooner run sooner." }),
   ttl_seconds: z.int().min(1).max(limits.maxTtlSeconds).optional().meta({

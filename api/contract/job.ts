@@ -88,6 +88,8 @@ export const JobState = z.object({
   progress: JobProgress,
   /** When a client asked to cancel it; whoever holds the lease then ends it. */
   cancel_requested_ms: z.int().nullable(),
+  /** Until then somebody wants its text as it is generated. */
+  watched_until_ms: z.int().nullable(),
   priority: Priority,
   deliver_by_ms: z.int().nullable(),
   /** A job that is not over by then is `expired`. */

@@ -3,6 +3,7 @@ export const keys = {
   job: (tenant: string, job: string) => `t/${tenant}/j/${job}/`,
   jobRequest: (tenant: string, job: string) => `t/${tenant}/j/${job}/request.json`,
   jobState: (tenant: string, job: string) => `t/${tenant}/j/${job}/state.json`,
+  jobStream: (tenant: string, job: string) => `t/${tenant}/j/${job}/stream.json`,
   jobResult: (tenant: string, job: string) => `t/${tenant}/j/${job}/result.json`,
   /** Newest first in the order of a listing. */
   jobIndex: (tenant: string, createdMs: number, job: string) => `t/${tenant}/ix/${newestFirst(createdMs)}-${job}`,
@@ -18,13 +19,26 @@ export const keys = {
   quote: (tenant: string, quote: string) => `t/${tenant}/q/${quote}.json`,
   quotesOf: (tenant: string) => `t/${tenant}/q/`,
   idempotency: (tenant: string, hash: string) => `t/${tenant}/idem/${hash}`,
+  /** A document and everything derived from it. */
+  documentAll: (tenant: string, document: string) => `t/${tenant}/d/${document}/`,
   document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,
+  /** As it was sent, where that is not the text. */
+  documentSource: (tenant: string, document: string) => `t/${tenant}/d/${document}/source`,
   documentInfo: (tenant: string, document: string) => `t/${tenant}/d/${document}/info.json`,
+  documentIndex: (tenant: string, createdMs: number, document: string) =>
+    `t/${tenant}/dx/${newestFirst(createdMs)}-${document}`,
+  documentIndexOf: (tenant: string) => `t/${tenant}/dx/`,
+  /** Uploads under way. What is older than a day here is litter. */
+  uploads: "u/",
+  upload: (tenant: string, upload: string) => `u/${tenant}/${upload}/body`,
+  uploadInfo: (tenant: string, upload: string) => `u/${tenant}/${upload}/upload.json`,
   webhookEvents: (tenant: string, job: string) => `t/${tenant}/j/${job}/webhook/`,
   webhookEvent: (tenant: string, job: string, event: string) => `t/${tenant}/j/${job}/webhook/${event}.json`,
-  webhookKeyring: (tenant: string) => `t/${tenant}/webhooks/keys.json`,
-  disabledWebhooks: (tenant: string) => `t/${tenant}/webhooks/disabled/`,
-  disabledWebhook: (tenant: string, id: string) => `t/${tenant}/webhooks/disabled/${id}.json`,
+  /** Not below `t/`, where everything goes with its retention. */
+  webhookSettings: "w/",
+  webhookKeyring: (tenant: string) => `w/${tenant}/keys.json`,
+  disabledWebhooks: (tenant: string) => `w/${tenant}/disabled/`,
+  disabledWebhook: (tenant: string, id: string) => `w/${tenant}/disabled/${id}.json`,
   /** Apart from what tenants own: a worker needs no access to it. */
   apiKeys: (tenant?: string) => (tenant === undefined ? "k/" : `k/${tenant}/`),
   apiKey: (tenant: string, key: string) => `k/${tenant}/${key}/key.json`,

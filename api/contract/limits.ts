@@ -7,9 +7,13 @@ export const limits = {
   /** Heartbeats leave room for two failures before the lease ends. */
   heartbeatMs: 20_000,
   /** Progress of a running job is written at most this often. */
-  progressMs: 1_000,
-  /** Deliveries of a job before it is failed with attempts_exhausted. */
+  progressMs: 2_000,
+  /** Attempts of a job before it is failed with attempts_exhausted. */
   maxAttempts: 5,
+  /** Deliveries of a message before it is a dead letter. Above maxAttempts, as one that is given back unread counts too. */
+  maxReceives: 20,
+  /** A worker whose main thread does nothing for so long is killed, for its jobs to go to others. */
+  stallMs: 300_000,
   /** A submit that has not stored its job after this gives up; one found unfinished after three times this broke off. */
   submitMs: 20_000,
   /** A job that nobody has begun so long after its message was sent gets another, should that one be lost. */
@@ -39,11 +43,36 @@ export const limits = {
   documentsPerJob: 64,
   messagesPerJob: 1024,
   urlCharacters: 2048,
+  /** The end of the year 9999: what lies beyond it is a time in milliseconds, or no time at all. */
+  latestSeconds: 253_402_300_799,
   maxTtlSeconds: 14 * 24 * 3600,
+  /** A longer text is refused before it is read: at some four bytes a token no model takes a tenth of it. */
+  promptBytes: 64 * 1024 * 1024,
+  /** A PDF or a page is turned to text within this time and memory, and so many at once in a process. */
+  convertMs: 60_000,
+  convertMemoryBytes: 1024 * 1024 * 1024,
+  convertsAtOnce: 2,
+  /** How long a presigned URL works, and how long an upload that was begun is kept. */
+  presignSeconds: 3_600,
+  uploadMs: 24 * 3_600_000,
   questionsPerJob: 64,
   questionCharacters: 16_384,
   defaultMaxTokens: 256,
+  /** Of a chat, whose clients expect an answer to end by itself. */
+  defaultChatTokens: 2048,
   messageBytes: 1024,
+  /** Between looks at a job that somebody follows. */
+  followPollMs: 300,
+  /** A worker writes the text of a job for this long after somebody looked for it; */
+  watchMs: 60_000,
+  /** and at most this often. */
+  streamMs: 300,
+  /** Comments that keep a quiet event stream open. */
+  eventKeepAliveMs: 15_000,
+  /** An event stream is ended after this, for its client to come back. */
+  eventStreamMs: 10 * 60_000,
+  /** Of an event's id: the length of each answer, and a hash. */
+  eventIdCharacters: 1024,
   /** SQS delays a message no longer than this: what is due later is sent again in hops. */
   maxDelaySeconds: 900,
   /** A webhook that is not answered by then has failed. */

@@ -17,6 +17,10 @@ export const Problem = z
       .array(z.object({ field: z.string(), detail: z.string() }))
       .optional()
       .meta({ description: "Every offending field." }),
+    error: z
+      .object({ message: z.string(), type: z.string(), param: z.string().nullable(), code: z.string() })
+      .optional()
+      .meta({ description: "The same as OpenAI's clients read it, where they ask." }),
   })
   .meta({ id: "Problem", description: "RFC 9457 problem details" });
 export type Problem = z.infer<typeof Problem>;

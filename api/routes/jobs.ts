@@ -4,6 +4,7 @@ import { endJobRoutes } from "./jobs/end-job.ts";
 import { getJobRoute } from "./jobs/get-job.ts";
 import { getResultRoute } from "./jobs/get-result.ts";
 import type { JobDeps } from "./jobs/job-deps.ts";
+import { jobEventsRoute } from "./jobs/job-events.ts";
 import { listJobsRoute } from "./jobs/list-jobs.ts";
 import { quoteJobRoute } from "./jobs/quote-job.ts";
 
@@ -14,4 +15,5 @@ export const jobRoutes = (deps: JobDeps) =>
     .route("/", listJobsRoute(deps))
     .route("/", getJobRoute(deps))
     .route("/", getResultRoute(deps))
+    .route("/", jobEventsRoute(deps))
     .route("/", endJobRoutes(deps));

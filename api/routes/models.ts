@@ -1,19 +1,18 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { createRouter, problemResponses } from "../router.ts";
-import type { ServedModel } from "../served-model.ts";
+import { checkModelIsServed, type ServedModel } from "../served-model.ts";
 
-const ModelList = z
+const Model = z
   .object({
-    object: z.literal("list"),
-    data: z.array(
-      z.object({
-        object: z.literal("model"),
-        id: z.string(),
-        context_tokens: z.int().meta({ description: "Prompt and answer together." }),
-      }),
-    ),
+    object: z.literal("model"),
+    id: z.string(),
+    created: z.int(),
+    owned_by: z.string(),
+    context_tokens: z.int().meta({ description: "Prompt and answer together." }),
   })
-  .meta({ id: "ModelList" });
+  .meta({ id: "Model" });
+
+const ModelList = z.object({ object: z.literal("list"), data: z.array(Model) }).meta({ id: "ModelList" });
 
 const listModels = createRoute({
   method: "get",
@@ -25,13 +24,29 @@ const listModels = createRoute({
   },
 });
 
-export const modelRoutes = (model: ServedModel) =>
-  createRouter().openapi(listModels, (c) =>
-    c.json(
-      {
-        object: "list" as const,
-        data: [{ object: "model" as const, id: model.id, context_tokens: model.maxPositions }],
-      },
-      200,
-    ),
-  );
+const getModel = createRoute({
+  method: "get",
+  path: "/v1/models/{id}",
+  summary: "A model that is served",
+  request: { params: z.object({ id: z.string() }) },
+  responses: {
+    200: { description: "The model.", content: { "application/json": { schema: Model } } },
+    ...problemResponses(404),
+  },
+});
+
+export const modelRoutes = (model: ServedModel) => {
+  const described = {
+    object: "model" as const,
+    id: model.id,
+    created: Math.floor(model.createdMs / 1000),
+    owned_by: "gnomon",
+    context_tokens: model.maxPositions,
+  };
+  return createRouter()
+    .openapi(listModels, (c) => c.json({ object: "list" as const, data: [described] }, 200))
+    .openapi(getModel, (c) => {
+      checkModelIsServed(model, c.req.valid("param").id);
+      return c.json(described, 200);
+    });
+};

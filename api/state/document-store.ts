@@ -1,25 +1,89 @@
-import { createHash } from "node:crypto";
-import { DocumentInfo } from "../contract/document.ts";
+import { createHash, type Hash } from "node:crypto";
+import { DocumentInfo, type DocumentType, isTextType } from "../contract/document.ts";
+import { AppError } from "../contract/errors.ts";
 import { isId, keys } from "../contract/keys.ts";
+import { utf8Only } from "./byte-streams.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
 
 export type DocumentStore = ReturnType<typeof createDocumentStore>;
 
-/** Texts by content hash: the same text of a tenant is stored once. Every method may throw AppError `unavailable`. */
+/** Turns what was sent into UTF-8 text. Throws AppError `document_unreadable`. */
+export type Convert = (source: ReadableStream<Uint8Array>, type: DocumentType) => AsyncIterable<Uint8Array>;
+
+/** Bytes that were sent, in the store but no document yet. */
+export type Staged = { key: string; bytes: number; id: string; type: DocumentType };
+
+const READS_AT_ONCE = 50;
+
+/** Texts by content hash: the same content of a tenant is stored once. Every method may throw AppError `unavailable`. */
 export function createDocumentStore({ objects, now }: { objects: ObjectStore; now: () => number }) {
+  async function getInfo(tenant: string, id: string): Promise<DocumentInfo | null> {
+    return isId(id) ? ((await readRecord(objects, keys.documentInfo(tenant, id), DocumentInfo))?.value ?? null) : null;
+  }
+
+  /** Makes the document exist. Tried even if it did: an earlier try may have broken off before this. */
+  async function publish(tenant: string, info: DocumentInfo): Promise<DocumentInfo> {
+    const earlier = await getInfo(tenant, info.id);
+    if (earlier !== null) return earlier;
+    await objects.put(keys.documentIndex(tenant, info.created_ms, info.id), new Uint8Array());
+    const etag = await objects.putIfAbsent(keys.documentInfo(tenant, info.id), encode(info));
+    return etag === null ? ((await getInfo(tenant, info.id)) ?? info) : info;
+  }
+
   return {
     /** `created` is false if the tenant had sent this text before. Bytes are of its UTF-8 form. */
     async putDocument(tenant: string, text: string): Promise<{ id: string; bytes: number; created: boolean }> {
       const body = Buffer.from(text);
-      const id = `doc_${createHash("sha256").update(body).digest("hex").slice(0, 40)}`;
-      const info: DocumentInfo = { id, bytes: body.length, created_ms: now() };
-      // Both tried even if one was there: an earlier put may have broken off between the two.
-      const [etag] = await Promise.all([
-        objects.putIfAbsent(keys.document(tenant, id), body),
-        objects.putIfAbsent(keys.documentInfo(tenant, id), encode(info)),
-      ]);
+      const id = idOf(createHash("sha256").update(body));
+      const etag = await objects.putIfAbsent(keys.document(tenant, id), body);
+      await publish(tenant, { id, media_type: "text/plain", bytes: body.length, created_ms: now() });
       return { id, bytes: body.length, created: etag !== null };
+    },
+
+    /** Takes a body in as it comes, and hashes it on its way. Throws what the body throws, and `invalid_request` for text that is not UTF-8. */
+    async stage(tenant: string, upload: string, type: DocumentType, body: AsyncIterable<Uint8Array>): Promise<Staged> {
+      const key = keys.upload(tenant, upload);
+      const hash = hashFor(type);
+      const { bytes } = await objects.putStream(key, hashed(isTextType(type) ? utf8Only(body) : body, hash));
+      return { key, bytes, id: idOf(hash), type };
+    },
+
+    /** As stage, of what is there already through a presigned URL; null if nothing is. Text is checked as well. */
+    async stageUploaded(tenant: string, upload: string, type: DocumentType): Promise<Staged | null> {
+      const key = keys.upload(tenant, upload);
+      const object = await objects.getStream(key);
+      if (object === null) return null;
+      const hash = hashFor(type);
+      let bytes = 0;
+      for await (const chunk of hashed(isTextType(type) ? utf8Only(object.body) : object.body, hash)) {
+        bytes += chunk.length;
+      }
+      return { key, bytes, id: idOf(hash), type };
+    },
+
+    discard: ({ key }: Staged): Promise<void> => objects.delete(key),
+
+    /** Makes staged bytes a document, or finds the one they are already. The staged object is gone afterwards. */
+    async store(tenant: string, staged: Staged, convert: Convert): Promise<{ info: DocumentInfo; created: boolean }> {
+      const { key, bytes, id, type } = staged;
+      try {
+        const earlier = await getInfo(tenant, id);
+        if (earlier !== null) return { info: earlier, created: false };
+        const info: DocumentInfo = { id, media_type: type, bytes, created_ms: now() };
+        if (isTextType(type)) {
+          await objects.copy(key, keys.document(tenant, id));
+        } else {
+          const source = await objects.getStream(key);
+          if (source === null) throw new AppError("unavailable", "a staged upload is gone");
+          const text = await objects.putStream(keys.document(tenant, id), convert(source.body, type));
+          info.text_bytes = text.bytes;
+          await objects.copy(key, keys.documentSource(tenant, id));
+        }
+        return { info: await publish(tenant, info), created: true };
+      } finally {
+        await objects.delete(key);
+      }
     },
 
     async getDocumentText(tenant: string, id: string): Promise<string | null> {
@@ -27,10 +91,73 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
       return object === null ? null : Buffer.from(object.body).toString();
     },
 
-    async getDocumentInfo(tenant: string, id: string): Promise<DocumentInfo | null> {
-      return isId(id)
-        ? ((await readRecord(objects, keys.documentInfo(tenant, id), DocumentInfo))?.value ?? null)
-        : null;
+    async streamText(tenant: string, id: string): Promise<ReadableStream<Uint8Array> | null> {
+      return isId(id) ? ((await objects.getStream(keys.document(tenant, id)))?.body ?? null) : null;
+    },
+
+    getDocumentInfo: getInfo,
+
+    /** A URL that reads the text, or what was sent, without credentials. */
+    async presign(tenant: string, info: DocumentInfo, of: "text" | "source", seconds: number): Promise<string> {
+      const asSent = of === "source" && !isTextType(info.media_type);
+      const key = asSent ? keys.documentSource(tenant, info.id) : keys.document(tenant, info.id);
+      return objects.presign(key, "GET", seconds);
+    },
+
+    /** A tenant's documents, newest first. `next` continues after them; null at the end. */
+    async list(
+      tenant: string,
+      { after, limit }: { after: string | null; limit: number },
+    ): Promise<{ documents: DocumentInfo[]; next: string | null }> {
+      const prefix = keys.documentIndexOf(tenant);
+      const documents: DocumentInfo[] = [];
+      let cursor = after;
+      for (;;) {
+        const page = await objects.list(prefix, {
+          limit: Math.min(READS_AT_ONCE, limit - documents.length + 1),
+          ...(cursor === null ? {} : { after: prefix + cursor }),
+        });
+        if (page.length === 0) return { documents, next: null };
+        const names = page.map(({ key }) => key.slice(prefix.length));
+        const infos = await Promise.all(names.map((name) => getInfo(tenant, name.slice(name.indexOf("-") + 1))));
+        for (const [index, info] of infos.entries()) {
+          if (documents.length === limit) return { documents, next: cursor };
+          cursor = names[index] ?? cursor;
+          // null: deleted just now, or never finished.
+          if (info !== null) documents.push(info);
+        }
+      }
+    },
+
+    /** Removes the document and everything below it. False if there is none, though what a broken-off try left goes too. */
+    async delete(tenant: string, id: string): Promise<boolean> {
+      const info = await getInfo(tenant, id);
+      if (!isId(id)) return false;
+      await objects.delete(keys.documentInfo(tenant, id));
+      if (info !== null) await objects.delete(keys.documentIndex(tenant, info.created_ms, id));
+      const below = keys.documentAll(tenant, id);
+      for (let page = await objects.list(below); page.length > 0; page = await objects.list(below)) {
+        for (const { key } of page) await objects.delete(key);
+      }
+      return info !== null;
     },
   };
 }
+
+const idOf = (hash: Hash): string => `doc_${hash.digest("hex").slice(0, 40)}`;
+
+/** The same bytes make another text where they are of another type, and so another document. */
+function hashFor(type: DocumentType): Hash {
+  const hash = createHash("sha256");
+  return isTextType(type) ? hash : hash.update(`${type}\n`);
+}
+
+async function* hashed(body: AsyncIterable<Uint8Array>, hash: Hash) {
+  for await (const chunk of body) {
+    hash.update(chunk);
+    yield chunk;
+  }
+}
+
+/** What may stand for a place in the listing of a tenant's documents. */
+export const DOCUMENT_CURSOR = /^\d{13}-[A-Za-z0-9_-]{1,128}$/;

@@ -35,6 +35,7 @@ export function newJob({ id, tenant, request, nowMs }: NewJob): JobState {
       questions_total: sequences,
     },
     cancel_requested_ms: null,
+    watched_until_ms: null,
     priority: request.priority,
     deliver_by_ms: request.deliver_by_ms,
     expires_ms: request.ttl_ms === null ? null : nowMs + request.ttl_ms,

@@ -190,14 +190,25 @@ export function createJobStore({
 
     /**
      * Gives the job back unfinished; its message must become visible again. One that is to be cancelled, or has expired,
-     * ends here. Null if the lease was lost.
+     * ends here. An attempt that is not spent does not count: nothing went wrong with it. Null if the lease was lost.
      */
-    async release(claim: Claim): Promise<JobState | null> {
+    async release(claim: Claim, { isSpent = true } = {}): Promise<JobState | null> {
       const stored = await changeClaimed(claim, (state) => {
         const status = dueEnd(state, now());
-        return status ? finish(state, status, now()) : advance(state, "queued", { lease: null });
+        const attempt = isSpent ? state.attempt : state.attempt - 1;
+        return status ? finish(state, status, now()) : advance(state, "queued", { lease: null, attempt });
       });
       return stored?.changed ? stored.value : null;
+    },
+
+    /** Asks for the text of a job as it is generated. Its worker hears of it with the next renewal of its lease. */
+    async watch(tenant: string, id: string, untilMs: number): Promise<void> {
+      if (!isId(id)) return;
+      await states.change(tenant, id, (state) =>
+        isTerminal(state.status) || (state.watched_until_ms ?? 0) >= untilMs
+          ? null
+          : advance(state, state.status, { watched_until_ms: untilMs }),
+      );
     },
 
     /**

@@ -2,6 +2,8 @@
 export type Etag = string;
 
 export type StoredObject = { body: Uint8Array; etag: Etag };
+/** A body to be read once and to its end, or cancelled. */
+export type StreamedObject = { body: ReadableStream<Uint8Array>; bytes: number; etag: Etag };
 export type ObjectInfo = { key: string; bytes: number; etag: Etag };
 
 /**
@@ -11,6 +13,8 @@ export type ObjectInfo = { key: string; bytes: number; etag: Etag };
  */
 export interface ObjectStore {
   put(key: string, body: Uint8Array): Promise<Etag>;
+  /** As put, of a body that is never in memory as a whole. If it breaks off, the object stays as it was and its error is thrown. */
+  putStream(key: string, body: AsyncIterable<Uint8Array>): Promise<{ etag: Etag; bytes: number }>;
   /** Creates the object; null if it exists already. */
   putIfAbsent(key: string, body: Uint8Array): Promise<Etag | null>;
   /**
@@ -20,6 +24,9 @@ export interface ObjectStore {
   compareAndSwap(key: string, etag: Etag, body: Uint8Array): Promise<Etag | null>;
   /** null if absent. */
   get(key: string): Promise<StoredObject | null>;
+  getStream(key: string): Promise<StreamedObject | null>;
+  /** Writes what `from` holds to `to`, within the store; null if `from` is absent. */
+  copy(from: string, to: string): Promise<Etag | null>;
   /** Bytes [start, end) of the object, clipped to its size; null if absent. */
   getRange(key: string, start: number, end: number): Promise<Uint8Array | null>;
   /** Keys under `prefix` in ascending byte order, after `after` if given, at most `limit`. */

@@ -25,7 +25,7 @@ type Deps = { now: () => number; newId: () => string };
 
 /** Opens the adapters that `env` names. Throws AppError `store_unsuitable` if the store fails its probe, `unavailable`. */
 export async function openState(env: StateEnv, deps: Deps): Promise<State> {
-  const state = await (env.GNOMON_STATE === "aws" ? openAws(env, deps) : openEmbedded(env, deps));
+  const state = await openAdapters(env, deps);
   try {
     await probeObjectStore(state.objects, deps.newId());
     return state;
@@ -35,11 +35,15 @@ export async function openState(env: StateEnv, deps: Deps): Promise<State> {
   }
 }
 
+/** As openState without the probe, for a thread whose process has made it. */
+export const openAdapters = async (env: StateEnv, deps: Deps): Promise<State> =>
+  env.GNOMON_STATE === "aws" ? openAws(env, deps) : openEmbedded(env, deps);
+
 async function openEmbedded(env: StateEnv, { now, newId }: Deps): Promise<State> {
   const database = await openDatabase(env.GNOMON_STATE_DIR);
   const urls = createObjectUrls(await urlSecret(database), now);
   const objects = await createFileObjectStore({ database, urls, now, newId });
-  const queue = createSqliteJobQueue({ database, name: "jobs", now, maxReceives: limits.maxAttempts });
+  const queue = createSqliteJobQueue({ database, name: "jobs", now, maxReceives: limits.maxReceives });
   // Whatever happens to a delivery, it stays in its queue until its schedule has ended.
   const webhookQueue = createSqliteJobQueue({ database, name: "webhooks", now, maxReceives: Infinity });
   return {

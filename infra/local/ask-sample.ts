@@ -1,8 +1,11 @@
+import { createClient } from "../../api/client/client.ts";
 import type { JobResult } from "../../api/contract/job-result.ts";
-import { createClient } from "./client.ts";
 import { createJobBar } from "./job-bar.ts";
 import type { SampleQuestions } from "./sample-report.ts";
 import type { Service } from "./service.ts";
+
+/** The bar is to move. */
+const POLL_MS = 200;
 
 type Options = {
   service: Service;
@@ -21,7 +24,7 @@ export async function askSample({
   signal,
 }: Options): Promise<{ documentId: string; result: JobResult }> {
   const client = createClient(service.url);
-  const document = await client.uploadText(text);
+  const document = await client.sendDocument(text);
   say(`POST /v1/documents  ${document.bytes.toLocaleString("en-US")} bytes of minutes and memos: ${document.id}`);
   const job = await client.submit({
     document: { id: document.id },
@@ -32,7 +35,10 @@ export async function askSample({
   const bar = createJobBar();
   const gone = service.broken.then((how) => Promise.reject(new Error(how)));
   try {
-    const ended = await Promise.race([client.wait(job, signal, ({ progress }) => bar.show(progress)), gone]);
+    const ended = await Promise.race([
+      client.wait(job, { signal, pollMs: POLL_MS, onProgress: ({ progress }) => bar.show(progress) }),
+      gone,
+    ]);
     if (ended.status !== "succeeded") throw new Error(`the job is ${ended.status}: ${ended.error?.message}`);
   } finally {
     gone.catch(() => undefined);

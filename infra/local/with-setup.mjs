@@ -6,7 +6,7 @@ import { setUp } from "./set-up.mjs";
 import { SetupError } from "./step.mjs";
 import { test } from "./test.mjs";
 
-const USAGE = "usage: with-setup.mjs run FILE.ts [args...] | test [vitest filters...] | lint";
+const USAGE = "usage: with-setup.mjs run FILE.ts [args...] | test [vitest filters...] | contract [args...] | lint";
 
 async function main([command, ...args]) {
   switch (command) {
@@ -16,6 +16,8 @@ async function main([command, ...args]) {
     }
     case "test":
       return test(await setUp({ tests: args.length === 0, python: true }), args);
+    case "contract":
+      return runProgram(await setUp({ contract: true }), ["test/contract/run.ts", ...args]);
     case "lint":
       return lint(await setUp({ native: false, python: true }));
     default:

@@ -84,6 +84,10 @@ class CpuBackend final : public Backend {
   void silu_multiply(Matrix gate_up, Matrix out) override {
     cpu::silu_multiply(context_, gate_up, out);
   }
+  void norm_heads(Matrix qkv, const Weight& query_gain, const Weight& key_gain,
+                  double eps) override {
+    cpu::norm_heads(context_, qkv, table_weight(query_gain), table_weight(key_gain), eps);
+  }
   void split_and_rotate(Matrix qkv, std::span<const int32_t> positions, Matrix query,
                         Matrix key_pre_rope, Matrix key, Matrix value) override {
     cpu::split_and_rotate(context_, qkv, positions, query, key_pre_rope, key, value);

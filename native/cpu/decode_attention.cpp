@@ -64,7 +64,8 @@ void decode_attention(Context& context, int64_t layer, Matrix query, Matrix key,
   for (size_t i = 0; i < caches.size(); ++i) {
     auto& cache = static_cast<CpuCache&>(*caches[i]);
     cache.append(layer, row(key, i), row(value, i));
-    context.rope.reserve(cache.geometry().context_tokens());
+    const CacheGeometry& geometry = cache.geometry();
+    context.rope.reserve(geometry.first_position + geometry.prompt_tokens);
     for (int64_t kv_head = 0; kv_head < num_kv_heads; ++kv_head) {
       heads.emplace_back(context, cache, layer, kv_head, row(query, i) + kv_head * group_width,
                          row(out, i) + kv_head * group_width);

@@ -110,9 +110,9 @@ void DecodeHead::reconstruct(int64_t part) {
   const SparseHead& head = cache_->sparse(layer_, kv_head_);
   const size_t first = part * misses_per_part(g);
   const size_t count = std::min<size_t>(misses_per_part(g), misses_.size() - first);
-  reconstruct_keys(
-      {cache_->factor(layer_), head.basis, g.rank, cache_->head_stride(), g.chunk_size},
-      std::span(misses_).subspan(first, count), context_->rope, head.slot_keys);
+  reconstruct_keys({cache_->factor(layer_), head.basis, g.rank, cache_->head_stride(), g.chunk_size,
+                    g.first_position},
+                   std::span(misses_).subspan(first, count), context_->rope, head.slot_keys);
 }
 
 void DecodeHead::add_run(const float* keys, const float* values, int64_t tokens) {

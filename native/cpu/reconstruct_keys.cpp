@@ -40,7 +40,7 @@ void reconstruct_keys(const KeyFactors& factors, std::span<const Miss> misses,
       tile.rows[i] = factors.factor + tile.positions[i] * factors.rank;
       tile.keys[i] = slot_keys + (miss.slot * factors.chunk_size + offset) * factors.head_stride;
       prefetch_row(tile.rows[i], factors.rank);
-      prefetch_row(rope.at(tile.positions[i]), 2 * rope.half());
+      prefetch_row(rope.at(factors.first_position + tile.positions[i]), 2 * rope.half());
       prefetch_row(tile.keys[i], factors.head_stride);
     }
     return tile;
@@ -51,7 +51,7 @@ void reconstruct_keys(const KeyFactors& factors, std::span<const Miss> misses,
     multiply_rows({tile.rows.data(), tile.tokens, 1, factors.rank, factors.basis,
                    factors.head_stride, factors.head_stride, tile.keys.data()});
     for (int64_t i = 0; i < tile.tokens; ++i) {
-      rotate(tile.keys[i], rope.at(tile.positions[i]), rope.half());
+      rotate(tile.keys[i], rope.at(factors.first_position + tile.positions[i]), rope.half());
     }
     tile = next;
   }

@@ -18,6 +18,7 @@ struct KeyFactors {
   int64_t rank;
   int64_t head_stride;
   int64_t chunk_size;
+  int64_t first_position = 0;  // of the first token of chunk 0
 };
 
 /// slot_keys (_, chunk_size, head_stride): for every miss the post-RoPE keys of its chunk,

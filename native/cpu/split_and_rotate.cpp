@@ -21,7 +21,7 @@ void split_and_rotate(Context& context, Matrix qkv, std::span<const int32_t> pos
                       Matrix query, Matrix key_pre_rope, Matrix key, Matrix value) {
   const ModelConfig& c = context.config;
   const int64_t query_width = c.query_width(), key_width = c.key_width();
-  context.rope.reserve(*std::max_element(positions.begin(), positions.end()) + 1);
+  for (const int32_t position : positions) context.rope.reserve(position);
   for_each_row(context.pool, qkv.rows, qkv.cols, [&](int64_t i) {
     const float* q = row(qkv, i);
     const float* k = q + query_width;

@@ -108,6 +108,13 @@ class CudaBackend final : public Backend {
   void silu_multiply(Matrix gate_up, Matrix out) override {
     cuda::silu_multiply(elements(gate_up), out.rows, out.cols, elements(out), stream_);
   }
+  void norm_heads(Matrix qkv, const Weight& query_gain, const Weight& key_gain,
+                  double eps) override {
+    cuda::norm_heads(elements(qkv), as_cuda(query_gain).values(), as_cuda(key_gain).values(),
+                     static_cast<float>(eps), qkv.rows, static_cast<int32_t>(config_.num_heads),
+                     static_cast<int32_t>(config_.num_kv_heads),
+                     static_cast<int32_t>(config_.head_dim), stream_);
+  }
   void split_and_rotate(Matrix qkv, std::span<const int32_t> positions, Matrix query,
                         Matrix key_pre_rope, Matrix key, Matrix value) override {
     // In prefill, rows follow each other.
@@ -183,12 +190,7 @@ class CudaBackend final : public Backend {
                           cudaMemcpyHostToDevice));
     return block;
   }
-  RopeTables rope() const {
-    const int64_t half = config_.head_dim / 2;
-    const int64_t coarse = (config_.max_position_embeddings + 255) / 256;
-    const auto* base = rope_storage_.as<float2>();
-    return {base, base + coarse * half, static_cast<int32_t>(half)};
-  }
+  RopeTables rope() const { return view_rope_tables(config_, rope_storage_.as<float2>()); }
 
   /// `block`, made larger where it is too small. Callers use it on stream_ only.
   DeviceBlock& reserve(DeviceBlock& block, size_t& capacity, size_t bytes) {

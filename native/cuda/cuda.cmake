@@ -44,6 +44,8 @@ set_target_properties(gnomon_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static LINKER_
 file(GLOB CUDA_TEST_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/cuda/*.cpp)
 add_executable(cuda_tests ${CUDA_TEST_SOURCES} ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/main.cpp)
 target_include_directories(cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/..)
-target_link_libraries(cuda_tests PRIVATE cuda_kernels doctest::doctest)
+target_compile_definitions(cuda_tests PRIVATE
+  GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/../test/native/goldens")
+target_link_libraries(cuda_tests PRIVATE cuda_kernels doctest::doctest nlohmann_json::nlohmann_json)
 set_target_properties(cuda_tests PROPERTIES CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CUDA
                       BUILD_RPATH "${CUDA_HOME}/lib;${CUDNN_HOME}/lib")

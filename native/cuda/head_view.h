@@ -14,6 +14,7 @@ struct HeadView {
   __nv_bfloat16* exact_keys;    // (exact_tokens + max_new_tokens, head_dim)
   __nv_bfloat16* exact_values;  // (exact_tokens + max_new_tokens, head_dim)
   int32_t exact_tokens;         // before generated ones
+  int32_t first_position;       // of the first prompt token
 
   // ShadowKV; num_chunks is 0 for a dense sequence.
   int32_t num_chunks;

@@ -24,6 +24,12 @@ void rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* gain, float eps, int6
 void silu_multiply(const __nv_bfloat16* gate_up, int64_t rows, int64_t width, __nv_bfloat16* out,
                    cudaStream_t stream);
 
+/// In place on qkv (rows, (num_heads + 2 num_kv_heads) * head_dim): each query and key head becomes
+/// x / sqrt(mean(x^2) + eps) * gain (head_dim), in fp32
+void norm_heads(__nv_bfloat16* qkv, const __nv_bfloat16* query_gain, const __nv_bfloat16* key_gain,
+                float eps, int64_t rows, int32_t num_heads, int32_t num_kv_heads, int32_t head_dim,
+                cudaStream_t stream);
+
 /// Outputs of split_and_rotate; key_pre_rope may be null.
 struct QkvParts {
   __nv_bfloat16* query;         // (rows, num_heads * head_dim)

@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kWarps * 32)
         float low[2], high[2];
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          const float2 angle = rope.at(position[half], column + i);
+          const float2 angle = rope.at(head.first_position + position[half], column + i);
           const float a = sums[n][half * 2 + i], b = sums[n + kHeadDim / 16][half * 2 + i];
           low[i] = a * angle.x - b * angle.y;
           high[i] = b * angle.x + a * angle.y;

@@ -74,6 +74,7 @@ Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, bool values_on_host
       head.exact_keys = layer.exact_keys + h * capacity * dim;
       head.exact_values = layer.exact_values + h * capacity * dim;
       head.exact_tokens = static_cast<int32_t>(exact);
+      head.first_position = static_cast<int32_t>(g.first_position);
       head.num_chunks = static_cast<int32_t>(chunks);
       head.num_selected = g.dense ? 0 : static_cast<int32_t>(g.num_selected_chunks);
       head.num_slots = static_cast<int32_t>(slots);

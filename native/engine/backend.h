@@ -94,6 +94,10 @@ class Backend {
   virtual void linear_add(Matrix x, const Weight& weight, Matrix out) = 0;
   /// out (n, f) = silu(gate_up[:, :f]) * gate_up[:, f:]
   virtual void silu_multiply(Matrix gate_up, Matrix out) = 0;
+  /// In place on qkv, shaped as for split_and_rotate: every query head and every key head becomes
+  /// x / sqrt(mean(x^2) + eps) * gain (head_dim).
+  virtual void norm_heads(Matrix qkv, const Weight& query_gain, const Weight& key_gain,
+                          double eps) = 0;
   /// Splits qkv (n, (num_heads + 2 num_kv_heads) * head_dim) and rotates by `positions` (n).
   /// query (n, num_heads * head_dim) and key (n, key_width) rotated; value (n, key_width);
   /// key_pre_rope (n, key_width) unless its data is null.

@@ -25,6 +25,7 @@ struct CacheGeometry {
   bool dense = true;  // every key and value is kept exact and attended
   int64_t prompt_tokens = 0;
   int64_t max_new_tokens = 0;  // generated tokens the cache has room for
+  int64_t first_position = 0;  // of the first prompt token (config.h)
   int64_t rank = 0;
   int64_t chunk_size = 0;
   int64_t num_chunks = 0;  // outlier chunks among them

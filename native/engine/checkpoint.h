@@ -20,6 +20,8 @@ class Checkpoint {
   /// Throws EngineError invalid_model naming the file, and the tensor where it is one's fault.
   explicit Checkpoint(const std::filesystem::path& model_dir);
 
+  bool holds(const std::string& name) const { return tensors_.contains(name); }
+
   /// The data may be unaligned. Throws invalid_model where the tensor is missing, of another shape
   /// or of a dtype that is not bf16, fp16 or fp32.
   HostTensor tensor(const std::string& name, std::span<const int64_t> expected_shape) const;

@@ -35,14 +35,21 @@ void Model::decode(const DecodeStep& step) {
     backend_.embed(step.tokens, *weights_.embedding, hidden);
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       const LayerWeights& layer = weights_.layers[i];
-      backend_.rms_norm(hidden, *layer.input_norm, config_.rms_norm_eps, normed);
-      backend_.linear(normed, *layer.qkv, qkv);
+      project(layer, hidden, normed, qkv);
       backend_.split_and_rotate(qkv, step.positions, query, {}, key, value);
       backend_.decode_attention(i, query, key, value, step.caches, query);
       finish_layer(layer, query, hidden);
     }
     backend_.rms_norm(hidden, *weights_.final_norm, config_.rms_norm_eps, last_);
   });
+}
+
+void Model::project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv) {
+  backend_.rms_norm(hidden, *layer.input_norm, config_.rms_norm_eps, normed);
+  backend_.linear(normed, *layer.qkv, qkv);
+  if (layer.query_norm) {
+    backend_.norm_heads(qkv, *layer.query_norm, *layer.key_norm, config_.rms_norm_eps);
+  }
 }
 
 void Model::finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden) {

@@ -9,7 +9,7 @@
 
 namespace gnomon {
 
-/// A Llama model on a backend: the forward pass, written once for every device.
+/// A model on a backend: the forward pass, written once for every device.
 /// Used on the engine thread only.
 class Model {
  public:
@@ -30,6 +30,8 @@ class Model {
  private:
   friend class Prefill;
 
+  /// qkv (n, query_width + 2 key_width) of hidden (n, hidden_size), up to RoPE. normed as hidden.
+  void project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv);
   /// Residual attention output projection and MLP of one layer, in place on `hidden`.
   /// attended (n, num_heads * head_dim), hidden (n, hidden_size).
   void finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden);

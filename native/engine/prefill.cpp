@@ -101,12 +101,12 @@ void Prefill::project_block(int64_t first, int64_t rows) {
     return buffer ? row_range(buffer->matrix(), first, rows, bytes) : Matrix{};
   };
   std::vector<int32_t> positions(rows);
-  std::iota(positions.begin(), positions.end(), static_cast<int32_t>(first));
+  std::iota(positions.begin(), positions.end(),
+            static_cast<int32_t>(cache_.geometry().first_position + first));
 
   const Matrix normed = first_rows(model_.normed_->matrix(), rows);
   const Matrix qkv = first_rows(model_.qkv_->matrix(), rows);
-  backend.rms_norm(block(hidden_), *layer.input_norm, model_.config().rms_norm_eps, normed);
-  backend.linear(normed, *layer.qkv, qkv);
+  model_.project(layer, block(hidden_), normed, qkv);
   backend.split_and_rotate(qkv, positions, block(query_), block(key_pre_rope_), block(key_),
                            block(value_));
 }

@@ -76,6 +76,7 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
     return;
   }
   sequence->geometry = resolve_geometry(cache_options_, prompt, new_tokens);
+  sequence->geometry.first_position = first_position(model_.config(), prompt + new_tokens);
   sequence->cache_bytes = plan.cache;
   sequence->cache_full_bytes = plan.cache_full;
   sequence->workspace_bytes = {plan.workspace_bytes, 0};

@@ -37,7 +37,7 @@ struct Sequence {
   int64_t prompt_tokens() const { return static_cast<int64_t>(request.tokens.size()); }
   /// Position of the last generated token, which the next decode step feeds.
   int32_t next_position() const {
-    return static_cast<int32_t>(prompt_tokens() + generated.size() - 1);
+    return static_cast<int32_t>(geometry.first_position + prompt_tokens() + generated.size() - 1);
   }
 };
 

@@ -1,11 +1,12 @@
 #include "engine/weights.h"
 
+#include <algorithm>
 #include <functional>
-#include <initializer_list>
 #include <numeric>
 #include <string>
 
 #include "engine/checkpoint.h"
+#include "engine/weight_names.h"
 
 namespace gnomon {
 
@@ -17,20 +18,98 @@ struct Projection {
   int64_t rows;
 };
 
+/// For each dimension of a head as inverse_frequencies orders it, where the file has it.
+std::vector<int64_t> head_order(const ModelConfig& config) {
+  const int64_t half = config.head_dim / 2;
+  const int64_t rotated = config.rope.rotated_dims(config.head_dim), pairs = rotated / 2;
+  std::vector<int64_t> order(config.head_dim);
+  for (int64_t i = 0; i < half; ++i) {
+    const bool turns = i < pairs;
+    const int64_t passed = rotated + i - pairs;
+    order[i] = !turns ? passed : config.rope.interleaved ? 2 * i : i;
+    order[half + i] = !turns                    ? passed + half - pairs
+                      : config.rope.interleaved ? 2 * i + 1
+                                                : pairs + i;
+  }
+  return order;
+}
+
+int64_t count_of(const HostTensor& tensor) {
+  return std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+size_t row_bytes(const HostTensor& tensor) {
+  return dtype_bytes(tensor.dtype) * count_of(tensor) / tensor.shape[0];
+}
+
+HostTensor rows_of(const HostTensor& tensor, int64_t first, int64_t count) {
+  HostTensor part = tensor;
+  part.shape[0] = count;
+  part.data += first * row_bytes(tensor);
+  return part;
+}
+
 class Loader {
  public:
-  Loader(const Checkpoint& checkpoint, Backend& backend)
-      : checkpoint_(checkpoint), backend_(backend) {}
+  Loader(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend)
+      : checkpoint_(checkpoint),
+        config_(config),
+        names_(weight_names(config.naming)),
+        backend_(backend),
+        order_(head_order(config)),
+        reordered_(!std::ranges::is_sorted(order_)) {}
 
   int64_t bytes() const { return bytes_; }
 
+  std::unique_ptr<Weight> final_norm() { return norm(names_.final_norm, config_.hidden_size); }
+
+  void embeddings(ModelWeights& out) {
+    const HostTensor table =
+        take(names_.embedding + ".weight", {config_.vocab_size, config_.hidden_size});
+    out.embedding = backend_.load_embedding(table);
+    if (config_.tie_word_embeddings) out.lm_head = backend_.load_linear({&table, 1}, {});
+    copies_.clear();
+    if (!config_.tie_word_embeddings) {
+      out.lm_head = linear({{names_.lm_head, config_.vocab_size}}, config_.hidden_size, false);
+    }
+  }
+
+  LayerWeights layer(int64_t index) {
+    const std::string prefix = names_.layers + std::to_string(index) + ".";
+    const int64_t hidden = config_.hidden_size, intermediate = config_.intermediate_size;
+    LayerWeights out;
+    out.input_norm = norm(prefix + names_.input_norm, hidden);
+    out.qkv = qkv(prefix);
+    if (config_.qk_norm) {
+      out.query_norm = head_norm(prefix + names_.query_norm);
+      out.key_norm = head_norm(prefix + names_.key_norm);
+    }
+    out.output =
+        linear({{prefix + names_.output, hidden}}, config_.query_width(), config_.output_bias);
+    out.post_norm = norm(prefix + names_.post_norm, hidden);
+    out.gate_up =
+        checkpoint_.holds(prefix + names_.fused_gate_up + ".weight")
+            ? linear({{prefix + names_.fused_gate_up, 2 * intermediate}}, hidden, config_.mlp_bias)
+            : linear({{prefix + names_.gate, intermediate}, {prefix + names_.up, intermediate}},
+                     hidden, config_.mlp_bias);
+    out.down = linear({{prefix + names_.down, hidden}}, intermediate, config_.mlp_bias);
+    return out;
+  }
+
+ private:
   std::unique_ptr<Weight> norm(const std::string& name, int64_t size) {
-    auto loaded = backend_.load_norm(take(name, {size}));
+    auto loaded = backend_.load_norm(take(name + ".weight", {size}));
     copies_.clear();
     return loaded;
   }
 
-  std::unique_ptr<Weight> linear(std::initializer_list<Projection> projections, int64_t in,
+  std::unique_ptr<Weight> head_norm(const std::string& name) {
+    auto loaded = backend_.load_norm(in_head_order(take(name + ".weight", {config_.head_dim})));
+    copies_.clear();
+    return loaded;
+  }
+
+  std::unique_ptr<Weight> linear(const std::vector<Projection>& projections, int64_t in,
                                  bool has_bias) {
     std::vector<HostTensor> weights, biases;
     for (const auto& [name, rows] : projections) {
@@ -42,24 +121,59 @@ class Loader {
     return loaded;
   }
 
-  void embeddings(const ModelConfig& config, ModelWeights& out) {
-    const HostTensor table =
-        take("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
-    out.embedding = backend_.load_embedding(table);
-    if (config.tie_word_embeddings) out.lm_head = backend_.load_linear({&table, 1}, {});
+  std::unique_ptr<Weight> qkv(const std::string& prefix) {
+    std::vector<HostTensor> weights = qkv_parts(prefix, ".weight", {config_.hidden_size});
+    std::vector<HostTensor> biases;
+    if (config_.qkv_bias) biases = qkv_parts(prefix, ".bias", {});
+    auto loaded = backend_.load_linear(weights, biases);
     copies_.clear();
-    if (!config.tie_word_embeddings) {
-      out.lm_head = linear({{"lm_head", config.vocab_size}}, config.hidden_size, false);
-    }
+    return loaded;
   }
 
- private:
+  /// Query, key and value, out of one tensor or three. `columns`: of their shape, after the rows.
+  std::vector<HostTensor> qkv_parts(const std::string& prefix, const std::string& suffix,
+                                    const std::vector<int64_t>& columns) {
+    const int64_t query = config_.query_width(), key = config_.key_width();
+    const auto shape = [&](int64_t rows) {
+      std::vector<int64_t> out{rows};
+      out.insert(out.end(), columns.begin(), columns.end());
+      return out;
+    };
+    std::vector<HostTensor> parts;
+    if (checkpoint_.holds(prefix + names_.fused_qkv + suffix)) {
+      const HostTensor fused = take(prefix + names_.fused_qkv + suffix, shape(query + 2 * key));
+      if (!reordered_) return {fused};
+      parts = {rows_of(fused, 0, query), rows_of(fused, query, key),
+               rows_of(fused, query + key, key)};
+    } else {
+      parts = {take(prefix + names_.query + suffix, shape(query)),
+               take(prefix + names_.key + suffix, shape(key)),
+               take(prefix + names_.value + suffix, shape(key))};
+    }
+    parts[0] = in_head_order(parts[0]);
+    parts[1] = in_head_order(parts[1]);
+    return parts;
+  }
+
+  /// The rows of every head (heads * head_dim, ...) rearranged.
+  HostTensor in_head_order(HostTensor tensor) {
+    if (!reordered_) return tensor;
+    const size_t bytes = row_bytes(tensor);
+    std::vector<std::byte> copy(bytes * tensor.shape[0]);
+    for (int64_t row = 0; row < tensor.shape[0]; ++row) {
+      const int64_t dim = row % config_.head_dim;
+      std::copy_n(tensor.data + (row - dim + order_[dim]) * bytes, bytes,
+                  copy.data() + row * bytes);
+    }
+    copies_.push_back(std::move(copy));
+    tensor.data = copies_.back().data();
+    return tensor;
+  }
+
   /// Backends may read elements by pointer, so a tensor that its file does not align is copied.
   HostTensor take(const std::string& name, const std::vector<int64_t>& shape) {
     HostTensor tensor = checkpoint_.tensor(name, shape);
-    const size_t bytes =
-        dtype_bytes(tensor.dtype) *
-        std::accumulate(shape.begin(), shape.end(), size_t{1}, std::multiplies<>());
+    const size_t bytes = dtype_bytes(tensor.dtype) * count_of(tensor);
     if (reinterpret_cast<uintptr_t>(tensor.data) % dtype_bytes(tensor.dtype) != 0) {
       copies_.emplace_back(tensor.data, tensor.data + bytes);
       tensor.data = copies_.back().data();
@@ -69,45 +183,27 @@ class Loader {
   }
 
   const Checkpoint& checkpoint_;
+  const ModelConfig& config_;
+  const WeightNames names_;
   Backend& backend_;
+  const std::vector<int64_t> order_;
+  const bool reordered_;
   std::vector<std::vector<std::byte>> copies_;  // needed by the load under way
   int64_t bytes_ = 0;
 };
-
-LayerWeights load_layer(Loader& loader, const ModelConfig& config, int64_t layer) {
-  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
-  const std::string attention = prefix + "self_attn.";
-  const std::string mlp = prefix + "mlp.";
-  const int64_t hidden = config.hidden_size;
-  const int64_t intermediate = config.intermediate_size;
-
-  LayerWeights out;
-  out.input_norm = loader.norm(prefix + "input_layernorm.weight", hidden);
-  out.qkv = loader.linear({{attention + "q_proj", config.query_width()},
-                           {attention + "k_proj", config.key_width()},
-                           {attention + "v_proj", config.key_width()}},
-                          hidden, config.attention_bias);
-  out.output =
-      loader.linear({{attention + "o_proj", hidden}}, config.query_width(), config.attention_bias);
-  out.post_norm = loader.norm(prefix + "post_attention_layernorm.weight", hidden);
-  out.gate_up = loader.linear({{mlp + "gate_proj", intermediate}, {mlp + "up_proj", intermediate}},
-                              hidden, config.mlp_bias);
-  out.down = loader.linear({{mlp + "down_proj", hidden}}, intermediate, config.mlp_bias);
-  return out;
-}
 
 }  // namespace
 
 ModelWeights load_weights(const ModelConfig& config, const std::filesystem::path& model_dir,
                           Backend& backend) {
   const Checkpoint checkpoint(model_dir);
-  Loader loader(checkpoint, backend);
+  Loader loader(checkpoint, config, backend);
   ModelWeights out;
-  loader.embeddings(config, out);
+  loader.embeddings(out);
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
-    out.layers.push_back(load_layer(loader, config, layer));
+    out.layers.push_back(loader.layer(layer));
   }
-  out.final_norm = loader.norm("model.norm.weight", config.hidden_size);
+  out.final_norm = loader.final_norm();
   out.bytes = loader.bytes();
   return out;
 }

@@ -13,6 +13,8 @@ namespace gnomon {
 struct LayerWeights {
   std::unique_ptr<Weight> input_norm;  // (hidden)
   std::unique_ptr<Weight> qkv;         // (query_width + 2 key_width, hidden): query, key, value
+  std::unique_ptr<Weight> query_norm;  // (head_dim), null without QK-norm; so is the next
+  std::unique_ptr<Weight> key_norm;    // (head_dim)
   std::unique_ptr<Weight> output;      // (hidden, query_width)
   std::unique_ptr<Weight> post_norm;   // (hidden)
   std::unique_ptr<Weight> gate_up;     // (2 intermediate, hidden): gate, up
@@ -27,8 +29,9 @@ struct ModelWeights {
   int64_t bytes = 0;  // of these tensors in the model's files; a tied embedding counts once
 };
 
-/// Loads a LlamaForCausalLM checkpoint into the backend. Throws EngineError invalid_model naming
-/// the tensor that is missing, damaged or of an unexpected shape.
+/// Loads a checkpoint into the backend, query and key heads in the order of inverse_frequencies.
+/// Throws EngineError invalid_model naming the tensor that is missing, damaged or of an unexpected
+/// shape.
 ModelWeights load_weights(const ModelConfig& config, const std::filesystem::path& model_dir,
                           Backend& backend);
 

@@ -28,7 +28,10 @@ describe("200", () => {
 
   it("lists the model it serves with its limit", async () => {
     const list = await (await app.get("/v1/models")).json();
-    expect(list).toEqual({ object: "list", data: [{ object: "model", id: "words", context_tokens: 100 }] });
+    expect(list).toEqual({
+      object: "list",
+      data: [{ object: "model", id: "words", context_tokens: 100, created: 1_700_000_000, owned_by: "gnomon" }],
+    });
   });
 
   it("describes every route in OpenAPI 3.1, problems included", async () => {
@@ -39,8 +42,10 @@ describe("200", () => {
       "/v1/jobs/quote",
       "/v1/jobs/{id}",
       "/v1/jobs/{id}/result",
+      "/v1/jobs/{id}/events",
       "/v1/jobs/{id}/cancel",
       "/v1/jobs/{id}/retry",
+      "/v1/chat/completions",
       "/v1/webhooks/keys",
       "/v1/webhooks/keys/rotate",
       "/v1/webhooks/disabled",
@@ -49,15 +54,21 @@ describe("200", () => {
       "/v1/jobs/{id}/webhooks/{event}/replay",
       "/v1/documents",
       "/v1/documents/{id}",
+      "/v1/documents/{id}/text",
+      "/v1/documents/{id}/download",
+      "/v1/uploads",
+      "/v1/uploads/{id}/complete",
       "/v1/keys",
       "/v1/keys/{id}",
       "/v1/models",
+      "/v1/models/{id}",
+      "/v1/scaling",
       "/healthz",
       "/readyz",
       "/problems/{code}",
     ]);
     const post = document.paths["/v1/jobs"]?.post;
-    const statuses = ["200", "202", "400", "404", "409", "413", "415", "422", "429", "500"];
+    const statuses = ["200", "202", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"];
     expect(Object.keys(post?.responses ?? {})).toEqual(statuses);
     expect(post?.responses["400"]).toHaveProperty(["content", "application/problem+json"]);
     expect(post?.requestBody).toMatchObject({ required: true });
@@ -108,8 +119,8 @@ describe("413", () => {
 
   it("refuses a body that says it is too large", async () => {
     const text = "x".repeat(limits.requestBodyBytes + 1);
-    const headers = { "Content-Type": "text/plain", "Content-Length": String(text.length) };
-    const response = await app.app.request("/v1/documents", { method: "POST", headers, body: text });
+    const headers = { "Content-Type": "application/json", "Content-Length": String(text.length) };
+    const response = await app.app.request("/v1/jobs", { method: "POST", headers, body: text });
     const problem = await readProblem(response);
     expect(problem).toMatchObject(expected);
     expect(problem.detail).toContain("16,777,216 bytes");

@@ -10,7 +10,8 @@ beforeAll(async () => {
 afterAll(() => app[Symbol.asyncDispose]());
 
 const read = (headers: Record<string, string>) => app.get("/v1/models", headers);
-const submit = (headers: Record<string, string>) => app.post("/v1/documents", "text", "text/plain", headers);
+const submit = (headers: Record<string, string>) =>
+  app.post("/v1/uploads", { media_type: "text/plain" }, "application/json", headers);
 const bearer = (key: string) => ({ Authorization: `Bearer ${key}` });
 
 describe("401", () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createClient } from "../../api/client/client.ts";
 import type { JobProgress } from "../../api/contract/job.ts";
 import type { Job } from "../../api/contract/job-resource.ts";
-import { createClient } from "../../infra/local/client.ts";
 import { readSample, startRealService } from "../support/real-service.ts";
 
 let service: Awaited<ReturnType<typeof startRealService>>;
@@ -16,14 +16,18 @@ const PATIENCE_MS = 180_000;
 
 async function finish(job: Job) {
   const seen: Job[] = [];
-  const ended = await client.wait(job, AbortSignal.timeout(PATIENCE_MS), (look) => seen.push(look));
+  const ended = await client.wait(job, {
+    signal: AbortSignal.timeout(PATIENCE_MS),
+    pollMs: 200,
+    onProgress: (look) => void seen.push(look),
+  });
   return { ended, seen };
 }
 
 describe("a long document and two questions, over HTTP", () => {
   it("gives the right answers, with progress exact to the token on the way", { timeout: PATIENCE_MS }, async () => {
     const { text, questions } = await readSample();
-    const document = await client.uploadText(text);
+    const document = await client.sendDocument(text);
     const job = await client.submit({
       document: { id: document.id },
       questions: questions.map(({ question }) => question),

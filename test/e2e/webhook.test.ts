@@ -2,9 +2,9 @@ import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it, vi } from "vitest";
+import { createClient } from "../../api/client/client.ts";
 import { WebhookDeliveries, WebhookKeys } from "../../api/contract/webhook.ts";
 import { startChild } from "../../infra/local/child.ts";
-import { createClient } from "../../infra/local/client.ts";
 import { startRealService } from "../support/real-service.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 

@@ -7,6 +7,7 @@ const NO_BYTES = { device: 0, host: 0 };
 export type FakeSequence = {
   request: GenerateOptions;
   progress(prefillTokens: number, generatedTokens?: number): void;
+  tokens(...tokens: number[]): void;
   finish(...tokens: number[]): void;
   fail(error: Error): void;
   ended: boolean;
@@ -54,7 +55,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
     close: async () => {},
   };
 
-  function run(request: GenerateOptions, { signal, onProgress }: GenerateControl): Promise<GenerateResult> {
+  function run(request: GenerateOptions, { signal, onProgress, onTokens }: GenerateControl): Promise<GenerateResult> {
     return new Promise((resolve, reject) => {
       const promptTokens = request.tokens.length;
       const end = (settle: () => void) => {
@@ -67,6 +68,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
         ended: false,
         progress: (prefillTokens, generatedTokens = 0) =>
           onProgress?.({ phase: generatedTokens ? "decode" : "prefill", prefillTokens, promptTokens, generatedTokens }),
+        tokens: (...tokens) => onTokens?.(Uint32Array.from(tokens)),
         finish: (...tokens) =>
           end(() =>
             resolve({

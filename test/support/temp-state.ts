@@ -9,11 +9,12 @@ import { createFileObjectStore } from "../../api/state/embedded/file-object-stor
 import { createObjectUrls, urlSecret } from "../../api/state/embedded/object-urls.ts";
 import { createSqliteJobQueue } from "../../api/state/embedded/sqlite-job-queue.ts";
 import { createJobStore } from "../../api/state/job-store.ts";
+import { createJobStreams } from "../../api/state/job-streams.ts";
 import { createWebhookKeyrings } from "../../api/state/webhook-keyring.ts";
 import { createWebhookStore } from "../../api/state/webhook-store.ts";
 
 /** The embedded state in a directory of its own, with a clock that a test can move ahead. */
-export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = limits.maxAttempts + 1 } = {}) {
+export async function openTempState({ leaseMs = limits.leaseMs as number, maxReceives = limits.maxAttempts + 1 } = {}) {
   const directory = await mkdtemp(join(tmpdir(), "gnomon-test-"));
   const database = await openDatabase(directory);
   let aheadMs = 0;
@@ -31,6 +32,7 @@ export async function openTempState({ leaseMs = limits.leaseMs, maxReceives = li
     queue,
     webhookQueue,
     webhooks,
+    streams: createJobStreams({ objects }),
     keyrings: createWebhookKeyrings({ objects, now, newId }),
     jobs: createJobStore({ objects, queue, now, newId, onTerminal: webhooks.emit, leaseMs }),
     documents: createDocumentStore({ objects, now }),

@@ -6,17 +6,22 @@ import { createApp } from "../../api/app.ts";
 import type { Scope } from "../../api/contract/access.ts";
 import type { Price } from "../../api/contract/job.ts";
 import { Job } from "../../api/contract/job-resource.ts";
+import { limits } from "../../api/contract/limits.ts";
 import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
 import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
+import { createConverter } from "../../api/convert/converter.ts";
 import { createApiKeyStore } from "../../api/state/api-key-store.ts";
+import { measureBacklog } from "../../api/state/backlog.ts";
 import type { Claim } from "../../api/state/job-store.ts";
+import { createUploadStore } from "../../api/state/upload-store.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
 
 /** A model whose prompt has one token for each word of document and question, and one to begin with. */
 const WORD_MODEL = {
   id: "words",
+  createdMs: 1_700_000_000_000,
   maxPositions: 100,
   countPromptTokens: async (prompt: Prompt) => 1 + wordsOf(prompt).length,
 };
@@ -25,6 +30,7 @@ const WORD_MODEL = {
 export async function openTestApp({
   checkReady = async () => {},
   loopback = true,
+  maxDocumentBytes = 1e9,
   quota = { jobs: 0, tokens: 0 },
   price = null as Price | null,
 } = {}) {
@@ -32,9 +38,15 @@ export async function openTestApp({
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
   const apiKeys = createApiKeyStore({ objects: state.objects, now: state.now });
+  const uploads = createUploadStore({ objects: state.objects, now: state.now, newId: randomUUID });
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
+    streams: state.streams,
+    uploads,
+    convert: createConverter(limits),
+    maxDocumentBytes,
     webhooks: state.webhooks,
     keyrings: state.keyrings,
     webhookPolicy: PUBLIC_HTTPS_ONLY,
@@ -48,6 +60,7 @@ export async function openTestApp({
     checkReady,
     now: state.now,
     newId: randomUUID,
+    randomSeed: () => 5,
     log: { info: log, error: log },
   });
   return {
@@ -55,6 +68,7 @@ export async function openTestApp({
     state,
     logged,
     apiKeys,
+    uploads,
     get: async (path: string, headers: Record<string, string> = {}) => app.request(path, { headers }),
     post: async (path: string, body: unknown, type = "application/json", headers: Record<string, string> = {}) =>
       app.request(path, {

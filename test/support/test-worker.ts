@@ -5,16 +5,24 @@ import type { ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { Plan } from "../../native/index.ts";
 import { delay } from "../../worker/delay.ts";
 import { createDelivery } from "../../worker/delivery.ts";
+import { createHeartbeat } from "../../worker/heartbeat.ts";
+import { createIntake } from "../../worker/intake.ts";
+import type { Delivery } from "../../worker/job-consumer.ts";
+import { createLeases } from "../../worker/lease.ts";
 import { createFakeEngine, WORD_PROMPTS } from "./fake-engine.ts";
 import { jobRequest } from "./job-fixtures.ts";
 import { openTempState } from "./temp-state.ts";
 
 /** The worker's collaborators on real embedded state and a fake engine, with a quick heartbeat. */
-export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives = limits.maxAttempts as number } = {}) {
+export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives = limits.maxReceives as number } = {}) {
   const state = await openTempState({ maxReceives });
   const fake = createFakeEngine(plan);
   const log = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
   const onEngineDead = vi.fn();
+  const testLimits = { ...limits, heartbeatMs: 40, progressMs: 5, streamMs: 5 };
+  const leases = createLeases({ now: state.now });
+  const { jobs, queue } = state;
+  leases.connect(createHeartbeat({ jobs, queue, limits: testLimits, monotonicMs: state.now, delay }, leases.tell));
   const deps = {
     jobs: state.jobs,
     documents: state.documents,
@@ -22,13 +30,16 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     engine: fake.engine,
     prompts: WORD_PROMPTS,
     model: "words",
-    limits: { ...limits, heartbeatMs: 40, progressMs: 5 },
+    streams: state.streams,
+    limits: testLimits,
+    leases,
     now: state.now,
     delay,
     onEngineDead,
     owner: "this worker",
     log: { ...log, child: () => log },
   };
+  const take = createIntake({ ...deps, deliver: (pointer, message) => createDelivery(pointer, message, deps) });
 
   return {
     state,
@@ -55,7 +66,20 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
       if (!messages[0]) throw new Error("the queue shows no message");
       return messages[0];
     },
-    deliver: (message: ReceivedMessage) => createDelivery(message, deps),
+    take,
+    /** From its receipt to its end, its turn being at once. */
+    deliver(message: ReceivedMessage): Delivery {
+      let delivery: Delivery | undefined;
+      return {
+        seats: () => delivery?.seats() ?? 1,
+        hasBegun: () => delivery?.hasBegun() ?? false,
+        giveBack: () => delivery?.giveBack(),
+        done: take(message).then(async (job) => {
+          delivery = job?.start();
+          await delivery?.done;
+        }),
+      };
+    },
     job: async (id: string) => {
       const job = await state.jobs.get("default", id);
       if (!job) throw new Error(`no job ${id}`);

@@ -26,11 +26,20 @@ async function receiveDead() {
 }
 
 const bury = ({ dead, message }: Awaited<ReturnType<typeof receiveDead>>) =>
-  createDeadLetterDelivery(message, { ...worker.deps, queue: dead }).done;
+  createDeadLetterDelivery(message, { ...worker.deps, queue: dead, source: worker.state.queue }).done;
+
+/** As many attempts as a job may have. */
+async function exhaust(id: string) {
+  for (let attempt = 0; attempt < limits.maxAttempts; attempt++) {
+    await worker.state.jobs.claim("default", id, "dying");
+    worker.state.advance(limits.leaseMs);
+  }
+}
 
 it("fails a job whose workers died", async () => {
   const id = await worker.submit();
-  await bury(await dieOnce(id));
+  await exhaust(id);
+  await bury(await dieOnce(null));
   expect(await worker.job(id)).toMatchObject({ status: "failed", error: { code: "attempts_exhausted" }, lease: null });
   worker.state.advance(3_600_000);
   await expect(receiveDead()).rejects.toThrow("no dead letter");
@@ -38,6 +47,7 @@ it("fails a job whose workers died", async () => {
 
 it("leaves a job alone while a worker has it, and looks again", async () => {
   const id = await worker.submit();
+  await exhaust(id);
   const letter = await dieOnce(null);
   await worker.state.jobs.claim("default", id, "alive");
   await bury(letter);
@@ -45,6 +55,15 @@ it("leaves a job alone while a worker has it, and looks again", async () => {
   worker.state.advance(limits.visibilityMs);
   await bury(await receiveDead());
   expect((await worker.job(id)).status).toBe("failed");
+});
+
+it("sends a job anew whose message was only given back often, at the cost of an attempt", async () => {
+  const id = await worker.submit();
+  await bury(await dieOnce(null));
+  expect(await worker.job(id)).toMatchObject({ status: "queued", attempt: 1, lease: null });
+  expect((await worker.receive()).receiveCount).toBe(1);
+  worker.state.advance(3_600_000);
+  await expect(receiveDead()).rejects.toThrow("no dead letter");
 });
 
 it("removes a message that is no pointer", async () => {

@@ -280,15 +280,45 @@ describe("a job whose worker died", () => {
 });
 
 describe("a job given back", () => {
-  it("stops within the engine and is in the queue at once", async () => {
+  it("stops within the engine, is in the queue at once and has lost no attempt", async () => {
     const id = await worker.submit();
     const delivery = worker.deliver(await worker.receive());
     const sequence = await worker.sequence(0);
     delivery.giveBack();
     await delivery.done;
     expect(sequence.ended).toBe(true);
-    expect(await worker.job(id)).toMatchObject({ status: "queued", lease: null });
+    expect(await worker.job(id)).toMatchObject({ status: "queued", attempt: 0, lease: null });
     expect((await worker.receive()).receiveCount).toBe(2);
+  });
+});
+
+describe("a job that is to end while it runs", () => {
+  it("stops when it is cancelled, and keeps what was generated", async () => {
+    const id = await worker.submit(["why", "where is it"]);
+    const delivery = worker.deliver(await worker.receive());
+    const sequence = await worker.sequence(1);
+    worker.fake.sequences[0]?.finish(1, 2);
+    sequence.progress(7, 2);
+    sequence.tokens(8, 9);
+    await worker.state.jobs.cancel("default", id);
+    await delivery.done;
+    expect(sequence.ended).toBe(true);
+    expect(await worker.job(id)).toMatchObject({ status: "cancelled", lease: null, usage: { completion_tokens: 4 } });
+    expect((await worker.state.jobs.getResult("default", id))?.answers).toMatchObject([
+      { answer: "tokens 1 2", finish_reason: "stop" },
+      { answer: "tokens 8 9", finish_reason: "cancelled" },
+    ]);
+    expect(await worker.messagesLeft()).toBe(0);
+  });
+
+  it("stops when its time is over", async () => {
+    const id = await worker.submit(["why"], { ttl_ms: 30_000 });
+    const delivery = worker.deliver(await worker.receive());
+    await worker.sequence(0);
+    worker.state.advance(30_000);
+    await delivery.done;
+    expect((await worker.job(id)).status).toBe("expired");
+    expect(await worker.messagesLeft()).toBe(0);
   });
 });
 

@@ -1,6 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { createRoute, z } from "@hono/zod-openapi";
-import { isTerminal, type JobState } from "../../contract/job.ts";
 import { Job } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
 import { cheapEtag } from "../../etag.ts";
@@ -8,6 +6,7 @@ import { createRouter, problemResponses } from "../../router.ts";
 import { describeJob } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
 import { readJob } from "./read-job.ts";
+import { waitForEnd } from "./wait-for-end.ts";
 
 const getJob = createRoute({
   method: "get",
@@ -38,10 +37,6 @@ const getJob = createRoute({
   },
 });
 
-/** Looks come more seldom as time goes: an answer that took a minute may be late by a second. */
-const FIRST_LOOK_MS = 50;
-const LAST_LOOK_MS = 1_000;
-
 export const getJobRoute = ({ jobs, estimates }: JobDeps) =>
   createRouter().openapi(getJob, async (c) => {
     const { id } = c.req.valid("param");
@@ -51,17 +46,6 @@ export const getJobRoute = ({ jobs, estimates }: JobDeps) =>
     const state = await waitForEnd(() => readJob(jobs, tenant, id), (waitSeconds ?? 0) * 1000, c.req.raw.signal);
     return c.json(await describeJob(state, estimates), 200);
   });
-
-/** The latest state: a terminal one, or that after `waitMs`. Ends early for a client that is gone. */
-async function waitForEnd(read: () => Promise<JobState>, waitMs: number, gone: AbortSignal): Promise<JobState> {
-  const deadline = performance.now() + waitMs;
-  for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(LAST_LOOK_MS, pauseMs * 1.5)) {
-    const state = await read();
-    const remaining = deadline - performance.now();
-    if (isTerminal(state.status) || remaining <= 0 || gone.aborted) return state;
-    await delay(Math.min(pauseMs, remaining), undefined, { signal: gone }).catch(() => undefined);
-  }
-}
 
 /** The seconds of RFC 7240's `wait` preference; null without one. Preferences that make no sense are to be ignored. */
 function parseWait(prefer: string | undefined): number | null {

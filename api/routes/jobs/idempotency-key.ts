@@ -8,6 +8,7 @@ export const IdempotencyHeaders = z.object({
     .string()
     .optional()
     .meta({
+      pattern: "^[ -~]{1,255}$",
       description:
         "Names this request, so that it can be sent again without harm: the same key and body give the same job for as " +
         "long as that job is kept, another body gives 422. A quoted string of 1 to 255 printable ASCII characters.",

@@ -4,6 +4,7 @@ import type { ServedModel } from "../../served-model.ts";
 import type { ActiveJobs } from "../../state/active-jobs.ts";
 import type { DocumentStore } from "../../state/document-store.ts";
 import type { JobStore } from "../../state/job-store.ts";
+import type { JobStreams } from "../../state/job-streams.ts";
 import type { QuotaGate } from "../../state/quota.ts";
 import type { QuoteStore } from "../../state/quote-store.ts";
 import type { CheckWebhook } from "./check-webhook.ts";
@@ -18,6 +19,7 @@ export type JobDeps = {
   active: ActiveJobs;
   gate: QuotaGate;
   estimates: Estimates;
+  streams: JobStreams;
   checkWebhook: CheckWebhook;
   now: () => number;
 };

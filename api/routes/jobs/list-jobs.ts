@@ -5,7 +5,7 @@ import { JobList } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
 import { cheapEtag } from "../../etag.ts";
 import { createRouter, problemResponses } from "../../router.ts";
-import { isCursor } from "../../state/job-index.ts";
+import { CURSOR } from "../../state/job-index.ts";
 import { describeJob } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
 
@@ -17,7 +17,11 @@ const listJobs = createRoute({
   request: {
     query: z.object({
       limit: z.coerce.number().int().min(1).max(limits.listPage).default(20),
-      after: z.string().optional().meta({ description: "`next_cursor` of the page before." }),
+      after: z
+        .string()
+        .regex(CURSOR, "must be the `next_cursor` of an earlier page, unchanged")
+        .optional()
+        .meta({ description: "`next_cursor` of the page before." }),
       status: z
         .preprocess((value) => (typeof value === "string" ? value.split(",") : value), z.array(JobStatus).optional())
         .optional()
@@ -71,7 +75,7 @@ export const listJobsRoute = ({ jobs, estimates }: JobDeps) => {
   return createRouter().openapi(listJobs, async (c) => {
     const { limit, after, status } = c.req.valid("query");
     const filter = { status, metadata: metadataFilter(c.req.query()) };
-    const { found, next } = await scan(c.get("tenant"), parseCursor(after), limit, filter);
+    const { found, next } = await scan(c.get("tenant"), after ?? null, limit, filter);
     const data = await Promise.all(found.map((state) => describeJob(state, estimates)));
     return c.json({ object: "list" as const, data, has_more: next !== null, next_cursor: next }, 200);
   });
@@ -85,13 +89,11 @@ const matches = (state: JobState, { status, metadata }: Filter): boolean =>
 const metadataFilter = (query: Record<string, string>): [string, string][] =>
   Object.entries(query).flatMap(([parameter, value]): [string, string][] => {
     const name = /^metadata\[(.*)\]$/s.exec(parameter)?.[1];
+    if (name?.includes("][")) {
+      throw new AppError("invalid_request", "nested metadata filter", {
+        field: "metadata",
+        detail: "`metadata` is not nested: filter by `metadata[name]=value`.",
+      });
+    }
     return name === undefined ? [] : [[name, value]];
   });
-
-function parseCursor(after: string | undefined): string | null {
-  if (after === undefined || isCursor(after)) return after ?? null;
-  throw new AppError("invalid_request", "malformed cursor", {
-    field: "after",
-    detail: "`after` must be the `next_cursor` of an earlier page, unchanged.",
-  });
-}

@@ -1,9 +1,11 @@
+import { type DocumentInfo, textBytesOf } from "../../contract/document.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { Price } from "../../contract/job.ts";
 import type { CreateJob, JobInput, JobRequest } from "../../contract/job-request.ts";
+import { limits } from "../../contract/limits.ts";
 import { promptsOf } from "../../contract/prompts.ts";
 import { checkModelIsServed, countFittingPrompts } from "../../served-model.ts";
-import { documentNotFound } from "../documents.ts";
+import { documentNotFound } from "../documents/describe-document.ts";
 import { capTokens } from "./budget.ts";
 import type { JobDeps } from "./job-deps.ts";
 
@@ -91,9 +93,21 @@ async function readSources(tenant: string, asked: CreateJob, documents: Deps["do
   return Promise.all(
     given.map(async ({ document: { id, text }, field }) => {
       if (id === undefined) return { id, text: text ?? "" };
-      const stored = await documents.getDocumentText(tenant, id);
+      const info = await documents.getDocumentInfo(tenant, id);
+      if (info !== null && textBytesOf(info) > limits.promptBytes) throw beyondReading(info, `${field}.id`);
+      const stored = info && (await documents.getDocumentText(tenant, id));
       if (stored === null) throw documentNotFound(id, `${field}.id`);
       return { id, text: stored };
     }),
   );
 }
+
+/** Even to count its tokens it would have to be read as a whole. */
+const beyondReading = (info: DocumentInfo, field: string): AppError =>
+  new AppError("context_overflow", `document text of ${textBytesOf(info)} bytes`, {
+    field,
+    detail:
+      `The text of \`${info.id}\` has ${textBytesOf(info).toLocaleString("en-US")} bytes, and a job reads at most ` +
+      `${limits.promptBytes.toLocaleString("en-US")}: split it.`,
+    extra: { text_bytes: textBytesOf(info), limit_bytes: limits.promptBytes },
+  });

@@ -1,5 +1,7 @@
+import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
@@ -8,13 +10,18 @@ import {
   type PutObjectCommandInput,
   type S3Client,
 } from "@aws-sdk/client-s3";
+import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
+import { AppError } from "../../contract/errors.ts";
 import { assertKey } from "../object-key.ts";
 import type { Etag, ObjectInfo, ObjectStore } from "../object-store.ts";
 import { isServiceError, type ServiceError, unavailable } from "./service-error.ts";
 
 /** Answers 409 (another conditional write in progress) in a row before the store is called unavailable. */
 const maxConflicts = 8;
+/** Parts of a streamed body, and how many are on their way at once: this much of it is in memory. S3 takes 10,000 parts. */
+const partBytes = 16 * 1024 * 1024;
+const partsAtOnce = 2;
 /** S3's page of a listing. */
 const maxPage = 1000;
 
@@ -63,6 +70,23 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
       return etagOf(await client.send(command).catch(rethrow(`put of ${key}`)));
     },
 
+    async putStream(key, body) {
+      let bytes = 0;
+      const counted = async function* () {
+        for await (const chunk of body) {
+          bytes += chunk.length;
+          yield chunk;
+        }
+      };
+      const params = { ...at(key), Body: Readable.from(counted(), { objectMode: false }) };
+      try {
+        const upload = new Upload({ client, params, partSize: partBytes, queueSize: partsAtOnce });
+        return { etag: etagOf(await upload.done()), bytes };
+      } catch (error) {
+        throw error instanceof AppError ? error : unavailable(`put of ${key}`, error);
+      }
+    },
+
     putIfAbsent: (key, body) => putIf(key, body, { IfNoneMatch: "*" }),
 
     compareAndSwap: (key, etag, body) => putIf(key, body, { IfMatch: etag }),
@@ -71,6 +95,21 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
       unlessAbsent(`get of ${key}`, async () => {
         const object = await client.send(new GetObjectCommand(at(key)));
         return { body: await bytesOf(object), etag: etagOf(object) };
+      }),
+
+    getStream: (key) =>
+      unlessAbsent(`get of ${key}`, async () => {
+        const object = await client.send(new GetObjectCommand(at(key)));
+        const body = object.Body?.transformToWebStream() ?? new Blob([]).stream();
+        return { body, bytes: object.ContentLength ?? 0, etag: etagOf(object) };
+      }),
+
+    copy: (from, to) =>
+      unlessAbsent(`copy of ${from}`, async () => {
+        assertKey(from);
+        const CopySource = `${bucket}/${from.split("/").map(encodeURIComponent).join("/")}`;
+        const { CopyObjectResult } = await client.send(new CopyObjectCommand({ ...at(to), CopySource }));
+        return etagOf(CopyObjectResult ?? {});
       }),
 
     getRange: (key, start, end) =>

@@ -2,8 +2,9 @@
 // A large body lies in a file of its own, named by its etag, complete and on disk before the row that points to it is
 // committed, and removed after the row is gone. So every change is one transaction, whole or not at all, a crash leaves
 // at worst a file that no row names, and keys never become paths.
-import { mkdir, open, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { AppError } from "../../contract/errors.ts";
 import { assertKey } from "../object-key.ts";
 import type { Etag, ObjectInfo, ObjectStore } from "../object-store.ts";
@@ -68,6 +69,16 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     return written ? etag : null;
   }
 
+  /** Makes the file `etag`, complete and on disk, the body of the object. */
+  async function adopt(key: string, etag: Etag, bytes: number): Promise<void> {
+    const orphan = await database.write(() => {
+      const current = selectEtag.get(key) as { etag: Etag; in_file: number } | undefined;
+      upsert.run(key, etag, bytes, null);
+      return current?.in_file ? current.etag : null;
+    });
+    if (orphan !== null) await rm(join(bodies, orphan), { force: true });
+  }
+
   async function writeBody(etag: Etag, body: Uint8Array): Promise<void> {
     try {
       await using file = await open(join(bodies, etag), "wx");
@@ -80,10 +91,10 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
   }
 
   /** Reads by row and, for a body in a file, by `fromFile`. The file of a row just replaced may be gone: then by the new row. */
-  async function readBody<T>(
+  async function readBody<T, F>(
     selected: () => Row | undefined,
-    fromFile: (path: string, row: Row) => Promise<Uint8Array>,
-    result: (body: Uint8Array, row: Row) => T,
+    fromFile: (path: string, row: Row) => Promise<F>,
+    result: (body: Uint8Array | F, row: Row) => T | Promise<T>,
   ): Promise<T | null> {
     let gone: Etag | null = null;
     for (;;) {
@@ -114,6 +125,21 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
       return (await write(key, body, () => true)) as Etag;
     },
 
+    async putStream(key, body) {
+      assertKey(key);
+      const etag = newId();
+      const path = join(bodies, etag);
+      try {
+        const bytes = await writeStream(path, body);
+        await syncDirectory(bodies);
+        await adopt(key, etag, bytes);
+        return { etag, bytes };
+      } catch (error) {
+        await rm(path, { force: true });
+        throw error;
+      }
+    },
+
     putIfAbsent: (key, body) => write(key, body, (current) => current === null),
 
     compareAndSwap: (key, etag, body) => write(key, body, (current) => current === etag),
@@ -124,6 +150,32 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
         () => selectRow.get(key) as Row | undefined,
         (path) => readFile(path),
         (body, { etag }) => ({ body, etag }),
+      );
+    },
+
+    async getStream(key) {
+      assertKey(key);
+      return readBody(
+        () => selectRow.get(key) as Row | undefined,
+        (path) => open(path, "r"),
+        (body, { etag, bytes }) => ({ body: streamOf(body), bytes, etag }),
+      );
+    },
+
+    async copy(from, to) {
+      assertKey(from);
+      assertKey(to);
+      const etag = newId();
+      return readBody(
+        () => selectRow.get(from) as Row | undefined,
+        // A second name of the same bytes: bodies never change.
+        (path) => link(path, join(bodies, etag)),
+        async (body, { bytes }) => {
+          if (body !== undefined) return write(to, body, () => true);
+          await syncDirectory(bodies);
+          await adopt(to, etag, bytes);
+          return etag;
+        },
       );
     },
 
@@ -163,6 +215,27 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
 
     async close() {},
   };
+}
+
+async function writeStream(path: string, body: AsyncIterable<Uint8Array>): Promise<number> {
+  await using file = await open(path, "wx").catch(rethrow);
+  let bytes = 0;
+  for await (const chunk of body) {
+    await file.appendFile(chunk).catch(rethrow);
+    bytes += chunk.length;
+  }
+  await file.datasync().catch(rethrow);
+  return bytes;
+}
+
+function rethrow(cause: unknown): never {
+  throw new AppError("unavailable", "an object's body cannot be written", { cause });
+}
+
+/** The handle is closed with the stream. */
+function streamOf(body: Uint8Array | FileHandle): ReadableStream<Uint8Array> {
+  const readable = body instanceof Uint8Array ? Readable.from([body]) : body.createReadStream();
+  return Readable.toWeb(readable) as ReadableStream<Uint8Array>;
 }
 
 const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT";

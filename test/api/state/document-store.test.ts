@@ -31,7 +31,7 @@ test("a text is stored once under the hash of its content", async () => {
   nowMs += 1_000;
   expect(await documents.putDocument("acme", text)).toEqual({ ...first, created: false });
   expect(await documents.getDocumentText("acme", first.id)).toBe(text);
-  const info = { id: first.id, bytes: first.bytes, created_ms: nowMs - 1_000 };
+  const info = { id: first.id, media_type: "text/plain", bytes: first.bytes, created_ms: nowMs - 1_000 };
   expect(await documents.getDocumentInfo("acme", first.id)).toEqual(info);
 });
 

@@ -64,7 +64,7 @@ TEST_CASE("config: every field of a Transformers 4 file is read") {
   CHECK(config.max_position_embeddings == 131072);
   CHECK(config.rms_norm_eps == 1e-5);
   CHECK_FALSE(config.tie_word_embeddings);
-  CHECK_FALSE(config.attention_bias);
+  CHECK_FALSE(config.qkv_bias);
   CHECK_FALSE(config.mlp_bias);
   CHECK(config.rope.theta == 500000.0);
   CHECK(config.rope.scaling == RopeConfig::Scaling::llama3);
@@ -122,7 +122,7 @@ TEST_CASE("config: variants of Llama are read") {
   CHECK(config.query_width() == 32 * 96);
   CHECK(config.key_width() == 96);
   CHECK(config.query_group() == 32);
-  CHECK(config.attention_bias);
+  CHECK(config.qkv_bias);
   CHECK(config.mlp_bias);
   CHECK(config.tie_word_embeddings);
   CHECK(config.eos_token_ids == std::vector<uint32_t>{2});
@@ -130,6 +130,75 @@ TEST_CASE("config: variants of Llama are read") {
   CHECK(config.rope.factor == 2.0);
   // A window as wide as the model masks nothing.
   CHECK(load(with({{"sliding_window", 131072}})).max_position_embeddings == 131072);
+}
+
+TEST_CASE("config: ChatGLM's own names are read") {
+  const json glm = json::parse(R"({
+    "architectures": ["ChatGLMModel"], "model_type": "chatglm", "add_bias_linear": false,
+    "add_qkv_bias": true, "apply_query_key_layer_scaling": true,
+    "apply_residual_connection_post_layernorm": false, "ffn_hidden_size": 13696,
+    "hidden_size": 4096, "kv_channels": 128, "layernorm_epsilon": 1.5625e-07,
+    "multi_query_attention": true, "multi_query_group_num": 4, "num_attention_heads": 32,
+    "num_layers": 40, "original_rope": true, "padded_vocab_size": 151552, "post_layer_norm": true,
+    "rmsnorm": true, "rope_ratio": 10000, "seq_length": 1048576, "torch_dtype": "bfloat16",
+    "tie_word_embeddings": false, "eos_token_id": [151329, 151336, 151338]})");
+  const ModelConfig config = load(glm);
+  CHECK(config.vocab_size == 151552);
+  CHECK(config.intermediate_size == 13696);
+  CHECK(config.num_layers == 40);
+  CHECK(config.num_kv_heads == 4);
+  CHECK(config.head_dim == 128);
+  CHECK(config.max_position_embeddings == 1048576);
+  CHECK(config.rms_norm_eps == 1.5625e-7);
+  CHECK(config.qkv_bias);
+  CHECK_FALSE(config.output_bias);
+  CHECK(config.rope.theta == 1e8);
+  CHECK(config.rope.rotary_dim == 64);
+  CHECK(config.rope.interleaved);
+  CHECK(config.naming == WeightNaming::chatglm);
+  json other = glm;
+  other["add_bias_linear"] = true;
+  CHECK(load_error(other) == "config.json: add_bias_linear is not supported unless it is false");
+}
+
+TEST_CASE("config: YaRN extends the positions and scales attention") {
+  const ModelConfig config = load(
+      with({{"max_position_embeddings", 32768},
+            {"rope_scaling",
+             {{"type", "yarn"}, {"factor", 4.0}, {"original_max_position_embeddings", 32768}}}}));
+  CHECK(config.max_position_embeddings == 131072);
+  CHECK(config.rope.scaling == RopeConfig::Scaling::yarn);
+  CHECK(config.rope.attention_factor == doctest::Approx(1.138629436));
+}
+
+TEST_CASE("config: LongRoPE has two sets of factors and a choice by length") {
+  const std::vector<double> shorts(64, 1.0), longs(64, 2.0);
+  const ModelConfig config = load(
+      with({{"original_max_position_embeddings", 4096},
+            {"rope_scaling", {{"type", "su"}, {"short_factor", shorts}, {"long_factor", longs}}}}));
+  CHECK(config.rope.attention_factor == doctest::Approx(1.1902380714));
+  CHECK(first_position(config, 4096) == 131072);
+  CHECK(first_position(config, 4097) == 0);
+  CHECK(inverse_frequencies(config.rope, 128)[0] == 0.5f);
+  CHECK(inverse_frequencies(config.rope, 128, RopeContext::original)[0] == 1.0f);
+}
+
+TEST_CASE("config: an inert sliding window is accepted, and Qwen2's counts only where it is used") {
+  json qwen = with(
+      {{"architectures", {"Qwen2ForCausalLM"}}, {"model_type", "qwen2"}, {"sliding_window", 4096}});
+  CHECK(load(qwen).qkv_bias);
+  CHECK_FALSE(load(qwen).output_bias);
+  qwen["use_sliding_window"] = true;
+  CHECK(contains(load_error(qwen), "sliding_window is below max_position_embeddings"));
+}
+
+TEST_CASE("config: end-of-turn tokens of tokenizer_config.json are stop ids too") {
+  const TempDir dir;
+  dir.write("config.json", with({{"eos_token_id", 128001}}).dump());
+  dir.write("tokenizer_config.json", R"({"added_tokens_decoder": {
+    "128009": {"content": "<|eot_id|>"}, "128006": {"content": "<|start_header_id|>"},
+    "999999": {"content": "<|im_end|>"}, "x": {"content": "<|end|>"}, "7": {"content": 7}}})");
+  CHECK(load_config(dir.path()).eos_token_ids == std::vector<uint32_t>{128001, 128009});
 }
 
 TEST_CASE("config: the stop ids of generation_config.json are added") {
@@ -167,7 +236,8 @@ TEST_CASE("config: a field that is mistyped, out of range or unsupported is name
   } table[] = {
       {with({{"architectures", json::array()}}), "architectures must be a list of one name"},
       {with({{"architectures", "LlamaForCausalLM"}}), "architectures must be a list"},
-      {with({{"architectures", {"Qwen2ForCausalLM"}}}), "\"Qwen2ForCausalLM\" is not supported"},
+      {with({{"architectures", {"GPT2LMHeadModel"}}}),
+       "\"GPT2LMHeadModel\" is not supported; these are: Llama"},
       {with({{"model_type", "mistral"}}), "model_type \"mistral\" is not supported"},
       {with({{"hidden_act", "gelu"}}), "hidden_act \"gelu\" is not supported"},
       {with({{"hidden_act", 1}}), "hidden_act must be a string"},
@@ -205,7 +275,13 @@ TEST_CASE("config: a field that is mistyped, out of range or unsupported is name
       {with({{"rope_theta", "big"}}), "rope_theta must be a number"},
       {scaling("llama3"), "rope_scaling must be an object"},
       {scaling(json::object()), "rope_scaling.rope_type is missing"},
-      {scaled({{"rope_type", "yarn"}}), "rope_scaling.rope_type \"yarn\" is not supported"},
+      {scaled({{"rope_type", "ntk"}}), "rope_scaling.rope_type \"ntk\" is not supported"},
+      {scaling({{"rope_type", "longrope"}, {"short_factor", {1}}}),
+       "rope_scaling.long_factor is missing"},
+      {scaling({{"rope_type", "longrope"}, {"long_factor", {1, 2}}}),
+       "rope_scaling.long_factor must be a list of 64 numbers"},
+      {scaling({{"rope_type", "yarn"}, {"factor", 1e6}, {"original_max_position_embeddings", 1e6}}),
+       "rope_scaling.original_max_position_embeddings must be"},
       {scaling({{"type", "dynamic"}, {"factor", 2}}), "rope_scaling.type \"dynamic\""},
       {scaling({{"rope_type", "linear"}}), "rope_scaling.factor is missing"},
       {scaled({{"factor", 0.5}}), "rope_scaling.factor must be a number"},
@@ -217,9 +293,9 @@ TEST_CASE("config: a field that is mistyped, out of range or unsupported is name
       {with({{"rope_parameters", {{"rope_type", "default"}}}}), "rope_scaling contradicts"},
       {with({{"rope_scaling", nullptr}, {"rope_parameters", {{"rope_theta", 5e5}}}}),
        "rope_parameters.rope_type is missing"},
-      {with({{"sliding_window", 4096}}), "sliding_window is not supported"},
+      {with({{"sliding_window", 4096}}), "sliding_window is below max_position_embeddings"},
       {with({{"layer_types", {"sliding_attention"}}}), "layer_types may only hold"},
-      {with({{"partial_rotary_factor", 0.5}}), "partial_rotary_factor is not supported"},
+      {with({{"partial_rotary_factor", 0.01}}), "partial_rotary_factor must leave"},
       {with({{"attn_logit_softcapping", 50.0}}), "attn_logit_softcapping is not supported"},
       {with({{"final_logit_softcapping", 30.0}}), "final_logit_softcapping is not supported"},
       {with({{"quantization_config", {{"bits", 4}}}}), "quantization_config is not supported"},

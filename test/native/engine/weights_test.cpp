@@ -57,10 +57,10 @@ std::vector<FileTensor> llama_tensors(const ModelConfig& config) {
     const std::string prefix = "model.layers." + std::to_string(layer) + ".";
     add(prefix + "input_layernorm.weight", {hidden});
     add(prefix + "post_attention_layernorm.weight", {hidden});
-    linear(prefix + "self_attn.q_proj", config.query_width(), hidden, config.attention_bias);
-    linear(prefix + "self_attn.k_proj", config.key_width(), hidden, config.attention_bias);
-    linear(prefix + "self_attn.v_proj", config.key_width(), hidden, config.attention_bias);
-    linear(prefix + "self_attn.o_proj", hidden, config.query_width(), config.attention_bias);
+    linear(prefix + "self_attn.q_proj", config.query_width(), hidden, config.qkv_bias);
+    linear(prefix + "self_attn.k_proj", config.key_width(), hidden, config.qkv_bias);
+    linear(prefix + "self_attn.v_proj", config.key_width(), hidden, config.qkv_bias);
+    linear(prefix + "self_attn.o_proj", hidden, config.query_width(), config.output_bias);
     linear(prefix + "mlp.gate_proj", config.intermediate_size, hidden, config.mlp_bias);
     linear(prefix + "mlp.up_proj", config.intermediate_size, hidden, config.mlp_bias);
     linear(prefix + "mlp.down_proj", hidden, config.intermediate_size, config.mlp_bias);
@@ -153,7 +153,7 @@ TEST_CASE("weights: a tied model multiplies by its embedding, whatever else the 
 
 TEST_CASE("weights: biases are loaded where the config says so") {
   ModelConfig config = tiny_config();
-  config.attention_bias = true;
+  config.qkv_bias = config.output_bias = true;
   config.mlp_bias = true;
   const auto tensors = llama_tensors(config);
   const TempDir dir;
@@ -184,7 +184,7 @@ TEST_CASE("weights: tensors that their file does not align reach the backend ali
 
 TEST_CASE("weights: each tensor that is missing or misshapen is named") {
   ModelConfig config = tiny_config();
-  config.attention_bias = true;
+  config.qkv_bias = config.output_bias = true;
   const auto tensors = llama_tensors(config);
   const TempDir dir;
   const auto message = [&](const std::vector<FileTensor>& file) {

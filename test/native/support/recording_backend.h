@@ -42,6 +42,7 @@ class RecordingBackend final : public Backend {
   void linear(Matrix, const Weight&, Matrix) override { refuse(); }
   void linear_add(Matrix, const Weight&, Matrix) override { refuse(); }
   void silu_multiply(Matrix, Matrix) override { refuse(); }
+  void norm_heads(Matrix, const Weight&, const Weight&, double) override { refuse(); }
   void split_and_rotate(Matrix, std::span<const int32_t>, Matrix, Matrix, Matrix, Matrix) override {
     refuse();
   }

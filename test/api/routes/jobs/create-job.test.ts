@@ -152,6 +152,7 @@ describe("POST /v1/jobs: 400", () => {
       /16 pairs/,
     ],
     ["a deadline that has passed", { ...JOB, deliver_by: 1 }, "deliver_by", /has passed/],
+    ["a deadline in milliseconds", { ...JOB, deliver_by: 1e15 }, "deliver_by", /at most 253402300799/],
   ])("refuses %s", async (_, body, field, detail) => {
     const problem = await refuse(body);
     expect(problem).toMatchObject({ status: 400, code: "invalid_request", field });

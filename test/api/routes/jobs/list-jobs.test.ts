@@ -71,6 +71,7 @@ describe("GET /v1/jobs: 200", () => {
 describe("GET /v1/jobs: 400", () => {
   it.each([
     ["limit=0", "limit"],
+    ["metadata[team][lead]=a", "metadata"],
     ["limit=101", "limit"],
     ["limit=x", "limit"],
     ["status=gone", "status[0]"],

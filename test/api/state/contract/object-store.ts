@@ -6,6 +6,10 @@ import type { ObjectStore } from "../../../../api/state/object-store.ts";
 const bytes = (text: string) => Buffer.from(text);
 const random = (length: number): Uint8Array => randomBytes(length);
 
+async function* chunksOf(body: Uint8Array) {
+  for (let at = 0; at < body.length; at += 300_000) yield body.subarray(at, at + 300_000);
+}
+
 type Opened = { store: ObjectStore; close: () => Promise<void> };
 
 /** What every adapter of the object store must do. `skip` is the reason not to run, shown in the report. */
@@ -41,7 +45,40 @@ export function describeObjectStore(name: string, open: () => Promise<Opened>, s
       expect(Buffer.compare(read ?? bytes("absent"), body)).toBe(0);
     });
 
+    test.each([0, 1, 64 * 1024, 20_000_000])("a stream of %i bytes is put, read and copied exactly", async (length) => {
+      const body = random(length);
+      const { etag, bytes: put } = await store.putStream(`${under}/stream`, chunksOf(body));
+      expect(put).toBe(length);
+      const streamed = await store.getStream(`${under}/stream`);
+      expect(streamed).toMatchObject({ bytes: length, etag });
+      expect(Buffer.compare(Buffer.from(await new Response(streamed?.body).arrayBuffer()), body)).toBe(0);
+      const copied = await store.copy(`${under}/stream`, `${under}/a copy+of`);
+      await store.delete(`${under}/stream`);
+      const copy = await store.get(`${under}/a copy+of`);
+      expect(Buffer.compare(copy?.body ?? bytes("absent"), body)).toBe(0);
+      expect(copy?.etag).toBe(copied);
+    });
+
+    test("a stream that breaks off changes nothing and says why", async () => {
+      await store.put(`${under}/kept`, bytes("kept"));
+      const cut = async function* () {
+        yield random(1_000_000);
+        throw new AppError("payload_too_large", "cut");
+      };
+      await expect(store.putStream(`${under}/kept`, cut())).rejects.toMatchObject({ code: "payload_too_large" });
+      expect(Buffer.from((await store.get(`${under}/kept`))?.body ?? []).toString()).toBe("kept");
+    });
+
+    test("a stream read halfway can be cancelled", async () => {
+      await store.put(`${under}/long`, random(3_000_000));
+      const reader = (await store.getStream(`${under}/long`))?.body.getReader();
+      expect((await reader?.read())?.value?.length).toBeGreaterThan(0);
+      await reader?.cancel();
+    });
+
     test("an absent object is null to every read", async () => {
+      expect(await store.getStream(`${under}/absent`)).toBeNull();
+      expect(await store.copy(`${under}/absent`, `${under}/copy`)).toBeNull();
       expect(await store.get(`${under}/absent`)).toBeNull();
       expect(await store.getRange(`${under}/absent`, 0, 10)).toBeNull();
       expect(await store.getRange(`${under}/absent`, 0, 0)).toBeNull();
@@ -171,6 +208,10 @@ export function describeObjectStore(name: string, open: () => Promise<Opened>, s
           () => store.putIfAbsent(key, bytes("")),
           () => store.compareAndSwap(key, "e", bytes("")),
           () => store.get(key),
+          () => store.getStream(key),
+          () => store.putStream(key, chunksOf(bytes(""))),
+          () => store.copy(key, "t/copy"),
+          () => store.copy("t/copy", key),
           () => store.getRange(key, 0, 1),
           () => store.delete(key),
           () => store.presign(key, "GET", 60),

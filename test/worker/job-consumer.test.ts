@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createConsumer } from "../../worker/consumer.ts";
 import { delay } from "../../worker/delay.ts";
+import { createJobConsumer } from "../../worker/job-consumer.ts";
 import { openTestWorker, type TestWorker } from "../support/test-worker.ts";
 
 let worker: TestWorker;
@@ -9,13 +9,18 @@ beforeEach(async () => {
 });
 afterEach(() => worker[Symbol.asyncDispose]());
 
-function consume(maxBatch: number) {
+const plenty = { deviceBytes: 1e12, hostBytes: 1e12 };
+
+function consume(maxBatch: number, { lookAhead = 1, capacity = plenty } = {}) {
   const { deps, fake, state, log } = worker;
-  const consumer = createConsumer({
+  const consumer = createJobConsumer({
     queue: state.queue,
-    deliver: worker.deliver,
-    room: (taken) => (fake.engine.stats().waiting > 0 ? 0 : maxBatch - taken),
+    take: worker.take,
+    batch: () => ({ waiting: fake.engine.stats().waiting, capacity }),
+    maxBatch,
+    lookAhead,
     limits: { ...deps.limits, longPollMs: 200 },
+    now: state.now,
     delay,
     log,
   });
@@ -42,15 +47,17 @@ describe("receiving", () => {
     await consumer.stop(0);
   });
 
-  it("takes nothing while sequences wait for memory", async () => {
+  it("starts nothing while sequences wait inside the engine", async () => {
     await worker.submit();
-    worker.fake.setWaiting(1);
     const consumer = consume(8);
+    await worker.sequence(0);
+    worker.fake.setWaiting(1);
+    await worker.submit();
     await soon();
-    expect(worker.fake.sequences).toEqual([]);
+    expect(worker.fake.sequences.length).toBe(1);
     worker.fake.setWaiting(0);
-    (await worker.sequence(0)).finish(1);
-    await consumer.stop(1000);
+    (await worker.sequence(1)).finish(1);
+    await consumer.stop(0);
   });
 
   it("runs a job that has more questions than the batch has seats", async () => {
@@ -72,7 +79,54 @@ describe("receiving", () => {
   });
 });
 
+describe("choosing", () => {
+  it("holds a few jobs beyond the batch, hidden from others, and starts the most urgent first", async () => {
+    const running = await worker.submit();
+    const consumer = consume(1, { lookAhead: 2 });
+    await worker.sequence(0);
+    await worker.submit(["is it low"], { priority: "low" });
+    await worker.submit(["is it of high priority"], { priority: "high" });
+    await soon();
+    worker.state.advance(worker.deps.limits.visibilityMs - 100);
+    await soon();
+    await expect(worker.receive()).rejects.toThrow("no message");
+    worker.fake.sequences[0]?.finish(1);
+    expect((await worker.sequence(1)).request.tokens.length).toBe(9);
+    expect((await worker.job(running)).status).toBe("succeeded");
+    await consumer.stop(0);
+  });
+
+  it("runs a job alone whose last worker died, and the others after it", async () => {
+    const suspect = await worker.submit();
+    await worker.state.jobs.claim("default", suspect, "dying");
+    worker.state.advance(worker.deps.limits.leaseMs + 1);
+    await worker.submit();
+    const consumer = consume(8, { lookAhead: 8 });
+    await worker.sequence(0);
+    await soon();
+    const sequences = worker.fake.sequences.length;
+    for (const sequence of worker.fake.sequences) sequence.finish(1);
+    (await worker.sequence(1)).finish(1);
+    await vi.waitFor(async () => expect((await worker.job(suspect)).status).toBe("succeeded"));
+    expect(sequences).toBe(1);
+    await consumer.stop(0);
+  });
+});
+
 describe("stopping", () => {
+  it("gives back what waits at hand, which costs it no attempt", async () => {
+    await worker.submit();
+    const consumer = consume(1, { lookAhead: 3 });
+    (await worker.sequence(0)).progress(1);
+    const waiting = await worker.submit();
+    await soon();
+    const stopped = consumer.stop(10_000);
+    await vi.waitFor(async () => expect((await worker.receive()).receiveCount).toBe(2));
+    expect(await worker.job(waiting)).toMatchObject({ status: "queued", attempt: 0 });
+    worker.fake.sequences[0]?.finish(1);
+    await stopped;
+  });
+
   it("lets what runs finish and takes nothing more", async () => {
     const id = await worker.submit();
     const consumer = consume(1);
@@ -92,7 +146,7 @@ describe("stopping", () => {
     const consumer = consume(1);
     await worker.sequence(0);
     await consumer.stop(60_000);
-    expect(await worker.job(id)).toMatchObject({ status: "queued", lease: null });
+    expect(await worker.job(id)).toMatchObject({ status: "queued", attempt: 0, lease: null });
     expect((await worker.receive()).receiveCount).toBe(2);
   });
 

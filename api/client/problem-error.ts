@@ -1,0 +1,22 @@
+import { Problem } from "../contract/problem.ts";
+
+/** What the service refused or could not do, in its own words. `problem` has the rest: the offending field, numbers. */
+export class ProblemError extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly problem: Problem | null;
+
+  constructor(what: string, status: number, problem: Problem | null) {
+    super(problem ? `${what}: ${problem.title}. ${problem.detail}` : `${what}: status ${status}`);
+    this.name = "ProblemError";
+    this.code = problem?.code ?? "unknown";
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+/** The error that a response is; a proxy in between may have sent no problem document. */
+export async function problemError(what: string, response: Pick<Response, "status" | "json">): Promise<ProblemError> {
+  const parsed = Problem.safeParse(await response.json().catch(() => null));
+  return new ProblemError(what, response.status, parsed.success ? parsed.data : null);
+}

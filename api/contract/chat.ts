@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { Usage } from "./job.ts";
+import { limits } from "./limits.ts";
+
+const TextPart = z.strictObject({
+  type: z.literal("text"),
+  text: z.string(),
+});
+
+const Message = z.strictObject({
+  role: z.enum(["system", "developer", "user", "assistant"]),
+  content: z.union([z.string(), z.array(TextPart).min(1)], {
+    error: "must be text, or a list of parts of type `text`: the model reads nothing else",
+  }),
+  name: z.string().nullish(),
+});
+
+/** A parameter whose neutral value is taken, as clients send it, and whose effect we do not have. */
+const neutral = <S extends z.ZodType>(schema: S) => schema.nullish();
+const isEmpty = (list: unknown[]): boolean => list.length === 0;
+const unsupported = { error: "is not supported: leave it out" };
+/** Says who asks or where it is billed, and changes no answer. */
+const ignored = z.unknown().optional();
+
+/** What an OpenAI client sends to POST /v1/chat/completions. */
+export const CreateChatCompletion = z
+  .strictObject({
+    model: z.string().min(1),
+    messages: z.array(Message).min(1).max(limits.messagesPerJob),
+    max_completion_tokens: z.int().min(1).nullish(),
+    max_tokens: z.int().min(1).nullish(),
+    temperature: z.number().min(0).max(2).nullish(),
+    top_p: z.number().gt(0).max(1).nullish(),
+    top_k: z.int().min(0).nullish().meta({ description: "Not OpenAI's; 0 is off." }),
+    seed: z.int().nullish(),
+    stream: z.boolean().nullish(),
+    stream_options: z
+      .strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() })
+      .nullish(),
+    metadata: z.record(z.string(), z.string()).nullish(),
+    n: neutral(z.literal(1, { error: "must be 1: ask again for another answer" })),
+    stop: neutral(z.array(z.unknown()).refine(isEmpty, unsupported)),
+    presence_penalty: neutral(z.literal(0, unsupported)),
+    frequency_penalty: neutral(z.literal(0, unsupported)),
+    logit_bias: neutral(z.strictObject({})),
+    logprobs: neutral(z.literal(false, unsupported)),
+    tools: neutral(z.array(z.unknown()).refine(isEmpty, unsupported)),
+    tool_choice: neutral(z.enum(["none", "auto"], unsupported)),
+    response_format: neutral(z.strictObject({ type: z.literal("text", { error: "must be `text`" }) })),
+    modalities: neutral(z.array(z.literal("text", { error: "must be `text`" }))),
+    user: ignored,
+    store: ignored,
+    service_tier: ignored,
+    safety_identifier: ignored,
+    prompt_cache_key: ignored,
+    prompt_cache_retention: ignored,
+    parallel_tool_calls: ignored,
+  })
+  .meta({ id: "CreateChatCompletion" });
+export type CreateChatCompletion = z.infer<typeof CreateChatCompletion>;
+
+const FinishReason = z.enum(["stop", "length"]);
+
+const common = {
+  id: z.string().meta({ description: "`chatcmpl-` and the id of the job behind it." }),
+  created: z.int(),
+  model: z.string(),
+  system_fingerprint: z.string().nullable().meta({ description: "Of the model's files and the engine." }),
+};
+
+export const ChatCompletion = z
+  .object({
+    ...common,
+    object: z.literal("chat.completion"),
+    choices: z.array(
+      z.object({
+        index: z.int(),
+        message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
+        logprobs: z.null(),
+        finish_reason: FinishReason,
+      }),
+    ),
+    usage: Usage,
+  })
+  .meta({ id: "ChatCompletion" });
+export type ChatCompletion = z.infer<typeof ChatCompletion>;
+
+/** One `data:` of a streamed answer. */
+export type ChatCompletionChunk = {
+  id: string;
+  object: "chat.completion.chunk";
+  created: number;
+  model: string;
+  choices: {
+    index: 0;
+    delta: { role?: "assistant"; content?: string };
+    finish_reason: z.infer<typeof FinishReason> | null;
+  }[];
+  usage?: Usage | null;
+};

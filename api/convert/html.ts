@@ -1,0 +1,29 @@
+import { convert } from "html-to-text";
+
+/** Well above any page; deeper ones would exhaust the stack of whatever walks through them. */
+const MAX_DEPTH = 256;
+
+/** The text of a page as it reads: headings, lists and tables kept apart, without scripts, pictures and link targets. */
+export async function* htmlToText(source: Buffer): AsyncGenerator<string> {
+  yield convert(decode(source), {
+    wordwrap: false,
+    limits: { maxInputLength: Number.MAX_SAFE_INTEGER, maxDepth: MAX_DEPTH, ellipsis: "" },
+    selectors: [
+      { selector: "a", options: { ignoreHref: true } },
+      { selector: "img", format: "skip" },
+      { selector: "table", format: "dataTable", options: { uppercaseHeaderCells: false } },
+      ...["h1", "h2", "h3", "h4", "h5", "h6"].map((selector) => ({ selector, options: { uppercase: false } })),
+    ],
+  });
+}
+
+/** In the encoding that the page declares; UTF-8 where it declares none that is known. */
+function decode(source: Buffer): string {
+  const head = source.subarray(0, 1024).toString("latin1");
+  const declared = /<meta[^>]+charset\s*=\s*["']?([\w-]+)/i.exec(head)?.[1];
+  try {
+    return new TextDecoder(declared ?? "utf-8").decode(source);
+  } catch {
+    return new TextDecoder().decode(source);
+  }
+}

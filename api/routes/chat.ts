@@ -1,0 +1,109 @@
+import { createRoute, z } from "@hono/zod-openapi";
+import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import { ChatCompletion, type ChatCompletionChunk, CreateChatCompletion } from "../contract/chat.ts";
+import { AppError } from "../contract/errors.ts";
+import type { JobState } from "../contract/job.ts";
+import { limits } from "../contract/limits.ts";
+import { mediaTypes } from "../media-types.ts";
+import { openAiError } from "../openai-error.ts";
+import { toAppError } from "../problem.ts";
+import { createRouter, problemResponses } from "../router.ts";
+import { answerOf, describeChat, describeChunk, describeUsage } from "./chat/describe-chat.ts";
+import { resolveChat } from "./chat/resolve-chat.ts";
+import { admitJob } from "./jobs/admit-job.ts";
+import { endOf } from "./jobs/end-of-stream.ts";
+import { followJob } from "./jobs/follow-job.ts";
+import type { JobDeps } from "./jobs/job-deps.ts";
+import { resolveJob } from "./jobs/resolve-job.ts";
+import { createSentText } from "./jobs/sent-text.ts";
+import { waitForEnd } from "./jobs/wait-for-end.ts";
+
+const postChat = createRoute({
+  method: "post",
+  path: "/v1/chat/completions",
+  summary: "Answer a conversation, as OpenAI's API does",
+  description:
+    "A job behind one request: it waits in the same queue, and is cancelled if the client goes away. The header " +
+    "`X-Job-Id` names it. With `stream`, the answer comes as server-sent events and ends with `data: [DONE]`.",
+  middleware: mediaTypes("application/json"),
+  request: { body: { required: true, content: { "application/json": { schema: CreateChatCompletion } } } },
+  responses: {
+    200: {
+      description: "The answer.",
+      headers: z.object({ "X-Job-Id": z.string() }),
+      content: { "application/json": { schema: ChatCompletion }, "text/event-stream": { schema: z.string() } },
+    },
+    ...problemResponses(400, 404, 409, 413, 415, 429, 503),
+  },
+});
+
+type Deps = JobDeps & { randomSeed: () => number };
+
+export const chatRoutes = (deps: Deps) => {
+  const { jobs } = deps;
+
+  /** Nobody is left to read the answer. */
+  async function cancelIfGone({ tenant, id }: JobState, gone: AbortSignal): Promise<void> {
+    if (gone.aborted) await jobs.cancel(tenant, id);
+  }
+
+  async function answer(state: JobState, gone: AbortSignal): Promise<ChatCompletion> {
+    const read = async () => (await jobs.get(state.tenant, state.id)) ?? wasDeleted(state);
+    const ended = await waitForEnd(read, Number.POSITIVE_INFINITY, gone);
+    await cancelIfGone(state, gone);
+    return describeChat(ended, await jobs.getResult(state.tenant, state.id));
+  }
+
+  async function streamAnswer(stream: SSEStreamingApi, state: JobState, how: { usage: boolean; signal: AbortSignal }) {
+    const send = (chunk: ChatCompletionChunk) => stream.writeSSE({ data: JSON.stringify(chunk) });
+    await send(describeChunk(state, { role: "assistant", content: "" }));
+    for await (const update of followJob(state, deps, { sent: createSentText(), signal: how.signal })) {
+      // What was streamed cannot be taken back.
+      if (update.type === "reset") throw answeredOtherwise(state);
+      if (update.type === "text") await send(describeChunk(state, { content: update.text }));
+      if (update.type !== "end") continue;
+      const { finishReason, usage } = answerOf(update.state, update.result);
+      await send(describeChunk(state, {}, finishReason));
+      if (how.usage) await send(describeUsage(state, usage));
+      await stream.writeSSE({ data: "[DONE]" });
+      return;
+    }
+    if (!how.signal.aborted) wasDeleted(state);
+  }
+
+  return createRouter().openapi(postChat, async (c) => {
+    const asked = c.req.valid("json");
+    const request = await resolveJob(c.get("tenant"), await resolveChat(asked, deps), deps);
+    const { state } = await admitJob(c, request, deps, (createdMs) =>
+      jobs.submit(c.get("tenant"), request, { createdMs }),
+    );
+    c.header("X-Job-Id", state.id);
+    if (!asked.stream) return c.json(await answer(state, c.req.raw.signal), 200);
+
+    c.header("X-Accel-Buffering", "no");
+    return streamSSE(c, async (stream) => {
+      const signal = endOf(stream, c.req.raw.signal);
+      const beat = setInterval(() => void stream.write(": still here\n\n"), limits.eventKeepAliveMs);
+      try {
+        await streamAnswer(stream, state, { usage: asked.stream_options?.include_usage === true, signal });
+      } catch (thrown) {
+        const error = openAiError(await toAppError(thrown, c));
+        await stream.writeSSE({ data: JSON.stringify({ error }) });
+      } finally {
+        clearInterval(beat);
+        await cancelIfGone(state, signal);
+      }
+    });
+  });
+};
+
+function wasDeleted({ id }: JobState): never {
+  throw new AppError("job_not_found", `job ${id} was deleted`, { detail: `Job \`${id}\` was deleted while it ran.` });
+}
+
+const answeredOtherwise = ({ id }: JobState): AppError =>
+  new AppError("lease_lost", `job ${id} answers otherwise in another attempt`, {
+    detail:
+      "Another worker had to take over and answers otherwise than what was streamed. " +
+      `Ask again, or read the answer at /v1/jobs/${id}/result.`,
+  });

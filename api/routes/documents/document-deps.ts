@@ -1,0 +1,11 @@
+import type { Convert, DocumentStore } from "../../state/document-store.ts";
+import type { UploadStore } from "../../state/upload-store.ts";
+
+/** What the routes of documents work with. */
+export type DocumentDeps = {
+  documents: DocumentStore;
+  uploads: UploadStore;
+  convert: Convert;
+  maxDocumentBytes: number;
+  now: () => number;
+};

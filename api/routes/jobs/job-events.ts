@@ -1,0 +1,79 @@
+import { createRoute, z } from "@hono/zod-openapi";
+import { streamSSE } from "hono/streaming";
+import { limits } from "../../contract/limits.ts";
+import { createRouter, problemResponses } from "../../router.ts";
+import { describeJob } from "./describe-job.ts";
+import { endOf } from "./end-of-stream.ts";
+import { type FollowDeps, followJob, type JobUpdate } from "./follow-job.ts";
+import type { JobDeps } from "./job-deps.ts";
+import { readJob } from "./read-job.ts";
+import { createSentText } from "./sent-text.ts";
+
+/** Each event of the stream. */
+const Event = z.looseObject({
+  event: z.enum(["state", "progress", "text", "reset", "done"]),
+  data: z.string().meta({ description: "JSON." }),
+  id: z.string(),
+});
+
+const getEvents = createRoute({
+  method: "get",
+  path: "/v1/jobs/{id}/events",
+  summary: "What happens to a job, as it happens",
+  description:
+    "Server-sent events: `state` and `done` (a Job), `progress` (a JobProgress), `text` (`{index, text}`: what has come " +
+    "to the answer with this index) and `reset` (`{}`: forget the text so far, another attempt says something else). " +
+    "`done` is the last. Give the id of the last event you have as `Last-Event-ID`, as browsers do, and only what " +
+    "came after it is sent.",
+  request: {
+    params: z.object({ id: z.string() }),
+    headers: z.object({ "last-event-id": z.string().max(limits.eventIdCharacters).optional() }),
+  },
+  responses: {
+    200: { description: "The events.", content: { "text/event-stream": { schema: Event } } },
+    204: { description: "`done` was sent already: there is nothing to come back for." },
+    ...problemResponses(400, 404),
+  },
+});
+
+/** The id of the last event. */
+const DONE = "done";
+
+export const jobEventsRoute = (deps: FollowDeps & Pick<JobDeps, "estimates">) =>
+  createRouter().openapi(getEvents, async (c) => {
+    const first = await readJob(deps.jobs, c.get("tenant"), c.req.valid("param").id);
+    const lastEventId = c.req.valid("header")["last-event-id"];
+    if (lastEventId === DONE) return c.body(null, 204);
+    c.header("X-Accel-Buffering", "no");
+    return streamSSE(c, async (stream) => {
+      const sent = createSentText(lastEventId);
+      // A client that has had the stream for long comes back with its last id.
+      const signal = AbortSignal.any([endOf(stream, c.req.raw.signal), AbortSignal.timeout(limits.eventStreamMs)]);
+      const beat = setInterval(() => void stream.write(": still here\n\n"), limits.eventKeepAliveMs);
+      try {
+        for await (const update of followJob(first, deps, { sent, signal })) {
+          await stream.writeSSE({
+            ...(await describe(update, deps.estimates)),
+            id: update.type === "end" ? DONE : sent.id(),
+          });
+        }
+      } finally {
+        clearInterval(beat);
+      }
+    });
+  });
+
+async function describe(update: JobUpdate, estimates: JobDeps["estimates"]): Promise<{ event: string; data: string }> {
+  switch (update.type) {
+    case "state":
+      return { event: "state", data: JSON.stringify(await describeJob(update.state, estimates)) };
+    case "progress":
+      return { event: "progress", data: JSON.stringify(update.progress) };
+    case "reset":
+      return { event: "reset", data: "{}" };
+    case "text":
+      return { event: "text", data: JSON.stringify({ index: update.index, text: update.text }) };
+    case "end":
+      return { event: "done", data: JSON.stringify(await describeJob(update.state, estimates)) };
+  }
+}

@@ -1,0 +1,223 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Match, Template } from "aws-cdk-lib/assertions";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { limits } from "../../../api/contract/limits.ts";
+import { createCdkApp } from "../../../infra/cdk/create-app.ts";
+
+const CFN_LINT = fileURLToPath(new URL("../../../.build/venv/bin/cfn-lint", import.meta.url));
+const CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000";
+
+const variants = {
+  "lambda and managed instances": {},
+  "fargate and an Auto Scaling group": {
+    api: "fargate",
+    workers: "asg",
+    certificate_arn: CERTIFICATE,
+    alarm_email: "ops@example.com",
+  },
+};
+type Variant = keyof typeof variants;
+
+let folder: string;
+const templates = {} as Record<Variant, Template>;
+const files = {} as Record<Variant, string>;
+
+async function synthesise(context: Record<string, string>, outdir: string) {
+  const app = await createCdkApp({ outdir, context, lambdaCode: async () => join(folder, "code") });
+  // Throws where cdk-nag has found something that is not acknowledged.
+  return app.synth();
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "gnomon-cdk-"));
+  await mkdir(join(folder, "code"));
+  await writeFile(join(folder, "code", "lambda.mjs"), "");
+  for (const [name, context] of Object.entries(variants) as [Variant, Record<string, string>][]) {
+    const assembly = await synthesise(context, join(folder, name.replaceAll(" ", "-")));
+    const [stack] = assembly.stacks;
+    templates[name] = Template.fromJSON(stack?.template);
+    files[name] = stack?.templateFullPath ?? "";
+  }
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) => {
+  const template = () => templates[variant];
+
+  it("keeps every bucket private, encrypted and on TLS", () => {
+    const buckets = Object.values(template().findResources("AWS::S3::Bucket"));
+    expect(buckets).toHaveLength(2);
+    for (const { Properties, DeletionPolicy } of buckets) {
+      expect(Object.values(Properties.PublicAccessBlockConfiguration)).toEqual([true, true, true, true]);
+      expect(Properties.BucketEncryption).toBeDefined();
+      expect(DeletionPolicy).toBe("Retain");
+    }
+    const policies = template().findResources("AWS::S3::BucketPolicy");
+    for (const { Properties } of Object.values(policies)) {
+      expect(Properties.PolicyDocument.Statement).toContainEqual(
+        expect.objectContaining({ Effect: "Deny", Condition: { Bool: { "aws:SecureTransport": "false" } } }),
+      );
+    }
+  });
+
+  it("refuses a write of a state object that has no condition, and a second write of a result", () => {
+    const refusal = (pattern: string, absent: Record<string, string>) =>
+      Match.objectLike({
+        Effect: "Deny",
+        Action: "s3:PutObject",
+        Principal: { AWS: "*" },
+        Condition: { Null: absent, Bool: { "s3:ObjectCreationOperation": "true" } },
+        Resource: Match.arrayWith([{ "Fn::Join": ["", [Match.anyValue(), pattern]] }]),
+      });
+    template().hasResourceProperties("AWS::S3::BucketPolicy", {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          refusal("/t/*/j/*/state.json", { "s3:if-match": "true", "s3:if-none-match": "true" }),
+          refusal("/t/*/j/*/result.json", { "s3:if-none-match": "true" }),
+        ]),
+      },
+    });
+  });
+
+  it("removes probes after a day, jobs after their retention, and nothing below active/", () => {
+    template().hasResourceProperties("AWS::S3::Bucket", {
+      VersioningConfiguration: { Status: "Enabled" },
+      LifecycleConfiguration: {
+        Rules: [
+          Match.objectLike({ Prefix: "t/", ExpirationInDays: 30 }),
+          Match.objectLike({ Prefix: "u/", ExpirationInDays: 2 }),
+          Match.objectLike({ Prefix: "probe/", ExpirationInDays: 1 }),
+          Match.objectLike({ AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } }),
+        ],
+      },
+    });
+  });
+
+  it("gives every queue dead letters after the contract's attempts, and hides a message for longer than a lease", () => {
+    const queues = Object.values(template().findResources("AWS::SQS::Queue"));
+    expect(queues).toHaveLength(4);
+    const redriven = queues.filter(({ Properties }) => Properties.RedrivePolicy);
+    expect(redriven).toHaveLength(2);
+    const attempts = redriven.map(({ Properties }) => Properties.RedrivePolicy.maxReceiveCount);
+    expect(attempts).toEqual([limits.maxAttempts, 1_000]);
+    for (const { Properties } of redriven) {
+      expect(Properties.MessageRetentionPeriod).toBe(14 * 24 * 3600);
+    }
+    const visibilities = redriven.map(({ Properties }) => Properties.VisibilityTimeout as number);
+    expect(Math.max(...visibilities) * 1000).toBeGreaterThan(limits.leaseMs);
+    expect(Math.min(...visibilities) * 1000).toBeGreaterThan(2 * limits.heartbeatMs);
+  });
+
+  it("starts with no worker, and replaces one only when its successor runs", () => {
+    template().hasResourceProperties("AWS::ECS::Service", {
+      DesiredCount: 0,
+      DeploymentConfiguration: Match.objectLike({ MinimumHealthyPercent: 100, MaximumPercent: 200 }),
+    });
+  });
+
+  it("scales on GPU-seconds and not on messages", () => {
+    template().hasResourceProperties("AWS::ApplicationAutoScaling::ScalableTarget", { MinCapacity: 0, MaxCapacity: 8 });
+    template().hasResourceProperties("AWS::ApplicationAutoScaling::ScalingPolicy", {
+      PolicyType: "TargetTrackingScaling",
+      TargetTrackingScalingPolicyConfiguration: {
+        CustomizedMetricSpecification: {
+          Metrics: Match.arrayWith([
+            Match.objectLike({ MetricStat: { Metric: { Namespace: "Gnomon", MetricName: "BacklogGpuSeconds" } } }),
+          ]),
+        },
+      },
+    });
+    template().hasResourceProperties("AWS::ApplicationAutoScaling::ScalingPolicy", {
+      PolicyType: "StepScaling",
+      StepScalingPolicyConfiguration: {
+        StepAdjustments: Match.arrayWith([Match.objectLike({ ScalingAdjustment: 1 })]),
+      },
+    });
+  });
+
+  it("runs workers as nobody, on a root file system they cannot write, with two minutes to stop", () => {
+    template().hasResourceProperties("AWS::ECS::TaskDefinition", {
+      ContainerDefinitions: [
+        Match.objectLike({
+          Name: "worker",
+          User: "10001:10001",
+          ReadonlyRootFilesystem: true,
+          StopTimeout: 120,
+          ResourceRequirements: [{ Type: "GPU", Value: "1" }],
+          HealthCheck: Match.objectLike({ Command: Match.arrayWith(["/app/health.mjs"]) }),
+        }),
+      ],
+    });
+  });
+
+  it("gives no role all actions or all objects", () => {
+    for (const { Properties } of Object.values(template().findResources("AWS::IAM::Policy"))) {
+      for (const { Action, Resource } of Properties.PolicyDocument.Statement) {
+        expect([Action].flat().filter((action) => /^(s3|sqs):\*$|^\*$/.test(action))).toEqual([]);
+        if ([Action].flat().some((action) => /^s3:(Get|Put|Delete)/.test(action))) {
+          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|probe|k|w|u)\/\*/);
+        }
+      }
+    }
+  });
+
+  it("lets the sender of webhooks see neither documents nor results", () => {
+    const [role] = Object.keys(template().findResources("AWS::IAM::Role")).filter((id) =>
+      /^WebhooksTaskTaskRole/.test(id),
+    );
+    const policies = Object.values(template().findResources("AWS::IAM::Policy"));
+    const [policy] = policies.filter(({ Properties }) =>
+      Properties.Roles.some((of: { Ref: string }) => of.Ref === role),
+    );
+    const paths = JSON.stringify(policy).match(/"\/[^"]*\*"/g);
+    expect(new Set(paths)).toEqual(new Set(['"/t/*/j/*/webhook/*"', '"/w/*"', '"/probe/*"']));
+  });
+
+  it("keeps every log for a limited time", () => {
+    const groups = Object.values(template().findResources("AWS::Logs::LogGroup"));
+    expect(groups.length).toBeGreaterThanOrEqual(4);
+    for (const { Properties } of groups) expect(Properties.RetentionInDays).toBe(30);
+  });
+
+  it("sends its alarms and the budget's warnings to one topic", () => {
+    template().resourceCountIs("AWS::SNS::Topic", 1);
+    for (const { Properties } of Object.values(template().findResources("AWS::CloudWatch::Alarm"))) {
+      expect(Properties.AlarmActions).toHaveLength(1);
+    }
+    template().hasResourceProperties("AWS::Budgets::Budget", {
+      Budget: { BudgetLimit: { Amount: 1000, Unit: "USD" } },
+      NotificationsWithSubscribers: [Match.anyValue(), Match.anyValue()],
+    });
+  });
+
+  it("is bound to no account, no region and no availability zone", () => {
+    const text = JSON.stringify(template().toJSON());
+    expect(text).not.toMatch(/"(us|eu|ap)-[a-z]+-\d[a-z]?"|dummy1a/);
+  });
+
+  it.skipIf(!existsSync(CFN_LINT))("passes cfn-lint", { timeout: 120_000 }, async () => {
+    // W3005: the CDK writes dependencies that a reference implies already.
+    const args = ["--ignore-checks", "W3005", "--regions", "us-east-1", "eu-west-1", "--template", files[variant]];
+    const { stdout } = await promisify(execFile)(CFN_LINT, args).catch((error) => error);
+    expect(stdout).toBe("");
+  });
+});
+
+describe("settings", () => {
+  it("name what is wrong with them", async () => {
+    const context = { api: "ec2", max_workers: "-1", worker_image: "no tag" };
+    await expect(synthesise(context, join(folder, "wrong"))).rejects.toThrow(
+      /api: .*\s+worker_image: .*\s+max_workers: /,
+    );
+  });
+
+  it("ask for a certificate where a load balancer needs one", async () => {
+    await expect(synthesise({ api: "fargate" }, join(folder, "bare"))).rejects.toThrow(/certificate_arn: needed/);
+  });
+});
