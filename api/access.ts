@@ -17,7 +17,7 @@ type Deps = {
 };
 
 /** All but API keys, of which the first is made by command (authorize.ts). */
-const LOCAL_CALLER: Caller = { tenant: LOCAL_TENANT, key: null, scopes: ["admin"] };
+const LOCAL_CALLER: Caller = { tenant: LOCAL_TENANT, key: null, scopes: ["admin", "metrics"] };
 /** Records kept in memory; each is a few hundred bytes. */
 const MAX_CACHED = 1_000;
 

@@ -20,7 +20,7 @@ import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
 import { referenceRoutes } from "./routes/reference.ts";
 import { scalingRoutes } from "./routes/scaling.ts";
-import { webhookRoutes } from "./routes/webhooks.ts";
+import { describeWebhooks, webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createActiveJobs } from "./state/active-jobs.ts";
@@ -93,6 +93,7 @@ export function createApp(deps: AppDeps) {
     .route("/", problemRoutes());
   if (deps.signedObjects) app.route("/", objectRoutes({ ...deps.signedObjects, maxBytes: deps.maxDocumentBytes }));
 
+  describeWebhooks(app);
   let description: ReturnType<typeof describeApi> | undefined;
   app.get("/openapi.json", (c) => {
     description ??= describeApi(app);

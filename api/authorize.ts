@@ -12,8 +12,8 @@ import { objectsPath } from "./state/embedded/object-urls.ts";
  */
 export function neededScope(method: string, path: string): Scope | null {
   if (!path.startsWith("/v1/") || path.startsWith(objectsPath)) return null;
-  // What waits is told of all tenants together.
-  if (managesKeys(path) || path === "/v1/scaling") return "admin";
+  if (managesKeys(path)) return "admin";
+  if (path === "/v1/scaling") return "metrics";
   // Reading them is being able to sign as we do.
   if (path === "/v1/webhooks/keys") return "submit";
   return ["GET", "HEAD", "OPTIONS"].includes(method.toUpperCase()) ? "read" : "submit";

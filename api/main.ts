@@ -14,6 +14,8 @@ import { startSweeper } from "./state/sweeper.ts";
 const STOP_MS = 5_000;
 
 const UPLOAD_SWEEP_MS = 3_600_000;
+/** As long as a presigned URL works. */
+const UPLOAD_MS = limits.presignSeconds * 1000;
 
 async function startApi(): Promise<Running> {
   const env = parseEnv(ApiEnv, process.env);
@@ -31,6 +33,8 @@ async function startApi(): Promise<Running> {
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);
   const server = createServer((request, response) => void listener(request, response));
+  // A large document over a slow line takes its time. Headers still have to come within Node's minute.
+  server.requestTimeout = UPLOAD_MS;
   await listen(server, env.GNOMON_HOST, env.GNOMON_PORT);
   const { address, port, family } = server.address() as AddressInfo;
   const url = `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;

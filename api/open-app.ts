@@ -52,7 +52,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     id: basename(env.GNOMON_MODEL),
     createdMs: (await stat(join(env.GNOMON_MODEL, "config.json"))).mtimeMs,
     maxPositions: prompts.maxPositions,
-    countPromptTokens: async (prompt) => (await prompts.encode(prompt)).length,
+    countPromptTokens: prompts.count,
   };
   const checkReady = async () => {
     if (isStopping()) throw new AppError("unavailable", "stopping", { detail: "The service is stopping." });

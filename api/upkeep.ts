@@ -23,9 +23,10 @@ let after: string | undefined;
 export async function handler(_event: unknown, context: Context): Promise<void> {
   const { jobs: count, gpuSeconds, oldestMs } = await backlog();
   const publishedMs = Date.now();
-  // CloudWatch's embedded metric format: the log line is the metric, at no request and no permission.
-  console.log(
-    JSON.stringify({
+  // CloudWatch's embedded metric format: the log line is the metric, at no request and no permission. Not by
+  // console.log, to which Lambda adds words of its own.
+  process.stdout.write(
+    `${JSON.stringify({
       _aws: {
         Timestamp: publishedMs,
         CloudWatchMetrics: [
@@ -43,7 +44,7 @@ export async function handler(_event: unknown, context: Context): Promise<void> 
       [BACKLOG_METRIC.metricName]: gpuSeconds,
       ActiveJobs: count,
       OldestJobAge: oldestMs === null ? 0 : Math.max(0, (publishedMs - oldestMs) / 1000),
-    }),
+    })}\n`,
   );
   await uploads.sweep();
   do {

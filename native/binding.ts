@@ -7,6 +7,8 @@ import type { NativeError } from "./engine-error.ts";
 export type NativeEngine = {
   generate(request: NativeRequest, events: NativeEvents): bigint;
   cancel(id: bigint): void;
+  /** Ends a request that is generating as a stop token would. */
+  finish(id: bigint): void;
   plan(promptTokens: number, maxNewTokens: number): Plan;
   stats(): EngineStats;
   model(): ModelInfo;
@@ -19,6 +21,12 @@ export type NativeRequest = {
   temperature: number;
   topP: number;
   topK: number;
+  minP: number;
+  repetitionPenalty: number;
+  presencePenalty: number;
+  frequencyPenalty: number;
+  /** -1: no logprobs. */
+  topLogprobs: number;
   seed: bigint;
   stopTokenIds: Uint32Array;
   ignoreEos: boolean;
@@ -35,8 +43,8 @@ export type NativeOptions = {
   modelDir: string;
   device: "cpu" | "cuda";
   cache: CacheOptions;
-  /** Lower cache.rank to the model's key width where that is less, instead of refusing it. */
-  lowerRank: boolean;
+  /** Take the rank that suits the model's key width (default_rank in cache_geometry.h), not cache.rank. */
+  chooseRank: boolean;
   /** 0 for this and the next two: what there is. */
   threads: number;
   deviceBytes: number;
@@ -52,6 +60,8 @@ export type CacheOptions = {
   outlierChunks: number;
   localWindow: number;
   slots: number;
+  /** Where a GPU keeps the values of ShadowKV; "auto": in device memory first, then on the host. */
+  values: "auto" | "device" | "host";
 };
 export type CacheBytes = { device: number; host: number };
 export type Progress = {
@@ -70,7 +80,11 @@ export type GenerateResult = {
   cache: CacheBytes;
   cacheFull: CacheBytes;
   hitRate: number;
+  /** One entry a token; absent unless asked for. */
+  logprobs?: TokenLogprobs[];
 };
+/** Out of the model's own distribution: no temperature, no penalty. `top` is in descending order. */
+export type TokenLogprobs = { logprob: number; top: { token: number; logprob: number }[] };
 export type Plan = {
   cache: CacheBytes;
   cacheFull: CacheBytes;
@@ -103,7 +117,27 @@ export type ModelInfo = {
   weightBytes: number;
 };
 
+export type Fit = { promptTokens: number; limit: string; cache: CacheBytes };
+export type Inspection = {
+  model: ModelInfo;
+  architecture: string;
+  ropeTheta: number;
+  ropeScaling: string;
+  rotaryDim: number;
+  qkvBias: boolean;
+  qkNorm: boolean;
+  tiedEmbeddings: boolean;
+  loadedBytes: number;
+  scratchBytes: number;
+  capacity: CacheBytes;
+  shadowkv: Fit;
+  full: Fit;
+};
+
 type Addon = {
+  architectures(): string[];
+  /** Settles on the JavaScript thread, like load. */
+  inspect(options: NativeOptions, maxNewTokens: number): Promise<Inspection>;
   /** Loads on a thread of its own; settles the promise on the JavaScript thread. */
   load(options: NativeOptions): Promise<NativeEngine>;
 };

@@ -23,7 +23,17 @@ export async function loadChatTemplate(modelDir: string): Promise<(messages: rea
   }
   const template = new Template(source);
   const variables = { ...tokenVariables(config), add_generation_prompt: true };
-  return (messages) => template.render({ ...variables, messages });
+  return (messages) => {
+    try {
+      return template.render({ ...variables, messages });
+    } catch (cause) {
+      // Templates raise_exception() on roles or an order that the model was not trained on.
+      const reason = (cause as Error).message;
+      throw new EngineError("invalid_request", `the model's chat template refuses this conversation: ${reason}`, {
+        cause,
+      });
+    }
+  };
 }
 
 /** Newer models keep the template in a file of its own, which then counts. */

@@ -29,6 +29,8 @@ export type {
 export type GenerateControl = {
   /** Aborting rejects with the signal's reason once the engine has let the request go: within one step. */
   signal?: AbortSignal;
+  /** Aborting ends the answer where it is, as a stop token would: it resolves with the tokens there are. */
+  finish?: AbortSignal;
   /** At most ten times a second, and always with the last. */
   onProgress?: (progress: Progress) => void;
   /** Each new token as it is made. What either callback throws cancels the request and rejects it. */
@@ -85,7 +87,7 @@ class LoadedEngine implements Engine {
   }
 
   async generate(request: GenerateOptions, control: GenerateControl = {}): Promise<GenerateResult> {
-    const { signal, onProgress, onTokens } = control;
+    const { signal, finish: finished, onProgress, onTokens } = control;
     signal?.throwIfAborted();
     const filled = { ...fillRequest(request, this.model), wantTokens: onTokens !== undefined };
     const toEngineError = rememberCallSite();
@@ -97,8 +99,10 @@ class LoadedEngine implements Engine {
         this.#native.cancel(id);
       };
       const onAbort = () => stop(signal?.reason);
+      const onFinish = () => this.#native.finish(id);
       const settle = (finish: () => void) => {
         signal?.removeEventListener("abort", onAbort);
+        finished?.removeEventListener("abort", onFinish);
         if (stopped) reject(stopped.reason);
         else finish();
       };
@@ -119,6 +123,7 @@ class LoadedEngine implements Engine {
         }),
       );
       signal?.addEventListener("abort", onAbort);
+      finished?.addEventListener("abort", onFinish);
     });
   }
 

@@ -6,19 +6,23 @@ export type EngineOptions = {
   modelDir: string;
   /** Default "cpu". */
   device?: "cpu" | "cuda";
-  /** Default: what the device, and the host for values of ShadowKV, have free. */
+  /**
+   * deviceBytes: what the engine may take of the device (on a CPU, of the machine); default: what is free. hostBytes: memory that a
+   * GPU engine pins for the values of ShadowKV; default: none.
+   */
   memory?: { deviceBytes?: number; hostBytes?: number };
   /** CPU threads; default: all cores. */
   threads?: number;
   /** Sequences that decode at once; default 64. */
   maxBatch?: number;
-  /** Default: ShadowKV with DEFAULT_CACHE, its rank lowered to the model's key width where that is less. */
+  /** Default: ShadowKV with DEFAULT_CACHE, its rank by the model's key width. */
   cache?: { kind: "full" } | ({ kind: "shadowkv" } & Partial<Omit<CacheOptions, "kind">>);
 };
 
 /**
  * Answers as full attention does with the bundled model at 4K and 8K tokens; half the budget does not. 960 tokens are less than
- * a quarter of a 4K prompt. Slots 0: twice the selected chunks.
+ * a quarter of a 4K prompt. Slots 0: twice the selected chunks. The rank is that of the bundled model; where none is
+ * given, the engine chooses by the key width.
  */
 export const DEFAULT_CACHE: Readonly<CacheOptions> = {
   kind: "shadowkv",
@@ -28,6 +32,7 @@ export const DEFAULT_CACHE: Readonly<CacheOptions> = {
   outlierChunks: 48,
   localWindow: 32,
   slots: 0,
+  values: "auto",
 };
 
 const DEFAULT_MAX_BATCH = 64;
@@ -55,8 +60,8 @@ export function fillOptions(options: EngineOptions): NativeOptions {
   };
 }
 
-function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptions, "cache" | "lowerRank"> {
-  check.keys("cache", given, given?.kind === "full" ? ["kind"] : ["kind", ...KNOBS]);
+function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptions, "cache" | "chooseRank"> {
+  check.keys("cache", given, given?.kind === "full" ? ["kind"] : ["kind", ...KNOBS, "values"]);
   const kind = check.oneOf("cache.kind", given.kind, ["full", "shadowkv"]);
   const knobs: Partial<CacheOptions> = given;
   const cache = { ...DEFAULT_CACHE, kind };
@@ -64,5 +69,6 @@ function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptio
     const min = MAY_BE_ZERO.includes(knob) ? 0 : 1;
     cache[knob] = check.wholeNumber(`cache.${knob}`, knobs[knob] ?? cache[knob], min);
   }
-  return { cache, lowerRank: knobs.rank === undefined };
+  cache.values = check.oneOf("cache.values", knobs.values ?? cache.values, ["auto", "device", "host"]);
+  return { cache, chooseRank: knobs.rank === undefined };
 }

@@ -1,8 +1,9 @@
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { Tokenizer } from "tokenizers";
-import { z } from "zod";
 import { type ChatMessage, loadChatTemplate } from "./chat-template.ts";
 import { readModelFile } from "./model-file.ts";
+import { maxPositions, PositionsConfig } from "./model-positions.ts";
 import { hideSpecialTokens, TokenizerJson } from "./special-tokens.ts";
 
 /**
@@ -15,18 +16,18 @@ export type Prompt = { document: string; question: string } | { messages: readon
 export type Prompts = {
   /** Text that spells a special token stays text. */
   encode(prompt: Prompt): Promise<Uint32Array>;
+  /** How many ids encode would give. They stay outside JavaScript, so that a long prompt holds nothing up. */
+  count(prompt: Prompt): Promise<number>;
   /** The text of generated tokens, special ones left out. */
   decode(tokens: Uint32Array): Promise<string>;
   /** Prompt and new tokens the model has positions for. */
   readonly maxPositions: number;
 };
 
-const ModelConfig = z.looseObject({ max_position_embeddings: z.int().positive() });
-
 /** Reads a Hugging Face model directory. Rejects with EngineError invalid_model. */
 export async function loadPrompts(modelDir: string): Promise<Prompts> {
   const [config, tokenizerJson, render] = await Promise.all([
-    readModelFile(join(modelDir, "config.json"), ModelConfig),
+    readModelFile(join(modelDir, "config.json"), PositionsConfig),
     readModelFile(join(modelDir, "tokenizer.json"), TokenizerJson),
     loadChatTemplate(modelDir),
   ]);
@@ -42,14 +43,21 @@ export async function loadPrompts(modelDir: string): Promise<Prompts> {
     return prompt.messages.map(({ role, content }) => ({ role, content: hidden.shield(content) }));
   }
 
+  async function tokenise(prompt: Prompt) {
+    const bare = "text" in prompt;
+    const text = bare ? hidden.shield(prompt.text) : render(shielded(prompt));
+    return tokenizer.encode(hidden.reveal(text), null, { addSpecialTokens: bare });
+  }
+
   return {
-    maxPositions: config.max_position_embeddings,
+    maxPositions: maxPositions(config),
     async encode(prompt) {
-      const bare = "text" in prompt;
-      const text = bare ? hidden.shield(prompt.text) : render(shielded(prompt));
-      const encoding = await tokenizer.encode(hidden.reveal(text), null, { addSpecialTokens: bare });
-      return Uint32Array.from(encoding.getIds());
+      const ids = (await tokenise(prompt)).getIds();
+      // Each of the two goes over every token on this thread: what waits gets its turn in between.
+      await setImmediate();
+      return Uint32Array.from(ids);
     },
+    count: async (prompt) => (await tokenise(prompt)).getLength(),
     decode: (tokens) => tokenizer.decode(Array.from(tokens), true),
   };
 }

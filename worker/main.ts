@@ -22,6 +22,7 @@ import { startHeartbeatThread } from "./heartbeat-client.ts";
 import { createIntake } from "./intake.ts";
 import { createJobConsumer } from "./job-consumer.ts";
 import { createLeases } from "./lease.ts";
+import { leaseLimits } from "./lease-limits.ts";
 import { startLiveness } from "./liveness.ts";
 import { spotNotice } from "./spot-notice.ts";
 import { createTaskProtection } from "./task-protection.ts";
@@ -37,6 +38,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const now = Date.now;
   const newId = randomUUID;
   const options = engineOptions(env);
+  const leaseTimes = leaseLimits(env.GNOMON_LEASE_SECONDS * 1000);
   const leases = createLeases({ now });
   const onFailed = (error: Error): void => {
     leases.loseAll("no heartbeats any more");
@@ -44,13 +46,13 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   };
   const [state, heartbeats, engine, prompts] = await Promise.all([
     openState(env, { now, newId }),
-    startHeartbeatThread({ env, limits, stallMs: limits.stallMs, onFailed }, leases.tell),
+    startHeartbeatThread({ env, limits: leaseTimes, stallMs: leaseTimes.stallMs, onFailed }, leases.tell),
     loadEngine(options),
     loadPrompts(env.GNOMON_MODEL),
   ]);
   leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit });
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: leaseTimes.leaseMs, onTerminal: webhooks.emit });
   const deps = {
     jobs,
     documents: createDocumentStore({ objects: state.objects, now }),
@@ -58,8 +60,8 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     engine,
     prompts,
     model: basename(env.GNOMON_MODEL),
+    limits: leaseTimes,
     streams: createJobStreams({ objects: state.objects }),
-    limits,
     leases,
     now,
     delay,
@@ -88,7 +90,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     },
     maxBatch: options.maxBatch,
     lookAhead: env.GNOMON_LOOK_AHEAD,
-    limits,
+    limits: leaseTimes,
     now,
     delay,
     log,
@@ -129,7 +131,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
       queue,
       deliver: (message) => createDeadLetterDelivery(message, { ...deps, queue, source: state.queue }),
       room: (taken) => 10 - taken,
-      limits,
+      limits: leaseTimes,
       delay,
       log,
     });

@@ -8,8 +8,11 @@ export const Tenant = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "must be 1 to 63 lower-case letters, digits and inner hyphens");
 
-/** `submit` writes, `read` reads, `admin` does both and manages the API keys of its tenant. */
-export const Scope = z.enum(["submit", "read", "admin"]);
+/**
+ * `submit` writes, `read` reads, `admin` does both and manages the API keys of its tenant. `metrics` reads what is told
+ * of all tenants together; it goes with no other, and only the command gives it.
+ */
+export const Scope = z.enum(["submit", "read", "admin", "metrics"]);
 export type Scope = z.infer<typeof Scope>;
 
 /** Who a request speaks for. */
@@ -20,7 +23,8 @@ export type Caller = {
   scopes: readonly Scope[];
 };
 
-export const mayDo = ({ scopes }: Caller, scope: Scope): boolean => scopes.includes(scope) || scopes.includes("admin");
+export const mayDo = ({ scopes }: Caller, scope: Scope): boolean =>
+  scopes.includes(scope) || (scope !== "metrics" && scopes.includes("admin"));
 
 /** key.json of an API key. The secret itself is nowhere: it is shown once, when the key is made. */
 export const ApiKeyRecord = z.object({

@@ -1,15 +1,18 @@
 import { z } from "zod";
 import { Scope } from "./access.ts";
 
+/** What a tenant may give: nothing that shows other tenants. */
+const TenantScope = Scope.exclude(["metrics"]);
+
 const DAY_SECONDS = 86_400;
 
 export const CreateApiKey = z
   .strictObject({
     name: z.string().max(64).default("").meta({ description: "What it is for; shown in lists." }),
     scopes: z
-      .array(Scope)
+      .array(TenantScope)
       .min(1)
-      .max(Scope.options.length)
+      .max(TenantScope.options.length)
       .meta({ description: "`submit` writes, `read` reads, `admin` does both and manages the tenant's API keys." }),
     expires_in_seconds: z
       .int()

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AppError } from "./errors.ts";
+import { limits } from "./limits.ts";
 import { type Network, parseNetwork } from "./public-address.ts";
 import type { WebhookPolicy } from "./webhook-target.ts";
 
@@ -137,6 +138,12 @@ export const WorkerEnv = z
     ...log,
     /** How long running jobs may go on after SIGTERM before they are given back. */
     GNOMON_GRACE_SECONDS: z.coerce.number().min(0).default(30),
+    /** How long a job stays a worker's without a heartbeat: shorter, and a dead worker is noticed sooner. */
+    GNOMON_LEASE_SECONDS: z.coerce
+      .number()
+      .min(1)
+      .max(3_600)
+      .default(limits.leaseMs / 1000),
     /** Touched every few seconds, for health checks of a process without a port. */
     GNOMON_LIVENESS_FILE: z.string().optional(),
     /** Jobs to have at hand beyond those that run, so that there is a choice of order. */

@@ -81,6 +81,8 @@ export const limits = {
   webhookVisibilityMs: 60_000,
   /** Deliveries that one sender has under way. */
   webhookConcurrency: 64,
+  /** Those of one tenant. */
+  webhookConcurrencyPerTenant: 16,
   /** As much of an answer is read, and thrown away. */
   webhookResponseBytes: 64 * 1024,
   /** Attempts that the log of one event keeps. */

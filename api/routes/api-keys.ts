@@ -39,13 +39,21 @@ const deleteApiKey = createRoute({
   },
 });
 
-export const apiKeyRoutes = ({ apiKeys, now }: { apiKeys: ApiKeyStore; now: () => number }) =>
+type Deps = {
+  apiKeys: ApiKeyStore;
+  now: () => number;
+  /** Who made and revoked which key goes into the log, whatever becomes of the keys. */
+  log: { info(fields: object, message: string): void };
+};
+
+export const apiKeyRoutes = ({ apiKeys, now, log }: Deps) =>
   createRouter()
     .openapi(postApiKey, async (c) => {
       const { name, scopes, expires_in_seconds: seconds } = c.req.valid("json");
       const { tenant } = c.var.caller;
       const expiresMs = seconds === undefined ? null : now() + seconds * 1000;
       const { key, record } = await apiKeys.create({ tenant, name, scopes: [...new Set(scopes)], expiresMs });
+      log.info({ tenant, key: c.var.caller.key, made: record.id, scopes: record.scopes }, "API key made");
       return c.json({ ...describeApiKey(record), key }, 201, { "Cache-Control": "no-store" });
     })
     .openapi(listApiKeys, async (c) => {
@@ -66,6 +74,7 @@ export const apiKeyRoutes = ({ apiKeys, now }: { apiKeys: ApiKeyStore; now: () =
       if (revoked === null) {
         throw new AppError("api_key_not_found", `no API key ${id}`, { detail: `There is no API key \`${id}\`.` });
       }
+      log.info({ tenant, key, revoked: id }, "API key revoked");
       return c.json(describeApiKey(revoked), 200);
     });
 

@@ -8,6 +8,7 @@ import {
   type WebhookEvent,
   type WebhookKey,
   WebhookKeys,
+  WebhookPayload,
 } from "../contract/webhook.ts";
 import { mediaTypes } from "../media-types.ts";
 import { createRouter, problemResponses } from "../router.ts";
@@ -89,6 +90,27 @@ const replay = createRoute({
 });
 
 type Deps = { jobs: Pick<JobStore, "get">; webhooks: WebhookStore; keyrings: WebhookKeyrings };
+
+/** What receivers get, for the OpenAPI description: of the whole app, as a mounted router puts a slash before the name. */
+export function describeWebhooks(router: ReturnType<typeof createRouter>): void {
+  router.openAPIRegistry.registerWebhook({
+    method: "post",
+    path: "job",
+    summary: "A job is over",
+    description:
+      "Sent to a job's `webhook.url`, signed as Standard Webhooks 1.0 says, by `v1` and by `v1a`. It may come more " +
+      "than once, under the same `webhook-id`. Any 2xx answer within 15 s is a receipt; 410 disables the URL.",
+    request: {
+      headers: z.object({
+        "webhook-id": z.string(),
+        "webhook-timestamp": z.string(),
+        "webhook-signature": z.string().meta({ examples: ["v1,... v1a,..."] }),
+      }),
+      body: { required: true, content: { "application/json": { schema: WebhookPayload } } },
+    },
+    responses: { 204: { description: "Received." } },
+  });
+}
 
 export const webhookRoutes = ({ jobs, webhooks, keyrings }: Deps) =>
   createRouter()

@@ -63,6 +63,7 @@ export function workerEnvironment(state: State, graceSeconds: number) {
     GNOMON_LOG_LEVEL: "info",
     GNOMON_GRACE_SECONDS: String(graceSeconds),
     GNOMON_LIVENESS_FILE: "/tmp/alive",
+    GNOMON_LEASE_SECONDS: "",
     GNOMON_LOOK_AHEAD: "",
     // ECS turns the notice of a Spot instance's end into SIGTERM.
     GNOMON_IMDS_URL: "",

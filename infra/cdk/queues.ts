@@ -18,7 +18,7 @@ export class Queues extends Construct {
 
   constructor(scope: Construct, id: string) {
     super(scope, id);
-    this.jobs = this.pair("Jobs", limits.visibilityMs, limits.maxAttempts);
+    this.jobs = this.pair("Jobs", limits.visibilityMs, limits.maxReceives);
     this.webhooks = this.pair("Webhooks", limits.webhookVisibilityMs, SQS_MAX_RECEIVES);
   }
 

@@ -36,6 +36,8 @@ export async function stageApp({ folder, model, engine = false }: Options): Prom
   await stageNative(folder, model, engine);
   await stagePackages(folder);
   await cp(join(ROOT, "infra/containers/health.mjs"), join(folder, "health.mjs"));
+  // Makes API keys: `node infra/local/keys.ts create`.
+  await cp(join(ROOT, "infra/local/keys.ts"), join(folder, "infra/local/keys.ts"));
   await cp(join(ROOT, ".licenses"), join(folder, ".licenses"), { recursive: true });
   // Lambda loads JavaScript only.
   for (const entry of ["lambda", "upkeep"]) {

@@ -7,7 +7,7 @@ import { AppError } from "../../api/contract/errors.ts";
 import { type ApiKey, type ApiKeyStore, createApiKeyStore } from "../../api/state/api-key-store.ts";
 import { openState } from "../../api/state/open-state.ts";
 
-const USAGE = `usage: npm run keys -- create [--tenant NAME] [--scopes submit,read,admin] [--name TEXT] [--expires-days N]
+const USAGE = `usage: npm run keys -- create [--tenant NAME] [--scopes submit,read,admin,metrics] [--name TEXT] [--expires-days N]
        npm run keys -- list [--tenant NAME]
        npm run keys -- revoke ID`;
 

@@ -1,3 +1,4 @@
+import { helm } from "./helm.mjs";
 import { buildRelease, buildSanitized } from "./native-build.mjs";
 import { nodePackages } from "./node-packages.mjs";
 import { CONTRACT, pythonPackages } from "./python-packages.mjs";
@@ -15,6 +16,7 @@ export function setUp({ native = true, tests = false, python = false, contract =
     if (native) await buildRelease({ tests });
     if (tests) await buildSanitized();
     if (python) await pythonPackages();
+    if (tests) await helm();
     if (contract) await pythonPackages(CONTRACT);
     return node;
   });

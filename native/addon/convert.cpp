@@ -28,6 +28,11 @@ std::vector<uint32_t> tokens(const Napi::Object& object, const char* name) {
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
+ValuePlacement to_value_placement(const std::string& name) {
+  if (name == "device") return ValuePlacement::device;
+  return name == "host" ? ValuePlacement::host : ValuePlacement::automatic;
+}
+
 CacheOptions to_cache_options(const Napi::Object& object) {
   CacheOptions options;
   options.kind = string(object, "kind") == "full" ? CacheKind::full : CacheKind::shadowkv;
@@ -37,6 +42,7 @@ CacheOptions to_cache_options(const Napi::Object& object) {
   options.outlier_chunks = integer(object, "outlierChunks");
   options.local_window = integer(object, "localWindow");
   options.slots = integer(object, "slots");
+  options.values = to_value_placement(string(object, "values"));
   return options;
 }
 
@@ -45,6 +51,24 @@ Napi::Object to_js(Napi::Env env, const CacheBytes& bytes) {
   object["device"] = static_cast<double>(bytes.device);
   object["host"] = static_cast<double>(bytes.host);
   return object;
+}
+
+Napi::Array to_js(Napi::Env env, const std::vector<TokenLogprobs>& all) {
+  auto array = Napi::Array::New(env, all.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    auto top = Napi::Array::New(env, all[i].top.size());
+    for (size_t j = 0; j < all[i].top.size(); ++j) {
+      auto alternative = Napi::Object::New(env);
+      alternative["token"] = static_cast<double>(all[i].top[j].token);
+      alternative["logprob"] = static_cast<double>(all[i].top[j].logprob);
+      top[static_cast<uint32_t>(j)] = alternative;
+    }
+    auto object = Napi::Object::New(env);
+    object["logprob"] = static_cast<double>(all[i].logprob);
+    object["top"] = top;
+    array[static_cast<uint32_t>(i)] = object;
+  }
+  return array;
 }
 
 }  // namespace
@@ -68,6 +92,11 @@ GenerateRequest to_generate_request(const Napi::Object& object) {
   request.sampling.temperature = number(object, "temperature");
   request.sampling.top_p = number(object, "topP");
   request.sampling.top_k = integer(object, "topK");
+  request.sampling.min_p = number(object, "minP");
+  request.sampling.repetition_penalty = number(object, "repetitionPenalty");
+  request.sampling.presence_penalty = number(object, "presencePenalty");
+  request.sampling.frequency_penalty = number(object, "frequencyPenalty");
+  request.top_logprobs = integer(object, "topLogprobs");
   bool lossless = true;
   request.sampling.seed = object.Get("seed").As<Napi::BigInt>().Uint64Value(&lossless);
   request.stop_token_ids = tokens(object, "stopTokenIds");
@@ -101,6 +130,7 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result) {
   object["cache"] = to_js(env, result.cache);
   object["cacheFull"] = to_js(env, result.cache_full);
   object["hitRate"] = result.hit_rate;
+  if (!result.logprobs.empty()) object["logprobs"] = to_js(env, result.logprobs);
   return object;
 }
 
@@ -144,6 +174,33 @@ Napi::Value to_js(Napi::Env env, const ModelInfo& model) {
   object["maxPositionEmbeddings"] = static_cast<double>(config.max_position_embeddings);
   object["eosTokenIds"] = eos;
   object["weightBytes"] = static_cast<double>(model.weight_bytes);
+  return object;
+}
+
+Napi::Value to_js(Napi::Env env, const Inspection& inspection) {
+  const ModelConfig& config = inspection.model.config;
+  constexpr const char* kScalings[] = {"none", "linear", "llama3", "yarn", "longrope"};
+  const auto fit = [&](const Fit& fit) {
+    auto object = Napi::Object::New(env);
+    object["promptTokens"] = static_cast<double>(fit.prompt_tokens);
+    object["limit"] = fit.limit;
+    object["cache"] = to_js(env, fit.cache);
+    return object;
+  };
+  auto object = Napi::Object::New(env);
+  object["model"] = to_js(env, inspection.model);
+  object["architecture"] = config.architecture;
+  object["ropeTheta"] = config.rope.theta;
+  object["ropeScaling"] = kScalings[static_cast<int>(config.rope.scaling)];
+  object["rotaryDim"] = static_cast<double>(config.rope.rotated_dims(config.head_dim));
+  object["qkvBias"] = config.qkv_bias;
+  object["qkNorm"] = config.qk_norm;
+  object["tiedEmbeddings"] = config.tie_word_embeddings;
+  object["loadedBytes"] = static_cast<double>(inspection.loaded_bytes);
+  object["scratchBytes"] = static_cast<double>(inspection.scratch_bytes);
+  object["capacity"] = to_js(env, inspection.capacity);
+  object["shadowkv"] = fit(inspection.shadowkv);
+  object["full"] = fit(inspection.full);
   return object;
 }
 

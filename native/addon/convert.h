@@ -7,6 +7,7 @@
 #include <span>
 
 #include "engine/engine.h"
+#include "engine/inspect.h"
 
 namespace gnomon {
 
@@ -19,6 +20,7 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result);
 Napi::Value to_js(Napi::Env env, const Plan& plan);
 Napi::Value to_js(Napi::Env env, const EngineStats& stats);
 Napi::Value to_js(Napi::Env env, const ModelInfo& model);
+Napi::Value to_js(Napi::Env env, const Inspection& inspection);
 /// An Error with the code as its `code`.
 Napi::Error to_js_error(Napi::Env env, const EngineError& error);
 

@@ -21,9 +21,9 @@ void EngineWrap::define(Napi::Env env) {
   const Napi::Function constructor = DefineClass(
       env, "NativeEngine",
       {InstanceMethod<&EngineWrap::generate>("generate"),
-       InstanceMethod<&EngineWrap::cancel>("cancel"), InstanceMethod<&EngineWrap::plan>("plan"),
-       InstanceMethod<&EngineWrap::stats>("stats"), InstanceMethod<&EngineWrap::model>("model"),
-       InstanceMethod<&EngineWrap::close>("close")});
+       InstanceMethod<&EngineWrap::cancel>("cancel"), InstanceMethod<&EngineWrap::finish>("finish"),
+       InstanceMethod<&EngineWrap::plan>("plan"), InstanceMethod<&EngineWrap::stats>("stats"),
+       InstanceMethod<&EngineWrap::model>("model"), InstanceMethod<&EngineWrap::close>("close")});
   env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(constructor)));
 }
 
@@ -65,6 +65,13 @@ void EngineWrap::cancel(const Napi::CallbackInfo& info) {
   const auto request = requests_.find(info[0].As<Napi::BigInt>().Uint64Value(&lossless));
   if (request == requests_.end() || engine_->get() == nullptr) return;
   engine_->get()->cancel(request->second.engine_id);
+}
+
+void EngineWrap::finish(const Napi::CallbackInfo& info) {
+  bool lossless = true;
+  const auto request = requests_.find(info[0].As<Napi::BigInt>().Uint64Value(&lossless));
+  if (request == requests_.end() || engine_->get() == nullptr) return;
+  engine_->get()->finish(request->second.engine_id);
 }
 
 Napi::Value EngineWrap::plan(const Napi::CallbackInfo& info) {

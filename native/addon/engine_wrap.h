@@ -31,6 +31,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   Napi::Value generate(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
+  void finish(const Napi::CallbackInfo& info);
   Napi::Value plan(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value model(const Napi::CallbackInfo& info);

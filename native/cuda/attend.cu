@@ -1,10 +1,12 @@
-// Flash decoding: blocks of four warps take 1,024 tokens of one KV head each, 64 tokens at a time
-// through a ring of shared-memory tiles; the query heads of a group are the rows of the products
-// (padded to 16), so that every key and value is read once. A second kernel joins the parts.
+// Flash decoding: a block of four warps takes a stretch of the tokens of one KV head, 64 tokens at
+// a time through a ring of shared-memory tiles; the query heads of a group are the rows of the
+// products (padded to 16), so that every key and value is read once. The block that ends last joins
+// the parts of its KV head, in their order.
 
 #include <cuda_pipeline.h>
 
 #include <algorithm>
+#include <bit>
 #include <string>
 
 #include "cuda/attend.h"
@@ -16,9 +18,12 @@ namespace gnomon::cuda {
 namespace {
 
 constexpr int kTileTokens = 64;
-constexpr int kSplitTokens = 1024;  // fixed, so that the batch does not change the sums
 constexpr int kWarps = 4;
-constexpr int kStages = 3;
+// A sequence's own length decides how it is split, so that the batch does not change the sums: few
+// tokens need many blocks to fill the device, many tokens few joins.
+constexpr int kShort = 16384, kShortSplit = 256, kLongSplit = 1024;
+constexpr int kMaxSplitChunks = kLongSplit / 8 + 1;  // chunks have 8 tokens or more
+constexpr int kStages = 2;                           // so that three blocks share a multiprocessor
 constexpr int kMaxGroup = 16;
 
 template <int kHeadDim>
@@ -29,6 +34,18 @@ struct Tile {
   static constexpr size_t kBytes = 2 * kStages * kElements * sizeof(__nv_bfloat16);
 };
 
+__host__ __device__ int split_of(int tokens) { return tokens > kShort ? kLongSplit : kShortSplit; }
+
+__host__ __device__ int splits_of(int tokens) {
+  return (tokens + split_of(tokens) - 1) / split_of(tokens);
+}
+
+/// The places of the chunks that a block attends to.
+struct ChunkPlaces {
+  int32_t key[kMaxSplitChunks];    // slot
+  int32_t value[kMaxSplitChunks];  // slot, or chunk where values are read in place
+};
+
 /// The rows of one KV head of one sequence, in the order they are attended to.
 struct Rows {
   const __nv_bfloat16* exact_keys;
@@ -37,14 +54,16 @@ struct Rows {
   const __nv_bfloat16* chunk_values;
   const int32_t* slots;
   const int32_t* slot_chunk;  // null: values lie in slots too
+  const ChunkPlaces* places;  // from first_chunk on
   int64_t exact_stride;
   int32_t exact_tokens;
   int32_t tokens;
-  int32_t chunk_size;
+  int32_t chunk_shift;  // log2 of the chunk size
+  int32_t first_chunk;
 
-  __device__ Rows(const AttendSources& sources, int sequence, int index, int chunk_size,
+  __device__ Rows(const AttendSources& sources, int sequence, int index, int chunk_shift,
                   int max_selected)
-      : exact_stride(sources.exact_stride), chunk_size(chunk_size) {
+      : exact_stride(sources.exact_stride), chunk_shift(chunk_shift) {
     const HeadView& head = sources.heads[index];
     exact_keys = head.exact_keys;
     exact_values = head.exact_values;
@@ -54,7 +73,19 @@ struct Rows {
     exact_tokens =
         head.exact_tokens + (sources.extra_tokens != nullptr ? sources.extra_tokens[sequence] : 0);
     slots = sources.slots + static_cast<int64_t>(index) * max_selected;
-    tokens = exact_tokens + (sources.slots != nullptr ? head.num_selected * chunk_size : 0);
+    tokens = exact_tokens + (sources.slots != nullptr ? head.num_selected << chunk_shift : 0);
+  }
+
+  /// Looks up the chunks of tokens [begin, end). All threads of the block; a barrier must follow.
+  __device__ void find(int begin, int end, ChunkPlaces& shared) {
+    places = &shared;
+    first_chunk = max(begin - exact_tokens, 0) >> chunk_shift;
+    const int last = end > exact_tokens ? (end - 1 - exact_tokens) >> chunk_shift : -1;
+    for (int c = first_chunk + threadIdx.x; c <= last; c += kWarps * 32) {
+      const int slot = slots[c];
+      shared.key[c - first_chunk] = slot;
+      shared.value[c - first_chunk] = slot_chunk != nullptr ? slot_chunk[slot] : slot;
+    }
   }
 
   /// Addresses of key and value of one token.
@@ -65,12 +96,11 @@ struct Rows {
       value = exact_values + token * exact_stride;
       return;
     }
-    const int chunk = (token - exact_tokens) / chunk_size;
-    const int row = (token - exact_tokens) % chunk_size;
-    const int64_t slot = slots[chunk];
-    const int64_t value_chunk = slot_chunk != nullptr ? slot_chunk[slot] : slot;
-    key = chunk_keys + (slot * chunk_size + row) * kHeadDim;
-    value = chunk_values + (value_chunk * chunk_size + row) * kHeadDim;
+    const int chunk = ((token - exact_tokens) >> chunk_shift) - first_chunk;
+    const int row = (token - exact_tokens) & ((1 << chunk_shift) - 1);
+    const int64_t key_place = places->key[chunk], value_place = places->value[chunk];
+    key = chunk_keys + ((key_place << chunk_shift) + row) * kHeadDim;
+    value = chunk_values + ((value_place << chunk_shift) + row) * kHeadDim;
   }
 };
 
@@ -95,27 +125,77 @@ __device__ void load_tile(const Rows& rows, int first, int end, __nv_bfloat16* k
   }
 }
 
-/// Partial results of one split: unnormalised sums, then running maximum and denominator.
-/// parts (batch, num_kv_heads, splits, group, head_dim + 2) fp32.
+/// Partial results, of all splits of all KV heads.
+struct Parts {
+  float* sums;    // (batch, num_kv_heads, splits, group, head_dim), not normalised
+  float2* stats;  // (batch, num_kv_heads, splits, group): maximum, denominator
+  int32_t* done;  // (batch, num_kv_heads): splits that have ended; 0 before and after a launch
+};
+
+/// out (group, head_dim) of one KV head from its parts. All threads of a block.
+template <int kHeadDim>
+__device__ void join(const Parts& parts, int64_t head, int splits, int used, int group,
+                     __nv_bfloat16* out) {
+  __shared__ float2 joined[kMaxGroup];  // maximum, denominator
+  const float2* stats = parts.stats + head * splits * group;
+  for (int h = threadIdx.x / 32; h < group; h += kWarps) {
+    const int lane = threadIdx.x % 32;
+    float top = -INFINITY, total = 0;
+    for (int i = lane; i < used; i += 32) top = fmaxf(top, __ldcg(&stats[i * group + h]).x);
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, step));
+    for (int i = lane; i < used; i += 32) {
+      const float2 part = __ldcg(&stats[i * group + h]);
+      total += part.y * exp2f(part.x - top);
+    }
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) total += __shfl_xor_sync(~0u, total, step);
+    if (lane == 0) joined[h] = {top, total};
+  }
+  __syncthreads();
+  const float4* sums =
+      reinterpret_cast<const float4*>(parts.sums + head * splits * group * kHeadDim);
+  for (int i = threadIdx.x; i < group * kHeadDim / 4; i += kWarps * 32) {
+    const int h = i / (kHeadDim / 4);
+    float4 sum{};
+#pragma unroll 4
+    for (int s = 0; s < used; ++s) {
+      const float weight = exp2f(__ldcg(&stats[s * group + h]).x - joined[h].x);
+      const float4 part = __ldcg(&sums[s * group * (kHeadDim / 4) + i]);
+      sum.x += weight * part.x;
+      sum.y += weight * part.y;
+      sum.z += weight * part.z;
+      sum.w += weight * part.w;
+    }
+    const float scale = 1.0f / joined[h].y;
+    reinterpret_cast<uint2*>(out)[i] = {pack_bf16(sum.x * scale, sum.y * scale),
+                                        pack_bf16(sum.z * scale, sum.w * scale)};
+  }
+}
+
 template <int kHeadDim>
 __global__ void __launch_bounds__(kWarps * 32)
-    attend_split(AttendSources sources, const __nv_bfloat16* query, float* parts, int num_kv_heads,
-                 int group, int chunk_size, int max_selected) {
+    attend_split(AttendSources sources, const __nv_bfloat16* query, Parts parts, __nv_bfloat16* out,
+                 int num_kv_heads, int group, int chunk_shift, int max_selected) {
   using T = Tile<kHeadDim>;
   extern __shared__ __align__(16) __nv_bfloat16 shared[];
   __nv_bfloat16* const key_tiles = shared;
   __nv_bfloat16* const value_tiles = shared + kStages * T::kElements;
 
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
-  const Rows rows(sources, sequence, sequence * num_kv_heads + kv_head, chunk_size, max_selected);
-  const int begin = split * kSplitTokens, end = min(rows.tokens, begin + kSplitTokens);
+  const int64_t kv_index = static_cast<int64_t>(sequence) * num_kv_heads + kv_head;
+  __shared__ ChunkPlaces places;
+  Rows rows(sources, sequence, kv_index, chunk_shift, max_selected);
+  const int begin = split * split_of(rows.tokens);
+  const int end = min(rows.tokens, begin + split_of(rows.tokens));
   if (begin >= end) return;
+  rows.find(begin, end, places);
+  __syncthreads();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 
   // Query fragments, scaled so that exp2 can be used: rows are the group's heads, zero-padded.
   const float scale = 1.4426950408889634f * rsqrtf(static_cast<float>(kHeadDim));
-  const __nv_bfloat16* group_query =
-      query + (static_cast<int64_t>(sequence) * num_kv_heads + kv_head) * group * kHeadDim;
+  const __nv_bfloat16* group_query = query + kv_index * group * kHeadDim;
   uint32_t query_fragment[kHeadDim / 16][4];
 #pragma unroll
   for (int k = 0; k < kHeadDim / 16; ++k) {
@@ -241,9 +321,7 @@ __global__ void __launch_bounds__(kWarps * 32)
     }
   }
   __syncthreads();
-  const int64_t part =
-      (static_cast<int64_t>(sequence) * num_kv_heads + kv_head) * gridDim.x + split;
-  float* const out = parts + part * group * (kHeadDim + 2);
+  const int64_t part = (kv_index * gridDim.x + split) * group;
   for (int i = threadIdx.x; i < group * kHeadDim; i += kWarps * 32) {
     const int head = i / kHeadDim, column = i % kHeadDim;
     float top = -INFINITY, sum = 0, total = 0;
@@ -253,69 +331,60 @@ __global__ void __launch_bounds__(kWarps * 32)
       sum += weight * warp_sums[(w * kMaxGroup + head) * kHeadDim + column];
       total += weight * warp_denominator[w * kMaxGroup + head];
     }
-    out[head * (kHeadDim + 2) + column] = sum;
-    if (column == 0) {
-      out[head * (kHeadDim + 2) + kHeadDim] = top;
-      out[head * (kHeadDim + 2) + kHeadDim + 1] = total;
-    }
+    parts.sums[(part + head) * kHeadDim + column] = sum;
+    if (column == 0) parts.stats[part + head] = {top, total};
   }
+
+  __shared__ bool is_last;
+  const int used = splits_of(rows.tokens);
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    const int before = atomicAdd(&parts.done[kv_index], 1);
+    is_last = before == used - 1;
+    if (is_last) parts.done[kv_index] = 0;
+  }
+  __syncthreads();
+  if (!is_last) return;
+  __threadfence();
+  join<kHeadDim>(parts, kv_index, gridDim.x, used, group, out + kv_index * group * kHeadDim);
 }
 
-/// One block per (KV head and query head of its group, sequence); head_dim threads.
-__global__ void join_splits(AttendSources sources, const float* parts, __nv_bfloat16* out,
-                            int num_kv_heads, int group, int chunk_size, int max_selected,
-                            int splits) {
-  const int head = blockIdx.x, sequence = blockIdx.y, head_dim = blockDim.x;
-  const int kv_head = head / group;
-  const Rows rows(sources, sequence, sequence * num_kv_heads + kv_head, chunk_size, max_selected);
-  const int used = (rows.tokens + kSplitTokens - 1) / kSplitTokens;
-  const int stride = group * (head_dim + 2);
-  const float* part = parts +
-                      (static_cast<int64_t>(sequence) * num_kv_heads + kv_head) * splits * stride +
-                      head % group * (head_dim + 2);
-  float top = -INFINITY, sum = 0, total = 0;
-  for (int i = 0; i < used; ++i) top = fmaxf(top, part[i * stride + head_dim]);
-  for (int i = 0; i < used; ++i) {
-    const float weight = exp2f(part[i * stride + head_dim] - top);
-    sum += weight * part[i * stride + threadIdx.x];
-    total += weight * part[i * stride + head_dim + 1];
-  }
-  out[(static_cast<int64_t>(sequence) * gridDim.x + head) * head_dim + threadIdx.x] =
-      __float2bfloat16(sum / total);
-}
-
-int splits_of(const DecodeShape& shape) {
-  return (shape.max_tokens + kSplitTokens - 1) / kSplitTokens;
+/// Of the sequence with the most splits, which need not be the longest.
+int most_splits(const DecodeShape& shape) {
+  return std::max(splits_of(std::min(shape.max_tokens, kShort)), splits_of(shape.max_tokens));
 }
 
 template <int kHeadDim>
 void launch(const DecodeShape& shape, const AttendSources& sources, const __nv_bfloat16* query,
-            __nv_bfloat16* out, float* parts, cudaStream_t stream) {
-  const int group = shape.num_heads / shape.num_kv_heads, splits = splits_of(shape);
+            __nv_bfloat16* out, const Parts& parts, cudaStream_t stream) {
   constexpr size_t kJoinBytes = kWarps * kMaxGroup * (kHeadDim + 2) * sizeof(float);
   constexpr size_t kBytes = std::max(Tile<kHeadDim>::kBytes, kJoinBytes);
   static const cudaError_t raised = cudaFuncSetAttribute(
       attend_split<kHeadDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   CUDA_CHECK(raised);
   attend_split<kHeadDim>
-      <<<dim3(splits, shape.num_kv_heads, shape.batch), kWarps * 32, kBytes, stream>>>(
-          sources, query, parts, shape.num_kv_heads, group, shape.chunk_size, shape.max_selected);
+      <<<dim3(most_splits(shape), shape.num_kv_heads, shape.batch), kWarps * 32, kBytes, stream>>>(
+          sources, query, parts, out, shape.num_kv_heads, shape.group(),
+          std::countr_zero(static_cast<unsigned>(shape.chunk_size)), shape.max_selected);
   CUDA_CHECK(cudaGetLastError());
-  join_splits<<<dim3(shape.num_heads, shape.batch), kHeadDim, 0, stream>>>(
-      sources, parts, out, shape.num_kv_heads, group, shape.chunk_size, shape.max_selected, splits);
-  CUDA_CHECK(cudaGetLastError());
+}
+
+size_t part_count(const DecodeShape& shape) {
+  return static_cast<size_t>(shape.batch) * shape.num_heads * most_splits(shape);
 }
 
 }  // namespace
 
 size_t attend_scratch_bytes(const DecodeShape& shape) {
-  return static_cast<size_t>(shape.batch) * shape.num_heads * splits_of(shape) *
-         (shape.head_dim + 2) * sizeof(float);
+  return part_count(shape) * (shape.head_dim * sizeof(float) + sizeof(float2));
 }
 
 void attend(const DecodeShape& shape, const AttendSources& sources, const __nv_bfloat16* query,
-            __nv_bfloat16* out, void* scratch, cudaStream_t stream) {
-  float* parts = static_cast<float*>(scratch);
+            __nv_bfloat16* out, void* scratch, int32_t* done, cudaStream_t stream) {
+  auto* sums = static_cast<float*>(scratch);
+  auto* stats = reinterpret_cast<float2*>(sums + part_count(shape) * shape.head_dim);
+  const Parts parts{sums, stats, done};
   if (shape.num_heads / shape.num_kv_heads > kMaxGroup) {
     throw EngineError("invalid_model", "the CUDA backend takes at most 16 query heads a KV head");
   }

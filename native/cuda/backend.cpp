@@ -41,13 +41,13 @@ class CudaBackend final : public Backend {
         rope_storage_(upload_rope()),
         linear_(kLinearWorkspaceBytes),
         attention_(config.num_heads, config.num_kv_heads, config.head_dim),
-        summariser_(config_, linear_),
+        summariser_(config_),
         decode_(config_, rope(), stream_),
         pinned_(options.host_bytes),
         device_bytes_(options.device_bytes) {}
 
   ~CudaBackend() override {
-    cudaStreamSynchronize(stream_);
+    cudaDeviceSynchronize();
     cudaStreamDestroy(stream_);
   }
 
@@ -74,14 +74,15 @@ class CudaBackend final : public Backend {
     return PrefillAttention::padded_rows(rows) * cols * element_bytes();
   }
   std::unique_ptr<SequenceCache> make_cache(const CacheGeometry& geometry) override {
-    return std::make_unique<CudaCache>(config_, geometry, values_on_host(), pinned_, stream_);
+    return std::make_unique<CudaCache>(config_, geometry, pinned_, stream_);
   }
   CacheBytes cache_bytes(const CacheGeometry& geometry) const override {
-    return CudaCache::bytes(config_, geometry, values_on_host());
+    return CudaCache::bytes(config_, geometry);
   }
 
   std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
                                       std::span<const HostTensor> biases) override {
+    for (const HostTensor& w : weights) weight_bytes_ += w.shape[0] * w.shape[1] * element_bytes();
     return std::make_unique<CudaWeight>(weights, biases);
   }
   std::unique_ptr<Weight> load_embedding(const HostTensor& table) override {
@@ -92,7 +93,7 @@ class CudaBackend final : public Backend {
   }
 
   void embed(std::span<const uint32_t> tokens, const Weight& table, Matrix out) override {
-    const uint32_t* on_device = in_step_ ? decode_.tokens() : upload(tokens);
+    const uint32_t* on_device = in_step_ ? decode_.on_device(tokens) : upload(tokens);
     cuda::embed(on_device, out.rows, as_cuda(table).values(), out.cols, elements(out), stream_);
   }
   void rms_norm(Matrix x, const Weight& gain, double eps, Matrix out) override {
@@ -117,8 +118,9 @@ class CudaBackend final : public Backend {
   }
   void split_and_rotate(Matrix qkv, std::span<const int32_t> positions, Matrix query,
                         Matrix key_pre_rope, Matrix key, Matrix value) override {
-    // In prefill, rows follow each other.
-    const int32_t* on_device = in_step_ ? decode_.positions() : nullptr;
+    // In prefill, rows follow each other, and overwrite the layer before.
+    const int32_t* on_device = in_step_ ? decode_.on_device(positions) : nullptr;
+    if (!in_step_) summariser_.join(stream_);
     cuda::split_and_rotate(
         elements(qkv), on_device, positions.front(), qkv.rows,
         static_cast<int32_t>(config_.num_heads), static_cast<int32_t>(config_.num_kv_heads), rope(),
@@ -127,38 +129,43 @@ class CudaBackend final : public Backend {
 
   void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,
                          Matrix out) override {
+    summariser_.inputs_ready(stream_);
     if (query.rows == 1) return attend_last_row(query, first, key, value, out);
-    const size_t bytes = matrix_bytes(query.rows, query.cols);
-    if (bytes > attended_bytes_) {
-      CUDA_CHECK(cudaStreamSynchronize(stream_));
-      attended_ = DeviceBlock();
-      attended_ = DeviceBlock(bytes);
-      attended_bytes_ = bytes;
-    }
-    auto* attended = attended_.as<__nv_bfloat16>();
-    attention_.run(elements(query), elements(key), elements(value), query.rows, attended, stream_);
-    CUDA_CHECK(cudaMemcpyAsync(out.data, attended, query.rows * query.cols * element_bytes(),
-                               cudaMemcpyDeviceToDevice, stream_));
+    attention_.run(elements(query), elements(key), elements(value), query.rows, elements(out),
+                   stream_);
   }
+  bool attends_in_place() const override { return false; }
   void summarise(int64_t layer, Matrix key_pre_rope, Matrix key, Matrix value,
                  SequenceCache& cache) override {
     summariser_.run(layer, elements(key_pre_rope), elements(key), elements(value),
-                    static_cast<CudaCache&>(cache), stream_);
+                    static_cast<CudaCache&>(cache));
   }
 
+  std::vector<int64_t> decode_parts(std::span<SequenceCache* const> caches) const override {
+    return decode_.parts(caches, weight_bytes_);
+  }
   void decode_step(const DecodeStep& step, const std::function<void()>& forward) override {
+    summariser_.join(stream_);
     in_step_ = true;
     try {
-      decode_.run(step, forward);
+      decode_.run(step, decode_parts(step.caches).front(), forward);
     } catch (...) {
       in_step_ = false;
       throw;
     }
     in_step_ = false;
   }
-  void decode_attention(int64_t layer, Matrix query, Matrix key, Matrix value,
-                        std::span<SequenceCache* const>, Matrix out) override {
-    decode_.attend(layer, elements(query), elements(key), elements(value), elements(out));
+  void prepare_attention(int64_t layer, Matrix query, Matrix key, Matrix value,
+                         std::span<SequenceCache* const> caches) override {
+    decode_.prepare(layer, elements(query), elements(key), elements(value), caches);
+  }
+  void decode_attention(int64_t layer, Matrix query, Matrix, Matrix,
+                        std::span<SequenceCache* const> caches, Matrix out) override {
+    decode_.attend(layer, elements(query), caches, elements(out));
+  }
+  void steer_queries(double inertia) override { decode_.steer(inertia); }
+  void copy_cache(const SequenceCache& from, SequenceCache& to) override {
+    static_cast<CudaCache&>(to).copy_from(static_cast<const CudaCache&>(from));
   }
 
   void logits(Matrix x, const Weight& lm_head, std::span<float> out) override {
@@ -240,15 +247,14 @@ class CudaBackend final : public Backend {
     shape.chunk_size = 8;
     shape.max_tokens = static_cast<int32_t>(first + 1);
     const DeviceBlock table(heads.size() * sizeof(HeadView));
-    const DeviceBlock scratch(attend_scratch_bytes(shape));
+    const DeviceBlock scratch(attend_scratch_bytes(shape)), done(heads.size() * sizeof(int32_t));
+    CUDA_CHECK(cudaMemsetAsync(done.as<void>(), 0, heads.size() * sizeof(int32_t), stream_));
     CUDA_CHECK(cudaMemcpyAsync(table.as<void>(), heads.data(), heads.size() * sizeof(HeadView),
                                cudaMemcpyHostToDevice, stream_));
     cuda::attend(shape, {table.as<HeadView>(), nullptr, nullptr, key.cols}, elements(query),
-                 elements(out), scratch.as<void>(), stream_);
+                 elements(out), scratch.as<void>(), done.as<int32_t>(), stream_);
     CUDA_CHECK(cudaStreamSynchronize(stream_));
   }
-
-  bool values_on_host() const { return pinned_.bytes() > 0; }
 
   const ModelConfig config_;
   cudaStream_t stream_;
@@ -261,8 +267,9 @@ class CudaBackend final : public Backend {
   int64_t device_bytes_;
   bool in_step_ = false;
 
-  DeviceBlock attended_, logits_, tokens_;
-  size_t attended_bytes_ = 0, logits_bytes_ = 0, token_capacity_ = 0;
+  DeviceBlock logits_, tokens_;
+  size_t logits_bytes_ = 0, token_capacity_ = 0;
+  int64_t weight_bytes_ = 0;  // of the linear layers
 };
 
 }  // namespace

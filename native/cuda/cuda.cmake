@@ -1,6 +1,7 @@
 # The CUDA backend, libgnomon_cuda.so. The toolkit is a system install, or the wheels of
 # requirements.txt: GNOMON_CUDA_WHEELS names the site-packages folder they are in.
 set(GNOMON_CUDA_WHEELS "" CACHE PATH "site-packages with the NVIDIA wheels; empty: a system toolkit")
+set(GNOMON_CUDA_TARGETS 80 89 90a CACHE STRING "GPU architectures to compile for")
 set(GNOMON_CUDNN_FRONTEND "" CACHE PATH "Folder of cudnn_frontend.h; empty: the wheels', or the system's")
 
 if(GNOMON_CUDA_WHEELS)
@@ -28,11 +29,12 @@ add_library(cuda_kernels STATIC ${CUDA_SOURCES})
 target_include_directories(cuda_kernels SYSTEM PUBLIC
   ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}/cccl
   ${CUDA_HOME}/include ${CUDNN_HOME}/include ${CUDNN_FRONTEND})
+list(TRANSFORM GNOMON_CUDA_TARGETS REPLACE "(.+)" "-gencode=arch=compute_\\1,code=sm_\\1"
+     OUTPUT_VARIABLE GENCODE)
 # CMake 3.25 does not know nvcc 13's C++20 flag.
 target_compile_options(cuda_kernels PRIVATE
-  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 -lineinfo --expt-relaxed-constexpr
-    -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_89,code=sm_89
-    -gencode=arch=compute_90a,code=sm_90a -Xcompiler=-fPIC,-fvisibility=hidden -Werror=all-warnings>)
+  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 -lineinfo --expt-relaxed-constexpr ${GENCODE}
+    -Xcompiler=-fPIC,-fvisibility=hidden -Werror=all-warnings>)
 set_target_properties(cuda_kernels PROPERTIES CUDA_STANDARD_REQUIRED OFF CUDA_RUNTIME_LIBRARY Static)
 target_link_libraries(cuda_kernels PUBLIC engine ${CUBLASLT} ${CUSOLVER} ${CUDNN})
 
@@ -49,3 +51,10 @@ target_compile_definitions(cuda_tests PRIVATE
 target_link_libraries(cuda_tests PRIVATE cuda_kernels doctest::doctest nlohmann_json::nlohmann_json)
 set_target_properties(cuda_tests PROPERTIES CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CUDA
                       BUILD_RPATH "${CUDA_HOME}/lib;${CUDNN_HOME}/lib")
+
+find_library(CUPTI NAMES cupti libcupti.so.13 HINTS ${CUDA_HOME}/lib ${CUDA_HOME}/extras/CUPTI/lib64)
+if(CUPTI)
+  add_library(kernel_trace SHARED ${CMAKE_CURRENT_SOURCE_DIR}/bench/kernel_trace.cpp)
+  target_include_directories(kernel_trace SYSTEM PRIVATE ${CUDA_HOME}/include ${CUDA_HOME}/extras/CUPTI/include)
+  target_link_libraries(kernel_trace PRIVATE ${CUPTI})
+endif()

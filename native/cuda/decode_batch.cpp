@@ -3,17 +3,25 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <numeric>
 
 #include "cuda/gather_values.h"
 #include "cuda/ops.h"
 #include "cuda/reconstruct_keys.h"
 #include "cuda/select_chunks.h"
+#include "cuda/steer_queries.h"
 
 namespace gnomon::cuda {
 
 namespace {
 
 constexpr int64_t kStepArrays = 4;  // tokens, positions, generated, attended
+
+// A second part pays once the values take this many times longer than another read of the weights.
+// Measured on one H200: gathers of 2 KiB over its bus, and weights from its memory; the share of
+// the selected chunks that no slot holds is the paper's.
+constexpr double kGain = 1.2, kMissed = 0.4, kBusBytesPerSecond = 50e9,
+                 kMemoryBytesPerSecond = 4e12;
 
 /// Graphs bake the largest extents in: rounded up, a growing sequence needs a new one seldom.
 int32_t round_up(int64_t value, int64_t step) {
@@ -28,18 +36,29 @@ struct DecodeBatch::Graph {
 };
 
 DecodeBatch::DecodeBatch(const ModelConfig& config, RopeTables rope, cudaStream_t stream)
-    : config_(config), rope_(rope), stream_(stream) {
-  CUDA_CHECK(cudaStreamCreateWithFlags(&side_, cudaStreamNonBlocking));
+    : config_(config), rope_(rope), stream_(stream), inertia_(sizeof(float)) {
+  // First in line: its few blocks keep the bus busy for long.
+  int lowest = 0, highest = 0;
+  CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
+  CUDA_CHECK(cudaStreamCreateWithPriority(&gather_stream_, cudaStreamNonBlocking, highest));
+  CUDA_CHECK(cudaStreamCreateWithFlags(&rebuild_stream_, cudaStreamNonBlocking));
   CUDA_CHECK(cudaEventCreateWithFlags(&selected_, cudaEventDisableTiming));
-  CUDA_CHECK(cudaEventCreateWithFlags(&gathered_, cudaEventDisableTiming));
+  for (int64_t i = 0; i < kMaxParts; ++i) {
+    CUDA_CHECK(cudaEventCreateWithFlags(&gathered_[i], cudaEventDisableTiming));
+    CUDA_CHECK(cudaEventCreateWithFlags(&rebuilt_[i], cudaEventDisableTiming));
+  }
 }
 
 DecodeBatch::~DecodeBatch() {
   for (const auto& [key, graph] : graphs_) delete graph;
   cudaFreeHost(staging_);
-  cudaEventDestroy(gathered_);
+  for (int64_t i = 0; i < kMaxParts; ++i) {
+    cudaEventDestroy(rebuilt_[i]);
+    cudaEventDestroy(gathered_[i]);
+  }
   cudaEventDestroy(selected_);
-  cudaStreamDestroy(side_);
+  cudaStreamDestroy(rebuild_stream_);
+  cudaStreamDestroy(gather_stream_);
 }
 
 void DecodeBatch::reserve(int64_t batch) {
@@ -49,6 +68,9 @@ void DecodeBatch::reserve(int64_t batch) {
   graphs_.clear();
   cache_ids_.clear();
   capacity_ = std::max<int64_t>(batch, 2 * capacity_);
+  const size_t done_bytes = sizeof(int32_t) * capacity_ * config_.num_kv_heads;
+  attend_done_ = DeviceBlock(done_bytes);
+  CUDA_CHECK(cudaMemsetAsync(attend_done_.as<void>(), 0, done_bytes, stream_));
   tables_ = DeviceBlock(sizeof(HeadView) * config_.num_layers * capacity_ * config_.num_kv_heads);
   const size_t bytes = sizeof(int32_t) * (kStepArrays * capacity_ + 1);
   step_block_ = DeviceBlock(bytes);
@@ -133,7 +155,7 @@ void DecodeBatch::reserve_scratch() {
   const size_t selected = shape_.max_selected;
   const size_t sizes[] = {heads * group * chunks * sizeof(float),
                           heads * group * score_blocks(shape_) * sizeof(float2),
-                          heads * chunks * sizeof(uint32_t),
+                          heads * chunks * sizeof(float),
                           heads * selected * sizeof(int32_t),
                           heads * selected * sizeof(int32_t),
                           heads * selected * sizeof(int32_t),
@@ -151,20 +173,58 @@ void DecodeBatch::reserve_scratch() {
     scratch_ = DeviceBlock(total);
     scratch_bytes_ = total;
   }
+  if (steers_ && steered_ < capacity_) {
+    const size_t bytes =
+        sizeof(__nv_bfloat16) * config_.num_layers * capacity_ * config_.query_width();
+    queries_before_ = DeviceBlock(bytes);
+    CUDA_CHECK(cudaMemsetAsync(queries_before_.as<void>(), 0, bytes, stream_));
+    steered_ = capacity_;
+  }
   auto* base = scratch_.as<std::byte>();
   scores_ = {reinterpret_cast<float*>(base + offsets[0]),
              reinterpret_cast<float2*>(base + offsets[1])};
-  ranks_ = reinterpret_cast<uint32_t*>(base + offsets[2]);
+  spill_ = reinterpret_cast<float*>(base + offsets[2]);
   selection_ = {
       reinterpret_cast<int32_t*>(base + offsets[3]), reinterpret_cast<int32_t*>(base + offsets[4]),
       reinterpret_cast<int32_t*>(base + offsets[5]), reinterpret_cast<int32_t*>(base + offsets[6])};
   attend_scratch_ = base + offsets[7];
 }
 
-void DecodeBatch::run(const DecodeStep& step, const std::function<void()>& forward) {
+std::vector<int64_t> DecodeBatch::parts(std::span<SequenceCache* const> caches,
+                                        int64_t weight_bytes) const {
+  const auto n = static_cast<int64_t>(caches.size());
+  std::vector<double> bytes(n);  // on the way in every step, of each sequence
+  for (int64_t i = 0; i < n; ++i) {
+    const auto& cache = *static_cast<const CudaCache*>(caches[i]);
+    const CacheGeometry& g = cache.geometry();
+    if (!cache.values_on_host()) continue;
+    bytes[i] = kMissed *
+               static_cast<double>(cache.heads().size() * g.num_selected_chunks * g.chunk_size *
+                                   config_.head_dim) *
+               sizeof(__nv_bfloat16);
+  }
+  const double total = std::accumulate(bytes.begin(), bytes.end(), 0.0);
+  const double on_the_way = total / kBusBytesPerSecond;
+  const double weights_again = static_cast<double>(weight_bytes) / kMemoryBytesPerSecond;
+  if (n < 2 || on_the_way < kGain * weights_again) return {n};
+  double half = 0;
+  int64_t first = 0;
+  while (first < n - 1 && half < total / 2) half += bytes[first++];
+  return {first, n - first};
+}
+
+void DecodeBatch::run(const DecodeStep& step, int64_t first_part,
+                      const std::function<void()>& forward) {
+  current_ = &step;
   upload(step);
-  const std::vector<int32_t> key{shape_.batch,      shape_.max_chunks, shape_.max_selected,
-                                 shape_.max_tokens, shape_.chunk_size, shape_.rank};
+  const std::vector<int32_t> key{shape_.batch,
+                                 shape_.max_chunks,
+                                 shape_.max_selected,
+                                 shape_.max_tokens,
+                                 shape_.chunk_size,
+                                 shape_.rank,
+                                 steers_,
+                                 static_cast<int32_t>(first_part)};
   auto& graph = graphs_[key];
   if (graph == nullptr) {
     // The first run of a shape looks plans up and loads kernels, which no capture allows.
@@ -189,23 +249,63 @@ void DecodeBatch::run(const DecodeStep& step, const std::function<void()>& forwa
   CUDA_CHECK(cudaGraphLaunch(graph->executable, stream_));
 }
 
-void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query, const __nv_bfloat16* key,
-                         const __nv_bfloat16* value, __nv_bfloat16* out) {
-  const HeadView* heads = tables_.as<HeadView>() + layer * shape_.batch * config_.num_kv_heads;
-  append(shape_, heads, generated_, key, value, stream_);
-  if (shape_.max_chunks > 0) {
-    score_chunks(shape_, heads, query, scores_, stream_);
-    select_chunks(shape_, heads, scores_, step_, ranks_, selection_, stream_);
-    CUDA_CHECK(cudaEventRecord(selected_, stream_));
-    CUDA_CHECK(cudaStreamWaitEvent(side_, selected_));
-    gather_values(shape_, heads, selection_, side_);
-    CUDA_CHECK(cudaEventRecord(gathered_, side_));
-    reconstruct_keys(shape_, heads, selection_, rope_, stream_);
-    CUDA_CHECK(cudaStreamWaitEvent(stream_, gathered_));
+DecodeBatch::Part DecodeBatch::part_of(int64_t layer,
+                                       std::span<SequenceCache* const> caches) const {
+  Part part{};
+  part.shape = shape_;
+  part.shape.batch = static_cast<int32_t>(caches.size());
+  part.first = caches.data() - current_->caches.data();
+  const int64_t heads = part.first * shape_.num_kv_heads, selected = heads * shape_.max_selected;
+  part.heads = tables_.as<HeadView>() + layer * shape_.batch * shape_.num_kv_heads + heads;
+  part.selection = {selection_.slots + selected, selection_.miss_chunks + selected,
+                    selection_.miss_slots + selected, selection_.miss_counts + heads};
+  const int64_t index = part.first == 0 ? 0 : 1;
+  part.gathered = gathered_[index];
+  part.rebuilt = rebuilt_[index];
+  return part;
+}
+
+void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat16* key,
+                          const __nv_bfloat16* value, std::span<SequenceCache* const> caches) {
+  const Part part = part_of(layer, caches);
+  if (steers_) {
+    const int64_t width = config_.query_width();
+    steer_queries(inertia_.as<float>(),
+                  queries_before_.as<__nv_bfloat16>() + (layer * capacity_ + part.first) * width,
+                  query, part.shape.batch * width, stream_);
   }
-  const AttendSources sources{heads, attended_, shape_.max_chunks > 0 ? selection_.slots : nullptr,
-                              config_.head_dim};
-  cuda::attend(shape_, sources, query, out, attend_scratch_, stream_);
+  append(part.shape, part.heads, generated_ + part.first, key, value, stream_);
+  if (shape_.max_chunks == 0) return;
+  score_chunks(part.shape, part.heads, query, scores_, stream_);
+  select_chunks(part.shape, part.heads, scores_, step_, spill_, part.selection, stream_);
+  CUDA_CHECK(cudaEventRecord(selected_, stream_));
+  CUDA_CHECK(cudaStreamWaitEvent(gather_stream_, selected_));
+  gather_values(part.shape, part.heads, part.selection, gather_stream_);
+  CUDA_CHECK(cudaEventRecord(part.gathered, gather_stream_));
+  CUDA_CHECK(cudaStreamWaitEvent(rebuild_stream_, selected_));
+  reconstruct_keys(part.shape, part.heads, part.selection, rope_, rebuild_stream_);
+  CUDA_CHECK(cudaEventRecord(part.rebuilt, rebuild_stream_));
+}
+
+void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query,
+                         std::span<SequenceCache* const> caches, __nv_bfloat16* out) {
+  const Part part = part_of(layer, caches);
+  const bool sparse = shape_.max_chunks > 0;
+  if (sparse) {
+    CUDA_CHECK(cudaStreamWaitEvent(stream_, part.gathered));
+    CUDA_CHECK(cudaStreamWaitEvent(stream_, part.rebuilt));
+  }
+  const AttendSources sources{part.heads, attended_ + part.first,
+                              sparse ? part.selection.slots : nullptr, config_.head_dim};
+  cuda::attend(part.shape, sources, query, out, attend_scratch_, attend_done_.as<int32_t>(),
+               stream_);
+}
+
+void DecodeBatch::steer(double inertia) {
+  steers_ = inertia > 0;
+  const auto value = static_cast<float>(inertia);
+  CUDA_CHECK(cudaStreamSynchronize(stream_));
+  CUDA_CHECK(cudaMemcpy(inertia_.as<void>(), &value, sizeof(value), cudaMemcpyHostToDevice));
 }
 
 }  // namespace gnomon::cuda

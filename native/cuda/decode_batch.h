@@ -26,20 +26,45 @@ class DecodeBatch {
   DecodeBatch(const DecodeBatch&) = delete;
   DecodeBatch& operator=(const DecodeBatch&) = delete;
 
-  /// Uploads what changed since the last step, then records `forward` or replays its graph.
-  void run(const DecodeStep& step, const std::function<void()>& forward);
+  /// Uploads what changed since the last step, then records `forward`, whose first part has
+  /// `first_part` rows, or replays its graph.
+  void run(const DecodeStep& step, int64_t first_part, const std::function<void()>& forward);
 
-  /// Within `forward`: tokens and positions of the step, in device memory.
-  const uint32_t* tokens() const { return tokens_; }
-  const int32_t* positions() const { return positions_; }
+  /// Rows of the parts that a step of these sequences is cut into: two where their values are long
+  /// enough on the way for the other part to compute meanwhile, though the weights are read twice.
+  std::vector<int64_t> parts(std::span<SequenceCache* const> caches, int64_t weight_bytes) const;
 
-  /// Within `forward`: one layer of DecodeStep's sequences.
-  void attend(int64_t layer, const __nv_bfloat16* query, const __nv_bfloat16* key,
-              const __nv_bfloat16* value, __nv_bfloat16* out);
+  /// Within `forward`, whose spans are parts of the step's: tokens and positions in device memory.
+  const uint32_t* on_device(std::span<const uint32_t> tokens) const {
+    return tokens_ + (tokens.data() - current_->tokens.data());
+  }
+  const int32_t* on_device(std::span<const int32_t> positions) const {
+    return positions_ + (positions.data() - current_->positions.data());
+  }
+
+  /// Within `forward`: keys and values (rows, key_width) join the cache, chunks are selected,
+  /// missing keys are rebuilt, and missing values start on their way.
+  void prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat16* key,
+               const __nv_bfloat16* value, std::span<SequenceCache* const> caches);
+  /// Within `forward`, after prepare: the attention itself.
+  void attend(int64_t layer, const __nv_bfloat16* query, std::span<SequenceCache* const> caches,
+              __nv_bfloat16* out);
+
+  void steer(double inertia);
 
  private:
   struct Graph;
+  /// What the kernels of one layer see of one part.
+  struct Part {
+    DecodeShape shape;
+    int64_t first;
+    const HeadView* heads;
+    Selection selection;
+    cudaEvent_t gathered, rebuilt;
+  };
+  static constexpr int64_t kMaxParts = 2;
 
+  Part part_of(int64_t layer, std::span<SequenceCache* const> caches) const;
   void reserve(int64_t batch);
   void upload(const DecodeStep& step);
   void upload_tables(std::span<CudaCache* const> caches);
@@ -48,8 +73,11 @@ class DecodeBatch {
   const ModelConfig& config_;
   RopeTables rope_;
   cudaStream_t stream_;
-  cudaStream_t side_ = nullptr;  // values travel here while keys are rebuilt
-  cudaEvent_t selected_ = nullptr, gathered_ = nullptr;
+  // Values travel on one stream, keys are rebuilt on another, while stream_ goes on to the next
+  // part.
+  cudaStream_t gather_stream_ = nullptr, rebuild_stream_ = nullptr;
+  cudaEvent_t selected_ = nullptr, gathered_[kMaxParts] = {}, rebuilt_[kMaxParts] = {};
+  const DecodeStep* current_ = nullptr;  // during run
 
   int64_t capacity_ = 0;
   std::vector<uint64_t> cache_ids_;  // of the caches in the tables
@@ -67,10 +95,16 @@ class DecodeBatch {
   DeviceBlock scratch_;
   size_t scratch_bytes_ = 0;
   ChunkScores scores_{};
-  uint32_t* ranks_ = nullptr;
+  float* spill_ = nullptr;
   Selection selection_{};
   void* attend_scratch_ = nullptr;
+  DeviceBlock attend_done_;  // (capacity, num_kv_heads) of zeros
   std::map<std::vector<int32_t>, Graph*> graphs_;
+
+  bool steers_ = false;
+  DeviceBlock inertia_;         // float
+  DeviceBlock queries_before_;  // (num_layers, capacity, num_heads * head_dim)
+  int64_t steered_ = 0;         // that capacity
 };
 
 }  // namespace gnomon::cuda

@@ -20,18 +20,19 @@ struct HeadView {
   int32_t num_chunks;
   int32_t num_selected;
   int32_t num_slots;
-  const __nv_bfloat16* landmarks;  // (num_chunks, head_dim)
-  const uint32_t* outliers;        // bit c: chunk c is an outlier (ceil(num_chunks / 32))
-  const __nv_bfloat16* factor;     // (context_tokens, rank), shared by the layer's KV heads
-  const __nv_bfloat16* basis;      // (rank, head_dim)
-  const __nv_bfloat16* values;     // (num_chunks, chunk_size, head_dim), device or pinned host
-  __nv_bfloat16* slot_keys;        // (num_slots, chunk_size, head_dim)
-  __nv_bfloat16* slot_values;      // (num_slots, chunk_size, head_dim), or null: `values` are
-                                   // in device memory and read in place
-  int32_t* chunk_slot;             // (num_chunks) slot that holds the chunk, or -1
-  int32_t* slot_chunk;             // (num_slots) chunk the slot holds, or -1
-  int32_t* slot_used;              // (num_slots) step of the last use
-  unsigned long long* hits;        // chunks selected that a slot already held
+  const uint8_t* landmarks;     // (num_chunks, head_dim), see landmarks.h
+  const float* landmark_steps;  // (head_dim)
+  const uint32_t* outliers;     // bit c: chunk c is an outlier (ceil(num_chunks / 32))
+  const __nv_bfloat16* factor;  // (context_tokens, rank), shared by the layer's KV heads
+  const __nv_bfloat16* basis;   // (rank, head_dim)
+  const __nv_bfloat16* values;  // (num_chunks, chunk_size, head_dim), device or pinned host
+  __nv_bfloat16* slot_keys;     // (num_slots, chunk_size, head_dim)
+  __nv_bfloat16* slot_values;   // (num_slots, chunk_size, head_dim), or null: `values` are
+                                // in device memory and read in place
+  int32_t* chunk_slot;          // (num_chunks) slot that holds the chunk, or -1
+  int32_t* slot_chunk;          // (num_slots) chunk the slot holds, or -1
+  int32_t* slot_used;           // (num_slots) step of the last use
+  unsigned long long* hits;     // chunks selected that a slot already held
 };
 
 /// What selection leaves for the kernels after it; per (sequence, KV head).

@@ -16,6 +16,11 @@ __device__ inline uint32_t ordered_bits(float value) {
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
 
+/// The float whose ordered_bits these are.
+__device__ inline float float_of_ordered(uint32_t bits) {
+  return __uint_as_float(bits & 0x80000000u ? bits & 0x7fffffffu : ~bits);
+}
+
 struct SelectShared {
   SelectScan::TempStorage scan;
   int histogram[kSelectDigits];

@@ -1,6 +1,9 @@
 // The basis of a KV head stays in shared memory; every warp gathers 16 missed tokens at a time
-// from the factor and multiplies on the tensor cores. The two halves that RoPE pairs end up in one
-// lane, so the rotation happens in registers.
+// from the factor and multiplies on the tensor cores. Columns of the factor are permuted within
+// every 32, rows of the basis alike, so that a lane loads 16 contiguous bytes. The two halves that
+// RoPE pairs end up in one lane, so the rotation happens in registers.
+
+#include <cuda_pipeline.h>
 
 #include <algorithm>
 #include <string>
@@ -14,92 +17,168 @@ namespace gnomon::cuda {
 namespace {
 
 constexpr int kWarps = 8;
+constexpr int kHeldPairs = 5;  // pairs of k-steps that a lane holds at a time: a rank of 160
 
-__host__ __device__ int padded_rank(int rank) { return (rank + 15) / 16 * 16; }
+/// Pairs of k-steps of 16 columns.
+__host__ __device__ int pairs_of(int rank) { return (rank + 31) / 32; }
 
+/// Column of the factor that stands at place p of the products: lane l of a quad owns the eight
+/// columns from 8 (l % 4) on of every 32.
+__device__ int column_at(int p) {
+  const int step = p % 32 / 16, k = p % 16;
+  return p / 32 * 32 + k % 8 / 2 * 8 + step * 4 + k / 8 * 2 + k % 2;
+}
+
+/// The 16 tokens that a warp rebuilds at a time; a lane sees rows l/4 and l/4 + 8.
 template <int kHeadDim>
-__global__ void __launch_bounds__(kWarps * 32)
-    reconstruct(const HeadView* heads, Selection selection, RopeTables rope, int max_selected,
-                int chunk_size, int rank) {
-  constexpr int kPitch = kHeadDim + 8;
-  extern __shared__ __align__(16) __nv_bfloat16 basis[];  // (padded_rank, kPitch)
-  const int index = blockIdx.y;
-  const int misses = selection.miss_counts[index];
-  const int tokens = misses * chunk_size;
-  if (static_cast<int>(blockIdx.x) * kWarps * 16 >= tokens) return;
-  const HeadView head = heads[index];
-  const int steps = padded_rank(rank) / 16;
-  for (int i = threadIdx.x; i < steps * 16 * kHeadDim / 8; i += kWarps * 32) {
-    const int row = i / (kHeadDim / 8), column = i % (kHeadDim / 8) * 8;
-    *reinterpret_cast<uint4*>(basis + row * kPitch + column) =
-        row < rank ? *reinterpret_cast<const uint4*>(head.basis + row * kHeadDim + column)
-                   : uint4{};
-  }
-  __syncthreads();
+struct TokenTile {
+  int chunk_start[2], offset[2];  // positions
+  __nv_bfloat16* target[2];       // null past the last token
+  const __nv_bfloat16* factor[2];
 
-  const int32_t* chunks = selection.miss_chunks + static_cast<int64_t>(index) * max_selected;
-  const int32_t* slots = selection.miss_slots + static_cast<int64_t>(index) * max_selected;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  for (int first = (blockIdx.x * kWarps + warp) * 16; first < tokens;
-       first += gridDim.x * kWarps * 16) {
-    // Rows lane/4 and lane/4 + 8 of this tile.
-    int position[2];
-    __nv_bfloat16* target[2];
-    const __nv_bfloat16* factor[2];
+  __device__ TokenTile(const HeadView& head, const int32_t* chunks, const int32_t* slots, int first,
+                       int tokens, int chunk_size, int rank) {
+    const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int token = first + lane / 4 + half * 8;
-      const int miss = min(token, tokens - 1) / chunk_size, offset = token % chunk_size;
-      position[half] = chunks[miss] * chunk_size + offset;
-      target[half] = token < tokens
-                         ? head.slot_keys +
-                               (static_cast<int64_t>(slots[miss]) * chunk_size + offset) * kHeadDim
-                         : nullptr;
-      factor[half] = head.factor + static_cast<int64_t>(position[half]) * rank;
+      const int miss = min(token, tokens - 1) / chunk_size;
+      chunk_start[half] = chunks[miss] * chunk_size;
+      offset[half] = token % chunk_size;
+      const int64_t row = static_cast<int64_t>(slots[miss]) * chunk_size + offset[half];
+      target[half] = token < tokens ? head.slot_keys + row * kHeadDim : nullptr;
+      factor[half] = head.factor + static_cast<int64_t>(chunk_start[half] + offset[half]) * rank;
     }
-    float sums[kHeadDim / 8][4] = {};
-    for (int step = 0; step < steps; ++step) {
-      uint32_t rows[4];
+  }
+
+  /// Columns of pairs [begin, begin + kHeldPairs); 0 past the rank.
+  __device__ void load(int begin, int rank, uint4 (&held)[2][kHeldPairs]) const {
+    const int column = threadIdx.x % 4 * 8;
 #pragma unroll
-      for (int r = 0; r < 4; ++r) {
-        const int column = step * 16 + lane % 4 * 2 + r / 2 * 8;
-        rows[r] = column < rank ? *reinterpret_cast<const uint32_t*>(factor[r % 2] + column) : 0u;
-      }
+    for (int half = 0; half < 2; ++half) {
 #pragma unroll
-      for (int n = 0; n < kHeadDim / 16; ++n) {
-        uint32_t columns[4];
-        ldmatrix_x4_transposed(columns,
-                               basis + (step * 16 + lane % 16) * kPitch + n * 16 + lane / 16 * 8);
-        mma_16x8x16(sums[2 * n], rows, columns[0], columns[1]);
-        mma_16x8x16(sums[2 * n + 1], rows, columns[2], columns[3]);
+      for (int p = 0; p < kHeldPairs; ++p) {
+        const int at = (begin + p) * 32 + column;
+        held[half][p] = at < rank ? *reinterpret_cast<const uint4*>(factor[half] + at) : uint4{};
       }
     }
+  }
+};
+
+/// Sixteen columns of the keys from `column` on, and the sixteen that RoPE pairs them with: what a
+/// lane adds up at a time, so that many warps fit on a multiprocessor.
+struct PairedSums {
+  float low[2][4] = {}, high[2][4] = {};
+};
+
+/// sums += held columns of the factor times their rows of the basis.
+template <int kHeadDim>
+__device__ void multiply(const uint4 (&held)[2][kHeldPairs], const __nv_bfloat16* basis, int begin,
+                         int pairs, int column, PairedSums& sums) {
+  constexpr int kPitch = kHeadDim + 8;
+  const int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int n = 0; n < kHeadDim / 16; ++n) {
+  for (int p = 0; p < kHeldPairs; ++p) {
+    if (begin + p >= pairs) break;
+    const uint4 upper = held[0][p], lower = held[1][p];
+    const uint32_t rows[2][4] = {{upper.x, lower.x, upper.y, lower.y},
+                                 {upper.z, lower.z, upper.w, lower.w}};
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        if (target[half] == nullptr) continue;
-        const int column = n * 8 + lane % 4 * 2;
-        float low[2], high[2];
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          const float2 angle = rope.at(head.first_position + position[half], column + i);
-          const float a = sums[n][half * 2 + i], b = sums[n + kHeadDim / 16][half * 2 + i];
-          low[i] = a * angle.x - b * angle.y;
-          high[i] = b * angle.x + a * angle.y;
-        }
-        *reinterpret_cast<uint32_t*>(target[half] + column) = pack_bf16(low[0], low[1]);
-        *reinterpret_cast<uint32_t*>(target[half] + column + kHeadDim / 2) =
-            pack_bf16(high[0], high[1]);
-      }
+    for (int step = 0; step < 2; ++step) {
+      const __nv_bfloat16* place =
+          basis + ((begin + p) * 32 + step * 16 + lane % 16) * kPitch + column + lane / 16 * 8;
+      uint32_t columns[4];
+      ldmatrix_x4_transposed(columns, place);
+      mma_16x8x16(sums.low[0], rows[step], columns[0], columns[1]);
+      mma_16x8x16(sums.low[1], rows[step], columns[2], columns[3]);
+      ldmatrix_x4_transposed(columns, place + kHeadDim / 2);
+      mma_16x8x16(sums.high[0], rows[step], columns[0], columns[1]);
+      mma_16x8x16(sums.high[1], rows[step], columns[2], columns[3]);
     }
+  }
+}
+
+/// Rotates the columns at the tile's positions and writes them to its slots.
+template <int kHeadDim>
+__device__ void rotate_and_store(const PairedSums& sums, int column,
+                                 const TokenTile<kHeadDim>& tile, int first_position,
+                                 const RopeTables& rope) {
+#pragma unroll
+  for (int n = 0; n < 2; ++n) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      if (tile.target[half] == nullptr) continue;
+      const int at = column + n * 8 + threadIdx.x % 4 * 2;
+      float2 angle[2];
+      rope.at_two(first_position + tile.chunk_start[half], tile.offset[half], at, angle);
+      float low[2], high[2];
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const float a = sums.low[n][half * 2 + i], b = sums.high[n][half * 2 + i];
+        low[i] = a * angle[i].x - b * angle[i].y;
+        high[i] = b * angle[i].x + a * angle[i].y;
+      }
+      *reinterpret_cast<uint32_t*>(tile.target[half] + at) = pack_bf16(low[0], low[1]);
+      *reinterpret_cast<uint32_t*>(tile.target[half] + at + kHeadDim / 2) =
+          pack_bf16(high[0], high[1]);
+    }
+  }
+}
+
+template <int kHeadDim>
+__global__ void __launch_bounds__(kWarps * 32, 2)
+    reconstruct(const HeadView* heads, Selection selection, RopeTables rope, int max_selected,
+                int chunk_size, int rank) {
+  constexpr int kPitch = kHeadDim + 8;
+  extern __shared__ __align__(16) __nv_bfloat16 basis[];  // (32 pairs, kPitch), rows permuted
+  const int index = blockIdx.y;
+  const int tokens = selection.miss_counts[index] * chunk_size;
+  if (static_cast<int>(blockIdx.x) * kWarps * 16 >= tokens) return;
+  const HeadView head = heads[index];
+  const int pairs = pairs_of(rank);
+  for (int i = threadIdx.x; i < pairs * 32 * kHeadDim / 8; i += kWarps * 32) {
+    const int p = i / (kHeadDim / 8), column = i % (kHeadDim / 8) * 8, row = column_at(p);
+    __nv_bfloat16* place = basis + p * kPitch + column;
+    if (row < rank) {
+      __pipeline_memcpy_async(place, head.basis + row * kHeadDim + column, 16);
+    } else {
+      *reinterpret_cast<uint4*>(place) = {};
+    }
+  }
+  __pipeline_commit();
+
+  const int32_t* chunks = selection.miss_chunks + static_cast<int64_t>(index) * max_selected;
+  const int32_t* slots = selection.miss_slots + static_cast<int64_t>(index) * max_selected;
+  int first = (blockIdx.x * kWarps + threadIdx.x / 32) * 16;
+  // The first rows travel while the basis does.
+  TokenTile<kHeadDim> tile(head, chunks, slots, min(first, tokens - 1), tokens, chunk_size, rank);
+  uint4 held[2][kHeldPairs];
+  tile.load(0, rank, held);
+  __pipeline_wait_prior(0);
+  __syncthreads();
+  while (first < tokens) {
+#pragma unroll 1
+    for (int column = 0; column < kHeadDim / 2; column += 16) {
+      PairedSums sums;
+      multiply<kHeadDim>(held, basis, 0, pairs, column, sums);
+      for (int begin = kHeldPairs; begin < pairs; begin += kHeldPairs) {
+        uint4 more[2][kHeldPairs];
+        tile.load(begin, rank, more);
+        multiply<kHeadDim>(more, basis, begin, pairs, column, sums);
+      }
+      rotate_and_store<kHeadDim>(sums, column, tile, head.first_position, rope);
+    }
+    first += gridDim.x * kWarps * 16;
+    if (first >= tokens) break;
+    tile = TokenTile<kHeadDim>(head, chunks, slots, first, tokens, chunk_size, rank);
+    tile.load(0, rank, held);
   }
 }
 
 template <int kHeadDim>
 void launch(const DecodeShape& shape, const HeadView* heads, const Selection& selection,
             const RopeTables& rope, cudaStream_t stream) {
-  const size_t bytes = padded_rank(shape.rank) * (kHeadDim + 8) * sizeof(__nv_bfloat16);
+  const size_t bytes = pairs_of(shape.rank) * 32 * (kHeadDim + 8) * sizeof(__nv_bfloat16);
   static size_t raised = 0;
   if (bytes > raised) {
     CUDA_CHECK(cudaFuncSetAttribute(reconstruct<kHeadDim>,

@@ -1,25 +1,38 @@
-// One warp takes 16 landmarks at a time straight from global memory as the B operand of the tensor
-// product; the query heads of the group are its rows. Landmarks are read once, with the columns of
-// a row permuted alike in both operands so that a lane loads 16 contiguous bytes.
+// One warp takes 32 landmarks at a time straight from global memory as the B operand of the tensor
+// product; the query heads of the group, times the steps of the landmarks' levels, are its rows.
+// Landmarks are read once, with the columns of a row permuted alike in both operands so that a lane
+// loads eight contiguous levels.
 
 #include <cmath>
 #include <string>
 
 #include "cuda/check.h"
+#include "cuda/landmarks.h"
 #include "cuda/mma.h"
 #include "cuda/score_chunks.h"
+#include "cuda/vector.h"
 
 namespace gnomon::cuda {
 
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kBlockChunks = 512;
 constexpr int kMaxGroup = 16;
+constexpr int kEights = 4;  // blocks of eight landmarks that a warp takes at a time
 
 /// Column that element (k-step pair p, register r, half h) of lane l stands for: lanes of a quad
 /// own 8 contiguous columns of every 32. Both operands use it, so the sum is the same.
 __device__ int column_of(int pair, int lane) { return pair * 32 + lane % 4 * 8; }
+
+/// Eight columns of a query row, each times its step.
+__device__ uint4 scaled(const __nv_bfloat16* row, const float* steps) {
+  Floats8 values = load8(row);
+#pragma unroll
+  for (int i = 0; i < 8; ++i) values.at[i] *= steps[i];
+  uint4 bits;
+  store8(reinterpret_cast<__nv_bfloat16*>(&bits), values);
+  return bits;
+}
 
 template <int kHeadDim>
 __global__ void __launch_bounds__(kWarps * 32)
@@ -30,7 +43,8 @@ __global__ void __launch_bounds__(kWarps * 32)
   const int index = sequence * num_kv_heads + kv_head;
   const HeadView head = heads[index];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int begin = block * kBlockChunks, end = min(head.num_chunks, begin + kBlockChunks);
+  const int begin = block * kScoreBlockChunks,
+            end = min(head.num_chunks, begin + kScoreBlockChunks);
 
   // Query rows l/4 and l/4 + 8: four 4-byte registers per pair of k-steps and row.
   uint4 low[kPairs], high[kPairs];
@@ -38,40 +52,41 @@ __global__ void __launch_bounds__(kWarps * 32)
 #pragma unroll
   for (int p = 0; p < kPairs; ++p) {
     const int row = lane / 4, column = column_of(p, lane);
-    low[p] =
-        row < group ? *reinterpret_cast<const uint4*>(rows + row * kHeadDim + column) : uint4{};
-    high[p] = row + 8 < group
-                  ? *reinterpret_cast<const uint4*>(rows + (row + 8) * kHeadDim + column)
-                  : uint4{};
+    const float* steps = head.landmark_steps + column;
+    low[p] = row < group ? scaled(rows + row * kHeadDim + column, steps) : uint4{};
+    high[p] = row + 8 < group ? scaled(rows + (row + 8) * kHeadDim + column, steps) : uint4{};
   }
 
   float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};
   float* const logits = scores.logits + static_cast<int64_t>(index) * group * max_chunks;
-  for (int first = begin + warp * 16; first < end; first += kWarps * 16) {
-    uint4 landmark[2][kPairs];
+  for (int first = begin + warp * 8 * kEights; first < end; first += kWarps * 8 * kEights) {
+    uint2 levels[kEights][kPairs];
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int chunk = min(first + half * 8 + lane / 4, head.num_chunks - 1);
+    for (int eight = 0; eight < kEights; ++eight) {
+      const int chunk = min(first + eight * 8 + lane / 4, head.num_chunks - 1);
 #pragma unroll
       for (int p = 0; p < kPairs; ++p) {
-        landmark[half][p] = __ldcs(reinterpret_cast<const uint4*>(
+        levels[eight][p] = __ldcs(reinterpret_cast<const uint2*>(
             head.landmarks + static_cast<int64_t>(chunk) * kHeadDim + column_of(p, lane)));
       }
     }
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
+    for (int eight = 0; eight < kEights; ++eight) {
       float sums[4] = {};
 #pragma unroll
       for (int p = 0; p < kPairs; ++p) {
         const uint32_t a0[4] = {low[p].x, high[p].x, low[p].y, high[p].y};
         const uint32_t a1[4] = {low[p].z, high[p].z, low[p].w, high[p].w};
-        mma_16x8x16(sums, a0, landmark[half][p].x, landmark[half][p].y);
-        mma_16x8x16(sums, a1, landmark[half][p].z, landmark[half][p].w);
+        uint32_t b[4];
+        levels_to_bf16(levels[eight][p].x, b[0], b[1]);
+        levels_to_bf16(levels[eight][p].y, b[2], b[3]);
+        mma_16x8x16(sums, a0, b[0], b[1]);
+        mma_16x8x16(sums, a1, b[2], b[3]);
       }
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int row = lane / 4 + i / 2 * 8;
-        const int chunk = first + half * 8 + lane % 4 * 2 + i % 2;
+        const int chunk = first + eight * 8 + lane % 4 * 2 + i % 2;
         if (row >= group || chunk >= end) continue;
         const bool outlier = head.outliers[chunk / 32] >> (chunk % 32) & 1;
         const float logit = outlier ? -INFINITY : sums[i] * scale;
@@ -119,7 +134,7 @@ __global__ void __launch_bounds__(kWarps * 32)
 }  // namespace
 
 int score_blocks(const DecodeShape& shape) {
-  return (shape.max_chunks + kBlockChunks - 1) / kBlockChunks;
+  return (shape.max_chunks + kScoreBlockChunks - 1) / kScoreBlockChunks;
 }
 
 void score_chunks(const DecodeShape& shape, const HeadView* heads, const __nv_bfloat16* query,

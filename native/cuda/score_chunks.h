@@ -11,10 +11,14 @@ struct ChunkScores {
   float2* partial;  // (batch, num_kv_heads, group, score_blocks): maximum, sum of exponentials
 };
 
+/// Chunks that one block scores.
+inline constexpr int kScoreBlockChunks = 512;
+
 /// Blocks that share the chunks of one KV head.
 int score_blocks(const DecodeShape& shape);
 
-/// logits = query landmark / sqrt(head_dim) for every query head of the group.
+/// logits = query landmark / sqrt(head_dim) for every query head of the group, up to a shift by the
+/// same amount for all chunks (landmarks.h).
 void score_chunks(const DecodeShape& shape, const HeadView* heads, const __nv_bfloat16* query,
                   const ChunkScores& scores, cudaStream_t stream);
 

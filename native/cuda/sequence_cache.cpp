@@ -42,8 +42,7 @@ int64_t exact_rows(const CacheGeometry& g) {
   return g.dense ? g.prompt_tokens : g.local_tokens() + g.num_outlier_chunks * g.chunk_size;
 }
 
-Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, bool values_on_host, Cursor& device,
-               Cursor& host) {
+Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, Cursor& device, Cursor& host) {
   const int64_t kv_heads = c.num_kv_heads, dim = c.head_dim;
   const int64_t exact = exact_rows(g), capacity = exact + g.max_new_tokens;
   const int64_t chunks = g.dense ? 0 : g.num_chunks, slots = g.dense ? 0 : g.num_slots;
@@ -58,16 +57,17 @@ Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, bool values_on_host
     LayerStorage layer;
     layer.exact_keys = device.take<__nv_bfloat16>(kv_heads * capacity * dim);
     layer.exact_values = device.take<__nv_bfloat16>(kv_heads * capacity * dim);
-    layer.landmarks = device.take<__nv_bfloat16>(kv_heads * chunks * dim);
+    layer.landmarks = device.take<uint8_t>(kv_heads * chunks * dim);
+    layer.landmark_steps = device.take<float>(chunks > 0 ? kv_heads * dim : 0);
     layer.outliers = device.take<uint32_t>(kv_heads * words);
     layer.factor = device.take<__nv_bfloat16>(g.dense ? 0 : g.context_tokens() * g.rank);
     layer.basis = device.take<__nv_bfloat16>(g.dense ? 0 : kv_heads * g.rank * dim);
     const int64_t values = g.dense ? 0 : kv_heads * g.context_tokens() * dim;
     layer.values =
-        values_on_host ? host.take<__nv_bfloat16>(values) : device.take<__nv_bfloat16>(values);
+        g.values_on_host ? host.take<__nv_bfloat16>(values) : device.take<__nv_bfloat16>(values);
     const int64_t slot_elements = slots * g.chunk_size * dim;
     auto* slot_keys = device.take<__nv_bfloat16>(kv_heads * slot_elements);
-    auto* slot_values = device.take<__nv_bfloat16>(values_on_host ? kv_heads * slot_elements : 0);
+    auto* slot_values = device.take<__nv_bfloat16>(g.values_on_host ? kv_heads * slot_elements : 0);
     for (int64_t h = 0; h < kv_heads; ++h) {
       const int64_t index = l * kv_heads + h;
       HeadView head{};
@@ -79,12 +79,13 @@ Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, bool values_on_host
       head.num_selected = g.dense ? 0 : static_cast<int32_t>(g.num_selected_chunks);
       head.num_slots = static_cast<int32_t>(slots);
       head.landmarks = layer.landmarks + h * chunks * dim;
+      head.landmark_steps = layer.landmark_steps + h * dim;
       head.outliers = layer.outliers + h * words;
       head.factor = layer.factor;
       head.basis = layer.basis + h * g.rank * dim;
       head.values = layer.values + h * g.context_tokens() * dim;
       head.slot_keys = slot_keys + h * slot_elements;
-      head.slot_values = values_on_host ? slot_values + h * slot_elements : nullptr;
+      head.slot_values = g.values_on_host ? slot_values + h * slot_elements : nullptr;
       head.chunk_slot = out.empty_from + index * chunks;
       head.slot_chunk = out.empty_from + all_heads * chunks + index * slots;
       head.slot_used = out.slot_used + index * slots;
@@ -98,21 +99,20 @@ Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, bool values_on_host
 
 }  // namespace
 
-CacheBytes CudaCache::bytes(const ModelConfig& config, const CacheGeometry& geometry,
-                            bool values_on_host) {
+CacheBytes CudaCache::bytes(const ModelConfig& config, const CacheGeometry& geometry) {
   Cursor device(nullptr), host(nullptr);
-  lay_out(config, geometry, values_on_host, device, host);
+  lay_out(config, geometry, device, host);
   return {static_cast<int64_t>(device.used()), static_cast<int64_t>(host.used())};
 }
 
-CudaCache::CudaCache(const ModelConfig& config, const CacheGeometry& geometry, bool values_on_host,
-                     PinnedMemory& pinned, cudaStream_t stream)
-    : geometry_(geometry) {
-  const CacheBytes need = bytes(config, geometry, values_on_host);
+CudaCache::CudaCache(const ModelConfig& config, const CacheGeometry& geometry, PinnedMemory& pinned,
+                     cudaStream_t stream)
+    : config_(config), geometry_(geometry) {
+  const CacheBytes need = bytes(config, geometry);
   device_ = DeviceBlock(need.device);
   host_ = PinnedMemory::Block(pinned, need.host);
   Cursor device(device_.as<std::byte>()), host(host_.as<std::byte>());
-  Arrays arrays = lay_out(config, geometry, values_on_host, device, host);
+  Arrays arrays = lay_out(config, geometry, device, host);
   layers_ = std::move(arrays.layers);
   heads_ = std::move(arrays.heads);
   hits_ = arrays.hits;
@@ -124,6 +124,34 @@ CudaCache::CudaCache(const ModelConfig& config, const CacheGeometry& geometry, b
   CUDA_CHECK(cudaMemcpyAsync(arrays.slot_used, unused.data(), arrays.slot_count * sizeof(int32_t),
                              cudaMemcpyHostToDevice, stream));
   CUDA_CHECK(cudaStreamSynchronize(stream));
+}
+
+void CudaCache::copy_from(const CudaCache& other) {
+  const CacheGeometry& g = geometry_;
+  const int64_t heads = config_.num_kv_heads, dim = config_.head_dim;
+  const auto copy = [](void* to, const void* from, size_t bytes) {
+    if (bytes > 0) CUDA_CHECK(cudaMemcpy(to, from, bytes, cudaMemcpyDefault));
+  };
+  const size_t exact = sizeof(__nv_bfloat16) * exact_tokens() * dim;
+  const size_t values = sizeof(__nv_bfloat16) * heads * g.context_tokens() * dim;
+  const DeviceBlock bounce(g.dense ? 0 : values);  // host to host would be the CPU's work
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    const LayerStorage &to = layers_[l], &from = other.layers_[l];
+    for (int64_t h = 0; h < heads; ++h) {
+      copy(to.exact_keys + h * exact_capacity() * dim,
+           from.exact_keys + h * other.exact_capacity() * dim, exact);
+      copy(to.exact_values + h * exact_capacity() * dim,
+           from.exact_values + h * other.exact_capacity() * dim, exact);
+    }
+    if (g.dense) continue;
+    copy(to.landmarks, from.landmarks, heads * g.num_chunks * dim);
+    copy(to.landmark_steps, from.landmark_steps, sizeof(float) * heads * dim);
+    copy(to.outliers, from.outliers, sizeof(uint32_t) * heads * ((g.num_chunks + 31) / 32));
+    copy(to.factor, from.factor, sizeof(__nv_bfloat16) * g.context_tokens() * g.rank);
+    copy(to.basis, from.basis, sizeof(__nv_bfloat16) * heads * g.rank * dim);
+    copy(bounce.as<void>(), from.values, values);
+    copy(to.values, bounce.as<void>(), values);
+  }
 }
 
 uint64_t CudaCache::next_id() {

@@ -16,7 +16,8 @@ namespace gnomon::cuda {
 struct LayerStorage {
   __nv_bfloat16* exact_keys = nullptr;    // (num_kv_heads, exact capacity, head_dim)
   __nv_bfloat16* exact_values = nullptr;  // (num_kv_heads, exact capacity, head_dim)
-  __nv_bfloat16* landmarks = nullptr;     // (num_kv_heads, num_chunks, head_dim)
+  uint8_t* landmarks = nullptr;           // (num_kv_heads, num_chunks, head_dim)
+  float* landmark_steps = nullptr;        // (num_kv_heads, head_dim)
   uint32_t* outliers = nullptr;           // (num_kv_heads, ceil(num_chunks / 32))
   __nv_bfloat16* factor = nullptr;        // (context_tokens, rank)
   __nv_bfloat16* basis = nullptr;         // (num_kv_heads, rank, head_dim)
@@ -26,17 +27,20 @@ struct LayerStorage {
 class CudaCache final : public SequenceCache {
  public:
   /// Throws out_of_memory.
-  CudaCache(const ModelConfig& config, const CacheGeometry& geometry, bool values_on_host,
-            PinnedMemory& pinned, cudaStream_t stream);
+  CudaCache(const ModelConfig& config, const CacheGeometry& geometry, PinnedMemory& pinned,
+            cudaStream_t stream);
   /// Exactly what the constructor allocates.
-  static CacheBytes bytes(const ModelConfig& config, const CacheGeometry& geometry,
-                          bool values_on_host);
+  static CacheBytes bytes(const ModelConfig& config, const CacheGeometry& geometry);
 
   const CacheGeometry& geometry() const override { return geometry_; }
   /// Waits for the device.
   CacheStats stats() const override;
 
+  /// The same prompt, wherever the values lie; generated tokens are not taken over.
+  void copy_from(const CudaCache& other);
+
   LayerStorage& layer(int64_t index) { return layers_[index]; }
+  bool values_on_host() const { return geometry_.values_on_host && !geometry_.dense; }
   /// (num_layers, num_kv_heads)
   const std::vector<HeadView>& heads() const { return heads_; }
   /// Rows of one head's exact region.
@@ -51,6 +55,7 @@ class CudaCache final : public SequenceCache {
  private:
   static uint64_t next_id();
 
+  const ModelConfig& config_;
   CacheGeometry geometry_;
   DeviceBlock device_;
   PinnedMemory::Block host_;

@@ -5,8 +5,16 @@
 
 namespace gnomon::cuda {
 
-Summariser::Summariser(const ModelConfig& config, Linear& linear)
-    : config_(config), linear_(linear) {
+namespace {
+
+constexpr size_t kWorkspaceBytes = size_t{64} << 20;
+
+}  // namespace
+
+Summariser::Summariser(const ModelConfig& config) : config_(config), linear_(kWorkspaceBytes) {
+  CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  CUDA_CHECK(cudaEventCreateWithFlags(&ready_, cudaEventDisableTiming));
+  CUDA_CHECK(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));
   const int width = static_cast<int>(config.key_width());
   CUDA_CHECK(cusolverDnCreate(&solver_));
   gram_ = DeviceBlock(sizeof(float) * width * width);
@@ -16,14 +24,32 @@ Summariser::Summariser(const ModelConfig& config, Linear& linear)
                                          &solver_elements_));
   solver_workspace_ = DeviceBlock(sizeof(float) * solver_elements_);
   info_ = DeviceBlock(sizeof(int));
+  range_ = DeviceBlock(sizeof(uint32_t) * 2 * width);
   projection_ = DeviceBlock(sizeof(__nv_bfloat16) * width * width);
 }
 
-Summariser::~Summariser() { cusolverDnDestroy(solver_); }
+Summariser::~Summariser() {
+  cudaStreamSynchronize(stream_);
+  cusolverDnDestroy(solver_);
+  cudaEventDestroy(done_);
+  cudaEventDestroy(ready_);
+  cudaStreamDestroy(stream_);
+}
 
-void Summariser::run(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
-                     const __nv_bfloat16* key, const __nv_bfloat16* value, CudaCache& cache,
-                     cudaStream_t stream) {
+void Summariser::inputs_ready(cudaStream_t stream) { CUDA_CHECK(cudaEventRecord(ready_, stream)); }
+
+void Summariser::run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __nv_bfloat16* key,
+                     const __nv_bfloat16* value, CudaCache& cache) {
+  CUDA_CHECK(cudaStreamWaitEvent(stream_, ready_));
+  summarise(layer, key_pre_rope, key, value, cache, stream_);
+  CUDA_CHECK(cudaEventRecord(done_, stream_));
+}
+
+void Summariser::join(cudaStream_t stream) { CUDA_CHECK(cudaStreamWaitEvent(stream, done_)); }
+
+void Summariser::summarise(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
+                           const __nv_bfloat16* key, const __nv_bfloat16* value, CudaCache& cache,
+                           cudaStream_t stream) {
   const CacheGeometry& g = cache.geometry();
   const LayerStorage& layer = cache.layer(layer_index);
   const PromptShape shape{g.prompt_tokens, static_cast<int32_t>(config_.num_kv_heads),
@@ -47,9 +73,11 @@ void Summariser::run(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
 
   const auto outliers = static_cast<int32_t>(g.num_outlier_chunks);
   auto* chunks = chunks_.as<int32_t>();
-  make_landmarks(shape, key, layer.landmarks, cosines_.as<float>(), stream);
+  compare_chunks(shape, key, cosines_.as<float>(), stream);
   select_outliers(shape, cosines_.as<float>(), outliers, ranks_.as<uint32_t>(), layer.outliers,
                   chunks, stream);
+  make_landmarks(shape, key, layer.outliers, range_.as<uint32_t>(), layer.landmarks,
+                 layer.landmark_steps, stream);
 
   // The exact region: local window, then outlier chunks; generated tokens follow in decode.
   const int64_t local = g.local_tokens() * config_.head_dim;

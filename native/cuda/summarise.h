@@ -11,28 +11,39 @@
 
 namespace gnomon::cuda {
 
-/// Turns one layer's prompt keys and values into what decode needs (paper, algorithm 1).
+/// Turns one layer's prompt keys and values into what decode needs (paper, algorithm 1), on a
+/// stream of its own, beside the attention of that layer.
 class Summariser {
  public:
-  Summariser(const ModelConfig& config, Linear& linear);
+  explicit Summariser(const ModelConfig& config);
   ~Summariser();
   Summariser(const Summariser&) = delete;
   Summariser& operator=(const Summariser&) = delete;
 
-  /// key_pre_rope, key and value (prompt_tokens, key_width).
+  /// All that `stream` was given so far comes before the next run.
+  void inputs_ready(cudaStream_t stream);
+  /// key_pre_rope, key and value (prompt_tokens, key_width), which stay as they are until a stream
+  /// that joined gets there.
   void run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __nv_bfloat16* key,
-           const __nv_bfloat16* value, CudaCache& cache, cudaStream_t stream);
+           const __nv_bfloat16* value, CudaCache& cache);
+  /// What `stream` is given from now on comes after the last run.
+  void join(cudaStream_t stream);
 
  private:
+  void summarise(int64_t layer, const __nv_bfloat16* key_pre_rope, const __nv_bfloat16* key,
+                 const __nv_bfloat16* value, CudaCache& cache, cudaStream_t stream);
   void factorise(const __nv_bfloat16* key_pre_rope, const CacheGeometry& geometry,
                  const LayerStorage& layer, cudaStream_t stream);
 
   const ModelConfig& config_;
-  Linear& linear_;
+  Linear linear_;  // its own: the workspace is in use beside the layers'
+  cudaStream_t stream_ = nullptr;
+  cudaEvent_t ready_ = nullptr, done_ = nullptr;
   cusolverDnHandle_t solver_ = nullptr;
   int solver_elements_ = 0;
   // Scratch, in floats: Gram matrix and eigenvectors, eigenvalues, solver workspace, info.
   DeviceBlock gram_, eigenvalues_, solver_workspace_, info_;
+  DeviceBlock range_;                     // (2, key_width)
   DeviceBlock projection_;                // (key_width, key_width) bf16
   DeviceBlock cosines_, ranks_, chunks_;  // (num_kv_heads, num_chunks)
   int64_t chunk_capacity_ = 0;

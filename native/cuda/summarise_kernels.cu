@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cuda/check.h"
+#include "cuda/landmarks.h"
 #include "cuda/radix_select.cuh"
 #include "cuda/summarise_kernels.h"
 
@@ -12,6 +13,7 @@ namespace gnomon::cuda {
 namespace {
 
 constexpr int kWarps = 8;
+constexpr int kWarpChunks = 16;  // that a warp takes behind each other
 
 __device__ float warp_sum(float value) {
 #pragma unroll
@@ -19,35 +21,41 @@ __device__ float warp_sum(float value) {
   return value;
 }
 
-/// Lane l holds dimensions l, l + 32, ...; head_dim is at most 128.
-__global__ void __launch_bounds__(kWarps * 32)
-    summarise_chunks(PromptShape shape, const __nv_bfloat16* keys, __nv_bfloat16* landmarks,
-                     float* cosines) {
-  constexpr int kMaxPieces = 4;
-  const int64_t chunk = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  const int head = blockIdx.y, lane = threadIdx.x % 32;
-  if (chunk >= shape.num_chunks) return;
-  const int pieces = shape.head_dim / 32;
-  const int64_t width = static_cast<int64_t>(shape.num_kv_heads) * shape.head_dim;
-  const __nv_bfloat16* rows =
-      keys + chunk * shape.chunk_size * width + head * shape.head_dim + lane;
+/// Mean key of a chunk and KV head. Lane l holds dimensions l, l + 32, ...; head_dim is at most
+/// 128.
+struct ChunkMean {
+  static constexpr int kMaxPieces = 4;
+  const __nv_bfloat16* rows;  // of this lane
+  int64_t width;
+  int pieces;
+  float at[kMaxPieces] = {};
 
-  float mean[kMaxPieces] = {};
-  for (int t = 0; t < shape.chunk_size; ++t) {
-    for (int i = 0; i < pieces; ++i) mean[i] += __bfloat162float(rows[t * width + i * 32]);
+  __device__ ChunkMean(const PromptShape& shape, const __nv_bfloat16* keys, int64_t chunk, int head)
+      : width(static_cast<int64_t>(shape.num_kv_heads) * shape.head_dim),
+        pieces(shape.head_dim / 32) {
+    rows = keys + chunk * shape.chunk_size * width + head * shape.head_dim + threadIdx.x % 32;
+    for (int t = 0; t < shape.chunk_size; ++t) {
+      for (int i = 0; i < pieces; ++i) at[i] += __bfloat162float(rows[t * width + i * 32]);
+    }
+    for (int i = 0; i < pieces; ++i) at[i] /= shape.chunk_size;
   }
+};
+
+__global__ void __launch_bounds__(kWarps * 32)
+    compare_to_mean(PromptShape shape, const __nv_bfloat16* keys, float* cosines) {
+  const int64_t chunk = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const int head = blockIdx.y;
+  if (chunk >= shape.num_chunks) return;
+  const ChunkMean mean(shape, keys, chunk, head);
   float mean_squares = 0;
-  for (int i = 0; i < pieces; ++i) {
-    mean[i] /= shape.chunk_size;
-    mean_squares += mean[i] * mean[i];
-  }
+  for (int i = 0; i < mean.pieces; ++i) mean_squares += mean.at[i] * mean.at[i];
   mean_squares = warp_sum(mean_squares);
   float smallest = INFINITY;
   for (int t = 0; t < shape.chunk_size; ++t) {
     float dot = 0, squares = 0;
-    for (int i = 0; i < pieces; ++i) {
-      const float value = __bfloat162float(rows[t * width + i * 32]);
-      dot += value * mean[i];
+    for (int i = 0; i < mean.pieces; ++i) {
+      const float value = __bfloat162float(mean.rows[t * mean.width + i * 32]);
+      dot += value * mean.at[i];
       squares += value * value;
     }
     dot = warp_sum(dot);
@@ -55,11 +63,7 @@ __global__ void __launch_bounds__(kWarps * 32)
     const float norm = sqrtf(squares * mean_squares);
     smallest = fminf(smallest, norm > 0 ? dot / norm : 0.f);
   }
-  const int64_t out = head * shape.num_chunks + chunk;
-  for (int i = 0; i < pieces; ++i) {
-    landmarks[out * shape.head_dim + i * 32 + lane] = __float2bfloat16(mean[i]);
-  }
-  if (lane == 0) cosines[out] = smallest;
+  if (threadIdx.x % 32 == 0) cosines[head * shape.num_chunks + chunk] = smallest;
 }
 
 __global__ void __launch_bounds__(kSelectThreads)
@@ -103,6 +107,59 @@ __global__ void __launch_bounds__(kSelectThreads)
   }
 }
 
+/// Smallest and largest mean of every dimension over the chunks that are no outliers.
+__global__ void __launch_bounds__(kWarps * 32)
+    find_range(PromptShape shape, const __nv_bfloat16* keys, const uint32_t* outliers,
+               uint32_t* low, uint32_t* high) {
+  const int head = blockIdx.y, pieces = shape.head_dim / 32;
+  const uint32_t* bitmap = outliers + head * ((shape.num_chunks + 31) / 32);
+  float smallest[ChunkMean::kMaxPieces], largest[ChunkMean::kMaxPieces];
+  for (int i = 0; i < pieces; ++i) {
+    smallest[i] = INFINITY;
+    largest[i] = -INFINITY;
+  }
+  const int64_t first =
+      (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kWarpChunks;
+  for (int64_t chunk = first; chunk < min(first + kWarpChunks, shape.num_chunks); ++chunk) {
+    if (bitmap[chunk / 32] >> (chunk % 32) & 1) continue;
+    const ChunkMean mean(shape, keys, chunk, head);
+    for (int i = 0; i < pieces; ++i) {
+      smallest[i] = fminf(smallest[i], mean.at[i]);
+      largest[i] = fmaxf(largest[i], mean.at[i]);
+    }
+  }
+  for (int i = 0; i < pieces; ++i) {
+    const int at = head * shape.head_dim + i * 32 + threadIdx.x % 32;
+    if (smallest[i] > largest[i]) continue;
+    atomicMin(&low[at], ordered_bits(smallest[i]));
+    atomicMax(&high[at], ordered_bits(largest[i]));
+  }
+}
+
+__global__ void __launch_bounds__(kWarps * 32)
+    quantise_means(PromptShape shape, const __nv_bfloat16* keys, const uint32_t* low,
+                   const uint32_t* high, uint8_t* landmarks, float* steps) {
+  const int head = blockIdx.y, pieces = shape.head_dim / 32, lane = threadIdx.x % 32;
+  float from[ChunkMean::kMaxPieces], step[ChunkMean::kMaxPieces];
+  for (int i = 0; i < pieces; ++i) {
+    const int at = head * shape.head_dim + i * 32 + lane;
+    const bool none = low[at] > high[at];  // every chunk is an outlier
+    from[i] = none ? 0.f : float_of_ordered(low[at]);
+    step[i] = none ? 0.f : (float_of_ordered(high[at]) - from[i]) / kLandmarkLevels;
+    if (blockIdx.x == 0 && threadIdx.x < 32) steps[at] = step[i];
+  }
+  const int64_t first =
+      (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kWarpChunks;
+  for (int64_t chunk = first; chunk < min(first + kWarpChunks, shape.num_chunks); ++chunk) {
+    const ChunkMean mean(shape, keys, chunk, head);
+    uint8_t* out = landmarks + (head * shape.num_chunks + chunk) * shape.head_dim + lane;
+    for (int i = 0; i < pieces; ++i) {
+      const float level = step[i] > 0 ? rintf((mean.at[i] - from[i]) / step[i]) : 0.f;
+      out[i * 32] = static_cast<uint8_t>(fminf(fmaxf(level, 0.f), kLandmarkLevels));
+    }
+  }
+}
+
 __global__ void transpose_rows(PromptShape shape, const __nv_bfloat16* source, int64_t first,
                                __nv_bfloat16* out, int64_t out_stride) {
   const int64_t row = blockIdx.x;
@@ -139,11 +196,27 @@ __global__ void split_vectors(const float* vectors, int key_width, int head_dim,
 
 }  // namespace
 
-void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, __nv_bfloat16* landmarks,
-                    float* cosines, cudaStream_t stream) {
+void compare_chunks(const PromptShape& shape, const __nv_bfloat16* keys, float* cosines,
+                    cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>((shape.num_chunks + kWarps - 1) / kWarps),
                   shape.num_kv_heads);
-  summarise_chunks<<<grid, kWarps * 32, 0, stream>>>(shape, keys, landmarks, cosines);
+  compare_to_mean<<<grid, kWarps * 32, 0, stream>>>(shape, keys, cosines);
+  CUDA_CHECK(cudaGetLastError());
+}
+
+void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, const uint32_t* outliers,
+                    uint32_t* range, uint8_t* landmarks, float* steps, cudaStream_t stream) {
+  const size_t range_bytes = sizeof(uint32_t) * shape.num_kv_heads * shape.head_dim;
+  uint32_t* const high = range + shape.num_kv_heads * shape.head_dim;
+  CUDA_CHECK(cudaMemsetAsync(range, 0xff, range_bytes, stream));
+  CUDA_CHECK(cudaMemsetAsync(high, 0, range_bytes, stream));
+  const int64_t chunks_per_block = kWarps * kWarpChunks;
+  const dim3 grid(
+      static_cast<unsigned>((shape.num_chunks + chunks_per_block - 1) / chunks_per_block),
+      shape.num_kv_heads);
+  find_range<<<grid, kWarps * 32, 0, stream>>>(shape, keys, outliers, range, high);
+  CUDA_CHECK(cudaGetLastError());
+  quantise_means<<<grid, kWarps * 32, 0, stream>>>(shape, keys, range, high, landmarks, steps);
   CUDA_CHECK(cudaGetLastError());
 }
 

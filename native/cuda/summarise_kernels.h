@@ -17,10 +17,16 @@ struct PromptShape {
   int64_t num_chunks;
 };
 
-/// landmarks (num_kv_heads, num_chunks, head_dim) = mean of the chunk's keys; cosines
-/// (num_kv_heads, num_chunks) = smallest cosine between that mean and one of the keys.
-void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, __nv_bfloat16* landmarks,
-                    float* cosines, cudaStream_t stream);
+/// cosines (num_kv_heads, num_chunks) = smallest cosine between the mean of a chunk's keys and one
+/// of them.
+void compare_chunks(const PromptShape& shape, const __nv_bfloat16* keys, float* cosines,
+                    cudaStream_t stream);
+
+/// landmarks (num_kv_heads, num_chunks, head_dim) = levels of the means of the chunks' keys, and
+/// steps (num_kv_heads, head_dim) between levels (landmarks.h). `outliers`: bitmap of
+/// select_outliers. `range` is scratch (2, num_kv_heads, head_dim).
+void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, const uint32_t* outliers,
+                    uint32_t* range, uint8_t* landmarks, float* steps, cudaStream_t stream);
 
 /// The `count` chunks of smallest cosine per KV head, chunk 0 always among them, as a bitmap
 /// (num_kv_heads, ceil(num_chunks / 32)) and in order (num_kv_heads, count). `ranks` is scratch

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "engine/cache_geometry.h"
 #include "engine/config.h"
@@ -49,10 +50,21 @@ struct DecodeStep {
   std::span<SequenceCache* const> caches;
 };
 
-class Backend {
+/// What the weights of a model are loaded into. The data of host tensors is aligned to their
+/// dtype; it may be unmapped afterwards.
+class WeightStore {
  public:
-  virtual ~Backend() = default;
+  virtual ~WeightStore() = default;
+  /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
+  /// or has one (out_i) per weight.
+  virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
+                                              std::span<const HostTensor> biases) = 0;
+  virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
+  virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
+};
 
+class Backend : public WeightStore {
+ public:
   /// Bytes this backend may use in total; the ledger admits against it.
   virtual CacheBytes capacity() const = 0;
   /// Whether `host` bytes come out of the same memory as `device` bytes.
@@ -73,14 +85,6 @@ class Backend {
   virtual std::unique_ptr<SequenceCache> make_cache(const CacheGeometry& geometry) = 0;
   /// Exactly what make_cache(geometry) allocates.
   virtual CacheBytes cache_bytes(const CacheGeometry& geometry) const = 0;
-
-  // Weights. The data of host tensors is aligned to their dtype; it may be unmapped afterwards.
-  /// `weights` (out_i, in) are stacked by rows into one (sum out_i, in) product; `biases` is empty
-  /// or has one (out_i) per weight.
-  virtual std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
-                                              std::span<const HostTensor> biases) = 0;
-  virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
-  virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
 
   // Token-wise operations.
   /// out (n, hidden) = table[tokens]
@@ -106,15 +110,21 @@ class Backend {
 
   // Attention.
   /// Causal attention of prompt rows [first, first + query.rows) over rows [0, first + query.rows)
-  /// of key and value (prompt, key_width). out may be the query matrix itself.
+  /// of key and value (prompt, key_width). out may be the query matrix itself if
+  /// attends_in_place().
   virtual void prefill_attention(Matrix query, int64_t first, Matrix key, Matrix value,
                                  Matrix out) = 0;
-  /// Ends the prefill of one layer: stores what decode needs of key_pre_rope, key and value
-  /// (prompt, key_width). For a ShadowKV geometry: the rank-r factor of key_pre_rope, landmarks,
-  /// outlier chunks, local window and values (paper, algorithm 1). key_pre_rope is ignored for a
-  /// dense geometry.
+  virtual bool attends_in_place() const { return true; }
+  /// Comes after the prefill attention of a layer: stores what decode needs of key_pre_rope, key
+  /// and value (prompt, key_width). For a ShadowKV geometry: the rank-r factor of key_pre_rope,
+  /// landmarks, outlier chunks, local window and values (paper, algorithm 1). key_pre_rope is
+  /// ignored for a dense geometry.
   virtual void summarise(int64_t layer, Matrix key_pre_rope, Matrix key, Matrix value,
                          SequenceCache& cache) = 0;
+  /// Comes some time before decode_attention with the same arguments: a backend may start here what
+  /// takes long.
+  virtual void prepare_attention(int64_t, Matrix, Matrix, Matrix, std::span<SequenceCache* const>) {
+  }
   /// One decode step of one layer for a batch (paper, algorithm 2). Row i of query
   /// (n, num_heads * head_dim), key and value (n, key_width) belongs to caches[i]; key and value
   /// join its generated tokens, then the query attends. out (n, num_heads * head_dim).
@@ -126,10 +136,22 @@ class Backend {
   /// out (n) on the host = for each row, the first token of the highest logit.
   virtual void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) = 0;
 
-  /// Runs one decode step. For every step of as many sequences `forward` makes the same calls on
-  /// the same matrices, with the spans of the step, and does nothing else; so a backend may record
-  /// them and replay.
+  /// Rows of each part that a step of these sequences is best cut into. The parts of a layer follow
+  /// each other, so that one can wait for its values while the next computes.
+  virtual std::vector<int64_t> decode_parts(std::span<SequenceCache* const> caches) const {
+    return {static_cast<int64_t>(caches.size())};
+  }
+  /// Runs one decode step. For every step of as many sequences in as many parts `forward` makes the
+  /// same calls on the same matrices, with subspans of the step, and does nothing else; so a
+  /// backend may record them and replay.
   virtual void decode_step(const DecodeStep&, const std::function<void()>& forward) { forward(); }
+
+  // For benchmarks, where random weights have no locality and prompts are too many to prefill.
+  /// From now on decode queries are `inertia` parts the one before and sqrt(1 - inertia^2) parts
+  /// their own; 0 is off. Throws unsupported where a backend cannot.
+  virtual void steer_queries(double inertia);
+  /// Makes `to` a copy of `from`; their geometries agree but for the place of the values.
+  virtual void copy_cache(const SequenceCache& from, SequenceCache& to);
 };
 
 struct BackendOptions {
@@ -138,7 +160,11 @@ struct BackendOptions {
   int64_t host_bytes = 0;    // for values of ShadowKV
 };
 
-/// Both throw device_unavailable where they cannot run.
+/// Of "cpu" or "cuda".
+std::unique_ptr<Backend> make_backend(const std::string& device, const ModelConfig& config,
+                                      const BackendOptions& options);
+
+/// All throw device_unavailable where they cannot run.
 std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const BackendOptions& options);
 std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config,
                                            const BackendOptions& options);

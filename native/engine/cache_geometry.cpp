@@ -24,6 +24,12 @@ int64_t budget_chunks(const CacheOptions& options) {
 
 }  // namespace
 
+int64_t default_rank(int64_t key_width) {
+  const int64_t most = key_width * 3 / 4;
+  const int64_t rank = std::min(most, std::clamp<int64_t>(key_width * 5 / 32, 160, 256));
+  return rank < 8 ? std::max<int64_t>(rank, 1) : rank / 8 * 8;
+}
+
 void check_cache_options(const CacheOptions& options, int64_t key_width) {
   if (options.kind == CacheKind::full) return;
   at_least("rank", options.rank, 1);
@@ -65,6 +71,7 @@ CacheGeometry resolve_geometry(const CacheOptions& options, int64_t prompt_token
   sparse.num_selected_chunks = std::min(budget_chunks(options), candidates);
   const int64_t slots = options.slots > 0 ? options.slots : 2 * sparse.num_selected_chunks;
   sparse.num_slots = std::clamp(slots, sparse.num_selected_chunks, candidates);
+  sparse.values_on_host = options.values == ValuePlacement::host;
   return sparse;
 }
 

@@ -5,6 +5,10 @@ namespace gnomon {
 
 enum class CacheKind { full, shadowkv };
 
+/// Where the values of ShadowKV's chunks live. `automatic`: in device memory as long as that leaves
+/// enough of it for the sequences whose values the host can still take, then on the host.
+enum class ValuePlacement { automatic, device, host };
+
 /// The knobs of a KV cache (ShadowKV paper, sections 4 and 5; names as in design, section 5).
 struct CacheOptions {
   CacheKind kind = CacheKind::shadowkv;
@@ -14,6 +18,7 @@ struct CacheOptions {
   int64_t outlier_chunks = 48;   // chunks per KV head kept exact and always attended
   int64_t local_window = 32;     // last prompt tokens always attended, at least
   int64_t slots = 0;             // reconstructed key chunks kept per KV head; 0: twice the selected
+  ValuePlacement values = ValuePlacement::automatic;
 };
 
 /// What the options mean for one sequence: every count that sizes a buffer.
@@ -32,10 +37,16 @@ struct CacheGeometry {
   int64_t num_outlier_chunks = 0;
   int64_t num_selected_chunks = 0;  // <= num_chunks - num_outlier_chunks
   int64_t num_slots = 0;            // >= num_selected_chunks
+  bool values_on_host = false;      // a device without memory of its own has them there anyway
 
   int64_t context_tokens() const { return num_chunks * chunk_size; }
   int64_t local_tokens() const { return prompt_tokens - context_tokens(); }
 };
+
+/// The rank where none is given, for keys of `key_width` columns: 5/32 of them, which is the
+/// paper's 160 of 1024, but from 160 to 256 (narrower keys compress less; more than 256 the CUDA
+/// backend does not take), and never above 3/4 of them. A multiple of 8 from 8 on.
+int64_t default_rank(int64_t key_width);
 
 /// Throws EngineError invalid_options, naming the knob, unless every knob is usable with keys of
 /// `key_width` = num_kv_heads * head_dim columns.

@@ -209,13 +209,11 @@ void add_from(const std::filesystem::path& path, size_t max_bytes, ModelConfig& 
   add(JsonFields(json, path.filename().string()), config);
 }
 
-}  // namespace
-
-ModelConfig load_config(const std::filesystem::path& model_dir) {
-  const auto json = read_json(model_dir / "config.json", kMaxConfigBytes);
+ModelConfig read_config(const nlohmann::json& json) {
   const JsonFields fields(json, "config.json");
   const Architecture& architecture = find_architecture(fields);
   ModelConfig config = read_sizes(fields, architecture);
+  config.architecture = architecture.name;
   check_computation(fields, architecture, config.max_position_embeddings);
   const bool is_chatglm = architecture.naming == WeightNaming::chatglm;
   if (is_chatglm) check_chatglm(fields);
@@ -228,7 +226,17 @@ ModelConfig load_config(const std::filesystem::path& model_dir) {
   config.tie_word_embeddings = fields.flag_or("tie_word_embeddings", false);
   read_rope(fields, architecture, config);
   add_eos(fields, config);
+  return config;
+}
 
+}  // namespace
+
+ModelConfig parse_config(std::string_view text) {
+  return read_config(parse_json(text, "config.json"));
+}
+
+ModelConfig load_config(const std::filesystem::path& model_dir) {
+  ModelConfig config = read_config(read_json(model_dir / "config.json", kMaxConfigBytes));
   add_from(model_dir / "generation_config.json", kMaxConfigBytes, config,
            [](const JsonFields& from, ModelConfig& to) { add_eos(from, to); });
   add_from(model_dir / "tokenizer_config.json", kMaxTokenizerConfigBytes, config, add_end_of_turn);

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gnomon {
@@ -32,6 +33,7 @@ enum class WeightNaming { transformers, chatglm };
 
 /// A decoder of the Llama family, named as in `config.json`.
 struct ModelConfig {
+  std::string architecture;
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
@@ -59,6 +61,9 @@ struct ModelConfig {
 /// and the end-of-turn tokens that `tokenizer_config.json` lists. Throws EngineError invalid_model
 /// naming the field that is missing, out of range or unsupported.
 ModelConfig load_config(const std::filesystem::path& model_dir);
+
+/// What a config.json of this text says, stop ids of other files left out. Throws as load_config.
+ModelConfig parse_config(std::string_view text);
 
 /// The names that `architectures` of a config.json may hold.
 std::vector<std::string> supported_architectures();

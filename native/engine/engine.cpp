@@ -15,13 +15,6 @@ namespace gnomon {
 
 namespace {
 
-std::unique_ptr<Backend> make_backend(const EngineOptions& options, const ModelConfig& config) {
-  if (options.device == "cpu") return make_cpu_backend(config, options.backend);
-  if (options.device == "cuda") return make_cuda_backend(config, options.backend);
-  throw EngineError("device_unavailable",
-                    "device is \"" + options.device + "\"; expected \"cpu\" or \"cuda\"");
-}
-
 /// Everything the engine thread owns; made and used on it.
 struct Core {
   std::unique_ptr<Backend> backend;
@@ -31,7 +24,7 @@ struct Core {
   Core(const EngineOptions& options, ModelInfo& info) {
     info.config = load_config(options.model_dir);
     check_cache_options(options.cache, info.config.key_width());
-    backend = make_backend(options, info.config);
+    backend = make_backend(options.device, info.config, options.backend);
     ModelWeights weights = load_weights(info.config, options.model_dir, *backend);
     info.weight_bytes = weights.bytes;
     model = std::make_unique<Model>(info.config, std::move(weights), *backend, options.max_batch);
@@ -50,6 +43,7 @@ struct Engine::Impl {
   std::condition_variable wake;
   std::vector<std::unique_ptr<Sequence>> submitted;
   std::vector<uint64_t> cancelled;
+  std::vector<uint64_t> finished;
   std::vector<std::function<void()>> on_closed;
   bool closing = false;
   bool closed = false;
@@ -107,7 +101,7 @@ void Engine::Impl::run(std::promise<void> loaded) {
 
 bool Engine::Impl::take_mail(bool idle) {
   std::vector<std::unique_ptr<Sequence>> sequences;
-  std::vector<uint64_t> cancels;
+  std::vector<uint64_t> cancels, finishes;
   std::optional<EngineError> refusal;
   bool stop = false;
   {
@@ -117,6 +111,8 @@ bool Engine::Impl::take_mail(bool idle) {
     submitted.clear();
     cancels = std::move(cancelled);
     cancelled.clear();
+    finishes = std::move(finished);
+    finished.clear();
     refusal = broken;
     stop = closing;
   }
@@ -129,6 +125,7 @@ bool Engine::Impl::take_mail(bool idle) {
     }
   }
   for (const uint64_t id : cancels) core->scheduler->cancel(id);
+  for (const uint64_t id : finishes) core->scheduler->finish_early(id);
   return !stop;
 }
 
@@ -186,6 +183,11 @@ void Engine::cancel(uint64_t id) {
     impl_->cancelled.push_back(id);
   }
   impl_->wake.notify_one();
+}
+
+void Engine::finish(uint64_t id) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->finished.push_back(id);  // an idle engine has nothing to finish: no need to wake it
 }
 
 void Engine::close(std::function<void()> on_closed) {

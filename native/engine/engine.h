@@ -22,12 +22,27 @@ struct EngineOptions {
   int64_t max_batch = 64;  // sequences decoding at once
 };
 
-/// temperature 0 is greedy. top_k 0 and top_p 1 are off.
+/// temperature 0 is greedy. top_k 0, top_p 1 and min_p 0 are off, and so are the penalties as they
+/// are here.
 struct SamplingOptions {
   double temperature = 0.0;
   double top_p = 1.0;
   int64_t top_k = 0;
   uint64_t seed = 0;
+  double min_p = 0.0;               // least probability, as a share of the likeliest token's
+  double repetition_penalty = 1.0;  // divides the logits of tokens of prompt and answer
+  double presence_penalty = 0.0;    // taken from the logits of tokens of the answer, once
+  double frequency_penalty = 0.0;   // likewise, for every time a token occurs
+};
+
+/// Of one generated token, out of the model's own distribution: no temperature, no penalty.
+struct TokenLogprobs {
+  struct Alternative {
+    uint32_t token;
+    float logprob;
+  };
+  float logprob = 0;
+  std::vector<Alternative> top;  // the likeliest tokens, in descending order
 };
 
 struct GenerateRequest {
@@ -36,6 +51,7 @@ struct GenerateRequest {
   SamplingOptions sampling;
   std::vector<uint32_t> stop_token_ids;  // besides the model's own end-of-sequence ids
   bool ignore_eos = false;
+  int64_t top_logprobs = -1;  // alternatives to report for each token; -1: no logprobs at all
 };
 
 struct Progress {
@@ -56,6 +72,7 @@ struct GenerateResult {
   CacheBytes cache;       // of this sequence
   CacheBytes cache_full;  // what full attention would have taken for it
   double hit_rate = 0;    // 0 where nothing was selected
+  std::vector<TokenLogprobs> logprobs;  // of each token, if asked for
 };
 
 /// Called on the engine thread, in order; must return quickly. Exactly one of on_done and on_error
@@ -107,6 +124,9 @@ class Engine {
   uint64_t submit(GenerateRequest request, RequestCallbacks callbacks);
   /// Any thread. Takes effect within one engine step; an unknown id is ignored.
   void cancel(uint64_t id);
+  /// Any thread. Ends a request that is generating as a stop token would: on_done gets what there
+  /// is. Any other is ignored.
+  void finish(uint64_t id);
   /// Any thread. Running and waiting requests end with `closed`; later ones too. Returns at once;
   /// on_closed is called on the engine thread when it is idle for good.
   void close(std::function<void()> on_closed);

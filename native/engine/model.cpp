@@ -20,28 +20,72 @@ Model::Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t
       mlp_(backend.allocate(rows_, config_.intermediate_size)),
       final_(backend.allocate(max_batch, config_.hidden_size)) {}
 
-void Model::decode(const DecodeStep& step) {
-  const int64_t n = static_cast<int64_t>(step.tokens.size());
-  const Matrix hidden = first_rows(hidden_->matrix(), n);
-  const Matrix normed = first_rows(normed_->matrix(), n);
-  const Matrix qkv = first_rows(qkv_->matrix(), n);
-  const Matrix query = first_rows(query_->matrix(), n);
-  const Matrix key = first_rows(key_->matrix(), n);
-  const Matrix value = first_rows(value_->matrix(), n);
+std::vector<Model::DecodePart> Model::cut(const DecodeStep& step) const {
+  std::vector<DecodePart> parts;
+  int64_t first = 0;
+  for (const int64_t rows : backend_.decode_parts(step.caches)) {
+    const auto of = [&](const std::unique_ptr<Buffer>& buffer) {
+      return row_range(buffer->matrix(), first, rows, backend_.element_bytes());
+    };
+    parts.push_back({{step.tokens.subspan(first, rows), step.positions.subspan(first, rows),
+                      step.caches.subspan(first, rows)},
+                     of(hidden_),
+                     of(query_),
+                     of(key_),
+                     of(value_),
+                     of(final_)});
+    first += rows;
+  }
+  return parts;
+}
 
+int64_t Model::scratch_bytes(const ModelConfig& c, const Backend& backend, int64_t max_batch) {
+  const int64_t rows = std::max(max_batch, backend.prefill_rows());
+  const auto bytes = [&](int64_t count, std::initializer_list<int64_t> columns) {
+    int64_t sum = 0;
+    for (const int64_t cols : columns) sum += backend.matrix_bytes(count, cols);
+    return sum;
+  };
+  return bytes(max_batch,
+               {c.hidden_size, c.query_width(), c.key_width(), c.key_width(), c.hidden_size}) +
+         bytes(rows, {c.hidden_size, c.query_width() + 2 * c.key_width(), 2 * c.intermediate_size,
+                      c.intermediate_size});
+}
+
+void Model::decode(const DecodeStep& step) {
+  const std::vector<DecodePart> parts = cut(step);
   // What is replayed leaves no trace on the host: only calls to the backend may stand within.
-  last_ = first_rows(final_->matrix(), n);
+  last_ = first_rows(final_->matrix(), static_cast<int64_t>(step.tokens.size()));
   backend_.decode_step(step, [&] {
-    backend_.embed(step.tokens, *weights_.embedding, hidden);
-    for (int64_t i = 0; i < config_.num_layers; ++i) {
-      const LayerWeights& layer = weights_.layers[i];
-      project(layer, hidden, normed, qkv);
-      backend_.split_and_rotate(qkv, step.positions, query, {}, key, value);
-      backend_.decode_attention(i, query, key, value, step.caches, query);
-      finish_layer(layer, query, hidden);
+    for (const DecodePart& part : parts) {
+      backend_.embed(part.step.tokens, *weights_.embedding, part.hidden);
+      begin_layer(0, part);
     }
-    backend_.rms_norm(hidden, *weights_.final_norm, config_.rms_norm_eps, last_);
+    for (int64_t i = 1; i < config_.num_layers; ++i) {
+      for (const DecodePart& part : parts) {
+        end_layer(i - 1, part);
+        begin_layer(i, part);
+      }
+    }
+    for (const DecodePart& part : parts) {
+      end_layer(config_.num_layers - 1, part);
+      backend_.rms_norm(part.hidden, *weights_.final_norm, config_.rms_norm_eps, part.last);
+    }
   });
+}
+
+void Model::begin_layer(int64_t index, const DecodePart& part) {
+  const LayerWeights& layer = weights_.layers[index];
+  const Matrix normed = first_rows(normed_->matrix(), part.hidden.rows);
+  const Matrix qkv = first_rows(qkv_->matrix(), part.hidden.rows);
+  project(layer, part.hidden, normed, qkv);
+  backend_.split_and_rotate(qkv, part.step.positions, part.query, {}, part.key, part.value);
+  backend_.prepare_attention(index, part.query, part.key, part.value, part.step.caches);
+}
+
+void Model::end_layer(int64_t index, const DecodePart& part) {
+  backend_.decode_attention(index, part.query, part.key, part.value, part.step.caches, part.query);
+  finish_layer(weights_.layers[index], part.query, part.hidden);
 }
 
 void Model::project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv) {

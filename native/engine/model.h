@@ -15,6 +15,10 @@ class Model {
  public:
   Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t max_batch);
 
+  /// Bytes the constructor allocates.
+  static int64_t scratch_bytes(const ModelConfig& config, const Backend& backend,
+                               int64_t max_batch);
+
   /// One decode step, for at most max_batch sequences. logits() and greedy_tokens() then speak of
   /// the tokens that follow, one row a sequence.
   void decode(const DecodeStep& step);
@@ -29,6 +33,15 @@ class Model {
 
  private:
   friend class Prefill;
+
+  /// Rows of a decode step that go through a layer together.
+  struct DecodePart {
+    DecodeStep step;
+    Matrix hidden, query, key, value, last;
+  };
+  std::vector<DecodePart> cut(const DecodeStep& step) const;
+  void begin_layer(int64_t index, const DecodePart& part);
+  void end_layer(int64_t index, const DecodePart& part);
 
   /// qkv (n, query_width + 2 key_width) of hidden (n, hidden_size), up to RoPE. normed as hidden.
   void project(const LayerWeights& layer, Matrix hidden, Matrix normed, Matrix qkv);

@@ -13,6 +13,7 @@ Prefill::Prefill(Model& model, std::span<const uint32_t> tokens, SequenceCache& 
   const int64_t rows = static_cast<int64_t>(tokens.size());
   hidden_ = backend.allocate(rows, c.hidden_size);
   query_ = backend.allocate(rows, c.query_width());
+  if (!backend.attends_in_place()) attended_ = backend.allocate(rows, c.query_width());
   if (!cache.geometry().dense) key_pre_rope_ = backend.allocate(rows, c.key_width());
   key_ = backend.allocate(rows, c.key_width());
   value_ = backend.allocate(rows, c.key_width());
@@ -28,7 +29,8 @@ Prefill::Prefill(Model& model, std::span<const uint32_t> tokens, SequenceCache& 
 int64_t Prefill::workspace_bytes(const ModelConfig& c, const Backend& backend,
                                  int64_t prompt_tokens) {
   const auto bytes = [&](int64_t cols) { return backend.matrix_bytes(prompt_tokens, cols); };
-  return bytes(c.hidden_size) + bytes(c.query_width()) + 3 * bytes(c.key_width());
+  const int64_t queries = backend.attends_in_place() ? 1 : 2;
+  return bytes(c.hidden_size) + queries * bytes(c.query_width()) + 3 * bytes(c.key_width());
 }
 
 double Prefill::work(Stage stage, int64_t first, int64_t rows) const {
@@ -75,12 +77,12 @@ bool Prefill::step() {
 void Prefill::end_stage() {
   switch (stage_) {
     case Stage::project:
-      model_.backend().summarise(layer_, key_pre_rope_ ? key_pre_rope_->matrix() : Matrix{},
-                                 key_->matrix(), value_->matrix(), cache_);
       stage_ = Stage::attend;
       next_row_ = first_row_out();
       return;
     case Stage::attend:
+      model_.backend().summarise(layer_, key_pre_rope_ ? key_pre_rope_->matrix() : Matrix{},
+                                 key_->matrix(), value_->matrix(), cache_);
       stage_ = Stage::finish;
       next_row_ = first_row_out();
       return;
@@ -113,14 +115,14 @@ void Prefill::project_block(int64_t first, int64_t rows) {
 
 void Prefill::attend_block(int64_t first, int64_t rows) {
   Backend& backend = model_.backend();
-  const Matrix query = row_range(query_->matrix(), first, rows, backend.element_bytes());
-  backend.prefill_attention(query, first, key_->matrix(), value_->matrix(), query);
+  const int64_t bytes = backend.element_bytes();
+  backend.prefill_attention(row_range(query_->matrix(), first, rows, bytes), first, key_->matrix(),
+                            value_->matrix(), row_range(attended(), first, rows, bytes));
 }
 
 void Prefill::finish_block(int64_t first, int64_t rows) {
   const int64_t bytes = model_.backend().element_bytes();
-  model_.finish_layer(model_.weights_.layers[layer_],
-                      row_range(query_->matrix(), first, rows, bytes),
+  model_.finish_layer(model_.weights_.layers[layer_], row_range(attended(), first, rows, bytes),
                       row_range(hidden_->matrix(), first, rows, bytes));
 }
 

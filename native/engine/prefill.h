@@ -33,6 +33,7 @@ class Prefill {
   void attend_block(int64_t first, int64_t rows);
   void finish_block(int64_t first, int64_t rows);
   void end_stage();
+  Matrix attended() const { return (attended_ ? attended_ : query_)->matrix(); }
   /// The last layer's output matters for the last row only.
   int64_t first_row_out() const;
   double work(Stage stage, int64_t first, int64_t rows) const;
@@ -41,7 +42,8 @@ class Prefill {
   std::span<const uint32_t> tokens_;
   SequenceCache& cache_;
   std::unique_ptr<Buffer> hidden_;        // (prompt, hidden_size)
-  std::unique_ptr<Buffer> query_;         // (prompt, query_width), then what they attended to
+  std::unique_ptr<Buffer> query_;         // (prompt, query_width)
+  std::unique_ptr<Buffer> attended_;      // (prompt, query_width), null if it may be query_
   std::unique_ptr<Buffer> key_pre_rope_;  // (prompt, key_width), null if the cache is dense
   std::unique_ptr<Buffer> key_;           // (prompt, key_width)
   std::unique_ptr<Buffer> value_;         // (prompt, key_width)

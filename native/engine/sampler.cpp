@@ -42,6 +42,10 @@ uint32_t sample(const SamplingOptions& options, std::span<const float> logits, i
     weight[i] = std::exp((static_cast<double>(logits[order[i]]) - *best) / options.temperature);
     total += weight[i];
   }
+  if (options.min_p > 0) {
+    // The likeliest token weighs 1.
+    while (kept > 1 && weight[kept - 1] < options.min_p) total -= weight[--kept];
+  }
   if (options.top_p < 1) {
     // The smallest set of most likely tokens whose probability reaches top_p.
     double mass = 0;

@@ -5,7 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "engine/logprobs.h"
 #include "engine/sampler.h"
+#include "engine/value_placement.h"
 
 namespace gnomon {
 
@@ -31,20 +33,38 @@ Scheduler::Scheduler(Model& model, const CacheOptions& cache, int64_t max_batch)
   totals_.capacity = ledger_.capacity();
 }
 
+CacheGeometry Scheduler::place(int64_t prompt_tokens, int64_t max_new_tokens,
+                               CacheBytes in_use) const {
+  const Backend& backend = model_.backend();
+  CacheGeometry device = resolve_geometry(cache_options_, prompt_tokens, max_new_tokens);
+  device.first_position = first_position(model_.config(), prompt_tokens + max_new_tokens);
+  if (device.dense || backend.unified_memory() ||
+      cache_options_.values != ValuePlacement::automatic) {
+    return device;
+  }
+  CacheGeometry host = device;
+  host.values_on_host = true;
+  const CacheBytes work = workspace(model_, backend, prompt_tokens);
+  const bool to_host =
+      prefers_host(plus(backend.cache_bytes(device), work), plus(backend.cache_bytes(host), work),
+                   in_use, ledger_.capacity());
+  return to_host ? host : device;
+}
+
 Plan Scheduler::plan(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes in_use,
                      int64_t active) const {
   const Backend& backend = model_.backend();
   CacheOptions full;
   full.kind = CacheKind::full;
   Plan plan;
-  plan.cache = backend.cache_bytes(resolve_geometry(cache_options_, prompt_tokens, max_new_tokens));
+  plan.cache = backend.cache_bytes(place(prompt_tokens, max_new_tokens, in_use));
   plan.cache_full = backend.cache_bytes(resolve_geometry(full, prompt_tokens, max_new_tokens));
   const CacheBytes work = workspace(model_, backend, prompt_tokens);
   plan.workspace_bytes = work.device;
-  const CacheBytes need = plus(plan.cache, work);
-  plan.reason = ledger_.refusal(need, {});
+  const CacheBytes alone = backend.cache_bytes(place(prompt_tokens, max_new_tokens, {}));
+  plan.reason = ledger_.refusal(plus(alone, work), {});
   plan.fits = plan.reason.empty();
-  plan.fits_now = plan.fits && active < max_batch_ && ledger_.fits(need, in_use);
+  plan.fits_now = plan.fits && active < max_batch_ && ledger_.fits(plus(plan.cache, work), in_use);
   return plan;
 }
 
@@ -75,9 +95,6 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
     sequence->callbacks.on_error(EngineError("out_of_memory", "this request " + plan.reason));
     return;
   }
-  sequence->geometry = resolve_geometry(cache_options_, prompt, new_tokens);
-  sequence->geometry.first_position = first_position(model_.config(), prompt + new_tokens);
-  sequence->cache_bytes = plan.cache;
   sequence->cache_full_bytes = plan.cache_full;
   sequence->workspace_bytes = {plan.workspace_bytes, 0};
   waiting_.push_back(std::move(sequence));
@@ -98,6 +115,14 @@ void Scheduler::cancel(uint64_t id) {
     release(*found);
   }
   if (found) found->callbacks.on_error(EngineError("cancelled", "the request was cancelled"));
+}
+
+void Scheduler::finish_early(uint64_t id) {
+  const auto it = std::ranges::find_if(decoding_, [id](const auto& s) { return s->id == id; });
+  if (it == decoding_.end()) return;
+  const std::unique_ptr<Sequence> found = std::move(*it);
+  decoding_.erase(it);
+  finish(*found, "stop");
 }
 
 void Scheduler::fail_all(const EngineError& error) {
@@ -134,7 +159,10 @@ bool Scheduler::decode_is_due() const {
 /// keep their order: a large one is not overtaken for ever by small ones.
 bool Scheduler::admit() {
   if (waiting_.empty() || static_cast<int64_t>(decoding_.size()) >= max_batch_) return false;
+  if (out_of_pieces_) return false;
   Sequence& next = *waiting_.front();
+  next.geometry = place(next.prompt_tokens(), next.request.max_new_tokens, ledger_.used());
+  next.cache_bytes = model_.backend().cache_bytes(next.geometry);
   const CacheBytes need = plus(next.cache_bytes, next.workspace_bytes);
   if (!ledger_.fits(need, ledger_.used())) return false;
   prefilling_ = std::move(waiting_.front());
@@ -147,8 +175,15 @@ bool Scheduler::admit() {
         std::make_unique<Prefill>(model_, prefilling_->request.tokens, *prefilling_->cache);
   } catch (...) {
     const EngineError error = as_engine_error(std::current_exception());
-    const auto failed = std::move(prefilling_);
+    auto failed = std::move(prefilling_);
+    failed->cache.reset();
     release(*failed);
+    // Others hold memory in between: once one of them ends, there will be larger pieces.
+    if (error.code == "out_of_memory" && !decoding_.empty()) {
+      out_of_pieces_ = true;
+      waiting_.push_front(std::move(failed));
+      return false;
+    }
     failed->callbacks.on_error(error);
     if (error.code == "device_failed") throw error;
     return admit();
@@ -179,8 +214,10 @@ void Scheduler::prefill_step() {
   ledger_.remove(sequence.workspace_bytes);
   sequence.workspace_bytes = {};
   sequence.decode_started = Clock::now();
-  const uint32_t token = next_tokens({&prefilling_, 1}).front();
-  if (take_token(sequence, token)) {
+  if (Penalties::needed(sequence.request.sampling)) {
+    sequence.penalties.emplace(sequence.request.sampling, sequence.request.tokens);
+  }
+  if (take_token(sequence, std::move(next_tokens({&prefilling_, 1}).front()))) {
     prefilling_.reset();
   } else {
     decoding_.push_back(std::move(prefilling_));
@@ -197,7 +234,7 @@ void Scheduler::decode_step() {
     positions.push_back(sequence->next_position());
     caches.push_back(sequence->cache.get());
   }
-  std::vector<uint32_t> next;
+  std::vector<NextToken> next;
   try {
     model_.decode({tokens, positions, caches});
     next = next_tokens(decoding_);
@@ -213,7 +250,7 @@ void Scheduler::decode_step() {
     return;
   }
   for (size_t i = 0; i < decoding_.size(); ++i) {
-    if (take_token(*decoding_[i], next[i])) decoding_[i].reset();
+    if (take_token(*decoding_[i], std::move(next[i]))) decoding_[i].reset();
   }
   std::erase(decoding_, nullptr);
   decode_ended_ = Clock::now();
@@ -222,29 +259,46 @@ void Scheduler::decode_step() {
   totals_.decoded_tokens += static_cast<int64_t>(tokens.size());
 }
 
-std::vector<uint32_t> Scheduler::next_tokens(std::span<const std::unique_ptr<Sequence>> rows) {
-  const auto is_greedy = [](const auto& row) { return row->request.sampling.temperature <= 0; };
-  std::vector<uint32_t> tokens;
-  if (std::ranges::all_of(rows, is_greedy)) {
-    const auto greedy = model_.greedy_tokens();
-    tokens.assign(greedy.begin(), greedy.end());
-    return tokens;
+std::vector<Scheduler::NextToken> Scheduler::next_tokens(
+    std::span<const std::unique_ptr<Sequence>> rows) {
+  const auto needs_no_logits = [](const auto& row) {
+    return row->request.sampling.temperature <= 0 && !row->penalties &&
+           row->request.top_logprobs < 0;
+  };
+  std::vector<NextToken> next;
+  if (std::ranges::all_of(rows, needs_no_logits)) {
+    for (const uint32_t token : model_.greedy_tokens()) next.push_back({token, {}});
+    return next;
   }
   const std::span<const float> logits = model_.logits();
   const int64_t vocab = model_.config().vocab_size;
+  std::vector<float> penalised;
   for (size_t i = 0; i < rows.size(); ++i) {
-    tokens.push_back(sample(rows[i]->request.sampling, logits.subspan(i * vocab, vocab),
-                            static_cast<int64_t>(rows[i]->generated.size())));
+    const Sequence& sequence = *rows[i];
+    const auto row = logits.subspan(i * vocab, vocab);
+    std::span<const float> sampled = row;
+    if (sequence.penalties) {
+      penalised.assign(row.begin(), row.end());
+      sequence.penalties->apply(penalised);
+      sampled = penalised;
+    }
+    const uint32_t token =
+        sample(sequence.request.sampling, sampled, static_cast<int64_t>(sequence.generated.size()));
+    const int64_t top = sequence.request.top_logprobs;
+    next.push_back({token, top < 0 ? TokenLogprobs{} : token_logprobs(row, token, top)});
   }
-  return tokens;
+  return next;
 }
 
-bool Scheduler::take_token(Sequence& sequence, uint32_t token) {
+bool Scheduler::take_token(Sequence& sequence, NextToken next) {
+  const uint32_t token = next.token;
   if (is_stop_token(sequence, token)) {
     finish(sequence, "stop");
     return true;
   }
   sequence.generated.push_back(token);
+  if (sequence.penalties) sequence.penalties->add(token);
+  if (sequence.request.top_logprobs >= 0) sequence.logprobs.push_back(std::move(next.logprobs));
   if (sequence.callbacks.on_tokens) sequence.callbacks.on_tokens({&sequence.generated.back(), 1});
   report_progress(sequence);
   const int64_t generated = static_cast<int64_t>(sequence.generated.size());
@@ -275,6 +329,7 @@ void Scheduler::finish(Sequence& sequence, const char* reason) {
   const auto now = Clock::now();
   GenerateResult result;
   result.tokens = sequence.generated;
+  result.logprobs = std::move(sequence.logprobs);
   result.finish_reason = reason;
   result.prompt_tokens = sequence.prompt_tokens();
   result.queue_ms = milliseconds(sequence.prefill_started - sequence.submitted);
@@ -293,6 +348,7 @@ void Scheduler::finish(Sequence& sequence, const char* reason) {
 }
 
 void Scheduler::release(const Sequence& sequence) {
+  out_of_pieces_ = false;
   ledger_.remove(plus(sequence.cache_bytes, sequence.workspace_bytes));
 }
 

@@ -21,6 +21,8 @@ class Scheduler {
   /// Queues a request. One that can never run ends through its on_error at once.
   void add(std::unique_ptr<Sequence> sequence);
   void cancel(uint64_t id);
+  /// Ends a decoding sequence as a stop token would; ignores any other.
+  void finish_early(uint64_t id);
   /// Ends every sequence with `error`.
   void fail_all(const EngineError& error);
 
@@ -32,14 +34,20 @@ class Scheduler {
   EngineStats stats() const;
 
  private:
+  /// The geometry of a request, with the place of its values chosen as memory stands.
+  CacheGeometry place(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes in_use) const;
   bool admit();
   void prefill_step();
   void decode_step();
   bool decode_is_due() const;
+  struct NextToken {
+    uint32_t token;
+    TokenLogprobs logprobs;  // if the sequence asks for them
+  };
   /// The token that follows each row of the model's last step.
-  std::vector<uint32_t> next_tokens(std::span<const std::unique_ptr<Sequence>> rows);
+  std::vector<NextToken> next_tokens(std::span<const std::unique_ptr<Sequence>> rows);
   /// Adds a token to the sequence; true if that ended it.
-  bool take_token(Sequence& sequence, uint32_t token);
+  bool take_token(Sequence& sequence, NextToken next);
   void report_progress(const Sequence& sequence) const;
   void finish(Sequence& sequence, const char* reason);
   void release(const Sequence& sequence);
@@ -49,6 +57,7 @@ class Scheduler {
   CacheOptions cache_options_;
   int64_t max_batch_;
   MemoryLedger ledger_;
+  bool out_of_pieces_ = false;  // memory that the ledger counts as free lies in too small pieces
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::unique_ptr<Sequence> prefilling_;
   std::vector<std::unique_ptr<Sequence>> decoding_;

@@ -2,9 +2,11 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/penalties.h"
 #include "engine/prefill.h"
 
 namespace gnomon {
@@ -29,6 +31,8 @@ struct Sequence {
   std::unique_ptr<SequenceCache> cache;
   std::unique_ptr<Prefill> prefill;  // while in prefill
   std::vector<uint32_t> generated;
+  std::optional<Penalties> penalties;
+  std::vector<TokenLogprobs> logprobs;  // of `generated`, if asked for
 
   Clock::time_point submitted;
   Clock::time_point prefill_started;

@@ -51,11 +51,11 @@ HostTensor rows_of(const HostTensor& tensor, int64_t first, int64_t count) {
 
 class Loader {
  public:
-  Loader(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend)
+  Loader(const Checkpoint& checkpoint, const ModelConfig& config, WeightStore& store)
       : checkpoint_(checkpoint),
         config_(config),
         names_(weight_names(config.naming)),
-        backend_(backend),
+        store_(store),
         order_(head_order(config)),
         reordered_(!std::ranges::is_sorted(order_)) {}
 
@@ -66,8 +66,8 @@ class Loader {
   void embeddings(ModelWeights& out) {
     const HostTensor table =
         take(names_.embedding + ".weight", {config_.vocab_size, config_.hidden_size});
-    out.embedding = backend_.load_embedding(table);
-    if (config_.tie_word_embeddings) out.lm_head = backend_.load_linear({&table, 1}, {});
+    out.embedding = store_.load_embedding(table);
+    if (config_.tie_word_embeddings) out.lm_head = store_.load_linear({&table, 1}, {});
     copies_.clear();
     if (!config_.tie_word_embeddings) {
       out.lm_head = linear({{names_.lm_head, config_.vocab_size}}, config_.hidden_size, false);
@@ -98,13 +98,13 @@ class Loader {
 
  private:
   std::unique_ptr<Weight> norm(const std::string& name, int64_t size) {
-    auto loaded = backend_.load_norm(take(name + ".weight", {size}));
+    auto loaded = store_.load_norm(take(name + ".weight", {size}));
     copies_.clear();
     return loaded;
   }
 
   std::unique_ptr<Weight> head_norm(const std::string& name) {
-    auto loaded = backend_.load_norm(in_head_order(take(name + ".weight", {config_.head_dim})));
+    auto loaded = store_.load_norm(in_head_order(take(name + ".weight", {config_.head_dim})));
     copies_.clear();
     return loaded;
   }
@@ -116,7 +116,7 @@ class Loader {
       weights.push_back(take(name + ".weight", {rows, in}));
       if (has_bias) biases.push_back(take(name + ".bias", {rows}));
     }
-    auto loaded = backend_.load_linear(weights, biases);
+    auto loaded = store_.load_linear(weights, biases);
     copies_.clear();
     return loaded;
   }
@@ -125,7 +125,7 @@ class Loader {
     std::vector<HostTensor> weights = qkv_parts(prefix, ".weight", {config_.hidden_size});
     std::vector<HostTensor> biases;
     if (config_.qkv_bias) biases = qkv_parts(prefix, ".bias", {});
-    auto loaded = backend_.load_linear(weights, biases);
+    auto loaded = store_.load_linear(weights, biases);
     copies_.clear();
     return loaded;
   }
@@ -185,7 +185,7 @@ class Loader {
   const Checkpoint& checkpoint_;
   const ModelConfig& config_;
   const WeightNames names_;
-  Backend& backend_;
+  WeightStore& store_;
   const std::vector<int64_t> order_;
   const bool reordered_;
   std::vector<std::vector<std::byte>> copies_;  // needed by the load under way
@@ -195,9 +195,9 @@ class Loader {
 }  // namespace
 
 ModelWeights load_weights(const ModelConfig& config, const std::filesystem::path& model_dir,
-                          Backend& backend) {
+                          WeightStore& store) {
   const Checkpoint checkpoint(model_dir);
-  Loader loader(checkpoint, config, backend);
+  Loader loader(checkpoint, config, store);
   ModelWeights out;
   loader.embeddings(out);
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {

@@ -29,10 +29,10 @@ struct ModelWeights {
   int64_t bytes = 0;  // of these tensors in the model's files; a tied embedding counts once
 };
 
-/// Loads a checkpoint into the backend, query and key heads in the order of inverse_frequencies.
+/// Loads a checkpoint into a store, query and key heads in the order of inverse_frequencies.
 /// Throws EngineError invalid_model naming the tensor that is missing, damaged or of an unexpected
 /// shape.
 ModelWeights load_weights(const ModelConfig& config, const std::filesystem::path& model_dir,
-                          Backend& backend);
+                          WeightStore& store);
 
 }  // namespace gnomon

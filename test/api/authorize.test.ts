@@ -77,6 +77,17 @@ describe("403", () => {
   });
 });
 
+describe("what is told of all tenants together", () => {
+  it("is for keys that the command gave this scope, and not for a tenant's admin", async () => {
+    const [admin, metrics] = [await app.makeKey("acme", ["admin"]), await app.makeKey("ops", ["metrics"])];
+    expect(await readProblem(await app.get("/v1/scaling", admin.headers))).toMatchObject({ needed_scope: "metrics" });
+    expect((await app.get("/v1/scaling", metrics.headers)).status).toBe(200);
+    expect((await read(metrics.headers)).status).toBe(403);
+    const escalated = await app.post("/v1/keys", { scopes: ["metrics"] }, "application/json", admin.headers);
+    expect(await readProblem(escalated)).toMatchObject({ code: "invalid_request", field: "scopes[0]" });
+  });
+});
+
 describe("what needs no key", () => {
   it.each(["/healthz", "/readyz", "/openapi.json", "/problems/internal"])("%s", async (path) => {
     expect((await app.get(path)).status).toBe(200);

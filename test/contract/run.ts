@@ -26,7 +26,7 @@ const { values } = parseArgs({
 async function makeKey(directory: string): Promise<string> {
   const state = await openEmbedded(directory);
   const apiKeys = createApiKeyStore({ objects: state.objects, now: Date.now });
-  const { key } = await apiKeys.create({ tenant: "contract", name: "", scopes: ["admin"], expiresMs: null });
+  const { key } = await apiKeys.create({ tenant: "contract", name: "", scopes: ["admin", "metrics"], expiresMs: null });
   await state.close();
   return key;
 }

@@ -53,7 +53,7 @@ describe("loadEngine", () => {
     expect(engine.model.weightBytes).toBeGreaterThan(11_000_000);
   });
 
-  test("lowers the default rank to the key width of a narrow model, and refuses a given one that is wider", async () => {
+  test("chooses a rank that a narrow model can take, and refuses a given one that is wider", async () => {
     const narrow = await loadEngine({ modelDir: tinyDir });
     await narrow.close();
 

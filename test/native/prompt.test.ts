@@ -79,6 +79,20 @@ describe("encode", () => {
     expect(await late.decode(ids)).toContain("One <|late|>\n\ntwo?");
   });
 
+  test("counts the ids without making them", async () => {
+    const prompt = { document: "Minutes of the board. 🏗 <|eot_id|>", question: "What?" };
+    expect(await prompts.count(prompt)).toBe((await prompts.encode(prompt)).length);
+  });
+
+  test("says so when the model's template refuses a conversation", async () => {
+    const dir = await modelWith("strict", { "chat_template.jinja": "{{ raise_exception('only users may speak') }}" });
+    const strict = await loadPrompts(dir);
+    await expect(strict.encode({ document: "a", question: "b" })).rejects.toMatchObject({
+      code: "invalid_request",
+      message: expect.stringContaining("only users may speak"),
+    });
+  });
+
   test("does not hold up the event loop", async () => {
     const document = "Minutes of the harbour board, item 12: the crane is late.\n".repeat(4000);
     let longest = 0;

@@ -1,5 +1,6 @@
 import { deliverWebhook, type WebhookDeliveryDeps } from "../../worker/webhook/delivery.ts";
 import type { PostOutcome } from "../../worker/webhook/post.ts";
+import { createSlots } from "../../worker/webhook/slots.ts";
 import { jobRequest } from "./job-fixtures.ts";
 import { openTempState } from "./temp-state.ts";
 
@@ -17,6 +18,7 @@ export async function openTestWebhooks({ maxDelaySeconds = 900 } = {}) {
     webhooks: state.webhooks,
     keyrings: state.keyrings,
     queue: state.webhookQueue,
+    slots: createSlots(2),
     post: async (request) => {
       sent.push(request);
       return receiver.answer();

@@ -6,11 +6,13 @@ import type { WebhookStore } from "../../api/state/webhook-store.ts";
 import type { PostOutcome } from "./post.ts";
 import { parseRetryAfter, retryDelayMs } from "./schedule.ts";
 import { signedHeaders } from "./sign.ts";
+import type { Slots } from "./slots.ts";
 
 export type WebhookDeliveryDeps = {
   webhooks: WebhookStore;
   keyrings: Pick<WebhookKeyrings, "signingKeys">;
-  queue: Pick<JobQueue, "delete">;
+  queue: Pick<JobQueue, "delete" | "extend">;
+  slots: Slots;
   post: (request: { url: string; headers: Record<string, string>; body: string }) => Promise<PostOutcome>;
   now: () => number;
   random: () => number;
@@ -19,6 +21,8 @@ export type WebhookDeliveryDeps = {
 
 /** A message may come a little before its time: clocks differ, and delays are whole seconds. */
 const EARLY_MS = 1_000;
+/** Until a tenant is looked at again whose deliveries are all slow. */
+const BUSY_MS = 5_000;
 
 const parseMessage = (body: string): WebhookMessage | null => {
   try {
@@ -36,12 +40,23 @@ const parseMessage = (body: string): WebhookMessage | null => {
 export async function deliverWebhook(received: ReceivedMessage, deps: WebhookDeliveryDeps): Promise<void> {
   const { webhooks, queue, now, log } = deps;
   const message = parseMessage(received.body);
-  if (message === null) log.error({ message_id: received.id }, "malformed webhook message deleted");
-  else {
+  if (message === null) {
+    log.error({ message_id: received.id }, "malformed webhook message deleted");
+    await queue.delete(received.receipt);
+    return;
+  }
+  const giveBack = deps.slots.take(message.tenant);
+  if (giveBack === null) {
+    await queue.extend(received.receipt, BUSY_MS);
+    return;
+  }
+  try {
     const event = await webhooks.get(message.tenant, message.job, message.event);
     if (event !== null && event.status === "pending" && event.attempt === message.attempt) await takeUp(event);
+    await queue.delete(received.receipt);
+  } finally {
+    giveBack();
   }
-  await queue.delete(received.receipt);
 
   async function takeUp(event: WebhookEvent): Promise<void> {
     if ((event.next_attempt_ms ?? 0) > now() + EARLY_MS) await webhooks.schedule(event);

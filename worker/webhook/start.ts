@@ -9,6 +9,7 @@ import { deliverWebhook, type WebhookDeliveryDeps } from "./delivery.ts";
 import { post } from "./post.ts";
 import { createResolver } from "./resolve.ts";
 import { startWebhookSender } from "./sender.ts";
+import { createSlots } from "./slots.ts";
 
 type Deps = {
   objects: ObjectStore;
@@ -27,6 +28,7 @@ export function startWebhooks({ objects, webhookQueue: queue, webhooks, policy, 
     webhooks,
     keyrings: createWebhookKeyrings({ objects, now, newId }),
     queue,
+    slots: createSlots(limits.webhookConcurrencyPerTenant),
     post: (request) => post(request, { policy, resolve, limits }),
     now,
     random: Math.random,

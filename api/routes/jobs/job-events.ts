@@ -7,7 +7,7 @@ import { endOf } from "./end-of-stream.ts";
 import { type FollowDeps, followJob, type JobUpdate } from "./follow-job.ts";
 import type { JobDeps } from "./job-deps.ts";
 import { readJob } from "./read-job.ts";
-import { createSentText } from "./sent-text.ts";
+import { createSentText, type SentText } from "./sent-text.ts";
 
 /** Each event of the stream. */
 const Event = z.looseObject({
@@ -52,16 +52,20 @@ export const jobEventsRoute = (deps: FollowDeps & Pick<JobDeps, "estimates">) =>
       const beat = setInterval(() => void stream.write(": still here\n\n"), limits.eventKeepAliveMs);
       try {
         for await (const update of followJob(first, deps, { sent, signal })) {
-          await stream.writeSSE({
-            ...(await describe(update, deps.estimates)),
-            id: update.type === "end" ? DONE : sent.id(),
-          });
+          await stream.writeSSE({ ...(await describe(update, deps.estimates)), id: idOf(update, sent) });
         }
       } finally {
         clearInterval(beat);
       }
     });
   });
+
+function idOf(update: JobUpdate, sent: SentText): string {
+  if (update.type === "end") return DONE;
+  // Nothing counts any more, and what comes instead has not come yet.
+  if (update.type === "reset") return createSentText().id();
+  return update.type === "text" ? update.id : sent.id();
+}
 
 async function describe(update: JobUpdate, estimates: JobDeps["estimates"]): Promise<{ event: string; data: string }> {
   switch (update.type) {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 
-export type Added = { index: number; text: string };
+/** `id` names all text up to this piece: a client may go away between two. */
+export type Added = { index: number; text: string; id: string };
 
 /** What an event's id says of the text up to it: how long each answer was, and a hash of them all. */
 type Mark = { lengths: number[]; hash: string };
@@ -45,11 +46,15 @@ export function createSentText(lastEventId?: string): SentText {
         reset = true;
         sent = [];
       }
-      const added = texts.flatMap((text, index) => {
-        const before = sent[index] ?? "";
-        return text.length > before.length ? [{ index, text: text.slice(before.length) }] : [];
-      });
-      sent = texts.map((text, index) => (text.length > (sent[index] ?? "").length ? text : (sent[index] ?? "")));
+      const reached = texts.map((_, index) => sent[index] ?? "");
+      const added: Added[] = [];
+      for (const [index, text] of texts.entries()) {
+        const before = reached[index] ?? "";
+        if (text.length <= before.length) continue;
+        reached[index] = text;
+        added.push({ index, text: text.slice(before.length), id: formatMark(reached) });
+      }
+      sent = reached;
       return { reset, added };
     },
     id: () => (mark === null ? formatMark(sent) : `${mark.lengths.join(".")}-${mark.hash}`),

@@ -61,6 +61,9 @@ describe("DELETE /v1/keys/{id}: 200", () => {
     const first = await readJson(ApiKey, await revoke(id));
     expect(first.revoked_at).not.toBeNull();
     expect(await readJson(ApiKey, await revoke(id))).toEqual(first);
+    const logged = app.logged.map(({ fields }) => fields);
+    expect(logged).toContainEqual({ tenant: "acme", key: admin.id, made: id, scopes: ["read"] });
+    expect(logged).toContainEqual({ tenant: "acme", key: admin.id, revoked: id });
   });
 });
 

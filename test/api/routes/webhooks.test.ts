@@ -1,9 +1,13 @@
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
 import { DisabledWebhooks, WebhookDeliveries, WebhookDelivery, WebhookKeys } from "../../../api/contract/webhook.ts";
 import { signedHeaders } from "../../../worker/webhook/sign.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
 
+const OpenApi = z.object({
+  webhooks: z.object({ job: z.object({ post: z.looseObject({ requestBody: z.unknown() }) }) }),
+});
 const HOOK = "https://example.com/hook";
 
 let api: TestApp;
@@ -33,6 +37,12 @@ describe("200", () => {
     expect(key).toMatchObject({ signs_until: null, secret: expect.stringMatching(/^whsec_/) });
     expect(key?.public_key).toMatch(/^whpk_/);
     expect(await keysOf(await api.get("/v1/webhooks/keys"))).toEqual([key]);
+  });
+
+  it("describes to the builders of receivers what they get", async () => {
+    const { webhooks } = OpenApi.parse(await (await api.get("/openapi.json")).json());
+    expect(webhooks.job.post.requestBody).toMatchObject({ required: true });
+    expect(JSON.stringify(webhooks.job.post)).toContain("webhook-signature");
   });
 
   it("gives one key to callers who ask at the same time", async () => {

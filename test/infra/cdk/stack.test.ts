@@ -105,7 +105,7 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
     const redriven = queues.filter(({ Properties }) => Properties.RedrivePolicy);
     expect(redriven).toHaveLength(2);
     const attempts = redriven.map(({ Properties }) => Properties.RedrivePolicy.maxReceiveCount);
-    expect(attempts).toEqual([limits.maxAttempts, 1_000]);
+    expect(attempts).toEqual([limits.maxReceives, 1_000]);
     for (const { Properties } of redriven) {
       expect(Properties.MessageRetentionPeriod).toBe(14 * 24 * 3600);
     }

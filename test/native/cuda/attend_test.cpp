@@ -60,10 +60,11 @@ void check(const Case& c, uint64_t seed) {
   shape.max_selected = max_selected;
   shape.max_tokens = max_tokens;
   const DeviceVector<char> scratch(attend_scratch_bytes(shape));
+  const DeviceVector<int32_t> done(std::vector<int32_t>(heads, 0));
   attend(
       shape,
       {device_views.data(), device_extra.data(), max_selected ? device_slots.data() : nullptr, dim},
-      device_query.data(), out.data(), scratch.data(), nullptr);
+      device_query.data(), out.data(), scratch.data(), done.data(), nullptr);
   CUDA_CHECK(cudaDeviceSynchronize());
   const auto got = out.read();
 
@@ -120,4 +121,10 @@ TEST_CASE("cuda attend: every head_dim and query group, ragged lengths, with and
 TEST_CASE("cuda attend: a sequence's result does not depend on the batch around it") {
   NEEDS_GPU();
   check({128, 8, 4, 8, {417, 2080, 9}, {1, 300, 2}, {256, 100, 0}}, 77);
+}
+
+TEST_CASE("cuda attend: long and short sequences, which are split in different ways") {
+  NEEDS_GPU();
+  check({64, 1, 4, 8, {16384, 16385, 20000}, {0, 0, 7}, {0, 0, 0}}, 78);
+  check({128, 1, 2, 16, {300, 16300}, {5, 80}, {40, 30}}, 79);
 }

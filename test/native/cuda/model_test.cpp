@@ -77,6 +77,7 @@ TEST_CASE("cuda model: ShadowKV of full rank and covering budget equals full att
         shadow.rank = tiny.config().key_width();
         shadow.chunk_size = chunk_size;
         shadow.outlier_chunks = 3;
+        shadow.values = host_bytes > 0 ? ValuePlacement::host : ValuePlacement::device;
         shadow.local_window = 9;
         const int64_t prompt = 333;
         shadow.sparse_budget = prompt - 10;
@@ -103,6 +104,7 @@ TEST_CASE("cuda model: sequences of different lengths and kinds decode in one ba
   shadow.outlier_chunks = 2;
   shadow.local_window = 8;
   shadow.sparse_budget = 200;
+  shadow.values = ValuePlacement::host;
   std::vector<std::vector<uint32_t>> texts;
   std::vector<std::unique_ptr<SequenceCache>> caches;
   std::vector<SequenceCache*> pointers;

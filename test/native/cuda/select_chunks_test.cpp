@@ -77,12 +77,12 @@ void check(const Case& c, uint64_t seed) {
     const DeviceVector<float> device_logits(logits);
     const DeviceVector<float2> device_partial(partial);
     const DeviceVector<int32_t> step_counter(std::vector<int32_t>{step});
-    const DeviceVector<uint32_t> ranks(c.kv_heads * max_chunks);
+    const DeviceVector<float> spill(c.kv_heads * max_chunks);
     const DeviceVector<int32_t> slots(c.kv_heads * c.selected),
         miss_chunks(c.kv_heads * c.selected), miss_slots(c.kv_heads * c.selected),
         miss_counts(c.kv_heads);
     select_chunks(shape, heads.data(), {device_logits.data(), device_partial.data()},
-                  step_counter.data(), ranks.data(),
+                  step_counter.data(), spill.data(),
                   {slots.data(), miss_chunks.data(), miss_slots.data(), miss_counts.data()},
                   nullptr);
     CUDA_CHECK(cudaDeviceSynchronize());
@@ -167,8 +167,8 @@ TEST_CASE("cuda select_chunks: equal scores take the lower chunks") {
   const DeviceVector<float2> partial(std::vector<float2>{{1.0f, 100.0f}});
   const DeviceVector<int32_t> step(std::vector<int32_t>{1}), slots(10), miss_chunks(10),
       miss_slots(10), miss_counts(1);
-  const DeviceVector<uint32_t> ranks(100);
-  select_chunks(shape, heads.data(), {logits.data(), partial.data()}, step.data(), ranks.data(),
+  const DeviceVector<float> spill(100);
+  select_chunks(shape, heads.data(), {logits.data(), partial.data()}, step.data(), spill.data(),
                 {slots.data(), miss_chunks.data(), miss_slots.data(), miss_counts.data()}, nullptr);
   CUDA_CHECK(cudaDeviceSynchronize());
   std::vector<int32_t> first(10);

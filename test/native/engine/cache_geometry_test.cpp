@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <string>
@@ -129,3 +130,17 @@ TEST_CASE("every small combination keeps its invariants") {
 
 }  // namespace
 }  // namespace gnomon
+
+TEST_CASE("default rank: follows the key width, within what narrow keys and the GPU allow") {
+  CHECK(gnomon::default_rank(1024) == 160);  // Llama 3: the paper's
+  CHECK(gnomon::default_rank(512) == 160);   // GLM-4, Yi, Qwen2: likewise
+  CHECK(gnomon::default_rank(3072) == 256);  // Phi-3
+  CHECK(gnomon::default_rank(128) == 96);    // the bundled model
+  CHECK(gnomon::default_rank(256) == 160);
+  CHECK(gnomon::default_rank(16) == 8);
+  CHECK(gnomon::default_rank(2) == 1);
+  for (int64_t width = 2; width <= 8192; width += 2) {
+    CHECK(gnomon::default_rank(width) >= 1);
+    CHECK(gnomon::default_rank(width) <= std::min<int64_t>(width, 256));
+  }
+}

@@ -6,6 +6,9 @@
 #include <map>
 #include <vector>
 
+#include "engine/logprobs.h"
+#include "engine/penalties.h"
+
 using namespace gnomon;
 
 namespace {
@@ -57,4 +60,45 @@ TEST_CASE("sampler: top_p keeps the smallest set that reaches the mass") {
   CHECK(frequencies({.temperature = 1.0, .top_p = 0.45}, logits, 500).size() == 1);
   CHECK(frequencies({.temperature = 1.0, .top_p = 0.7}, logits, 2000).size() == 2);
   CHECK(frequencies({.temperature = 1.0, .top_p = 0.95}, logits, 2000).size() == 3);
+}
+
+TEST_CASE("sampler: min_p drops tokens less likely than its share of the likeliest") {
+  // Probabilities 0.5, 0.3, 0.15, 0.05.
+  const std::vector<float> logits{std::log(0.5f), std::log(0.3f), std::log(0.15f), std::log(0.05f)};
+  CHECK(frequencies({.temperature = 1.0, .min_p = 0.2}, logits, 3000).size() == 3);
+  CHECK(frequencies({.temperature = 1.0, .min_p = 0.5}, logits, 3000).size() == 2);
+  CHECK(frequencies({.temperature = 1.0, .min_p = 1.0}, logits, 500).size() == 1);
+}
+
+TEST_CASE("penalties: repetition counts the prompt, presence and frequency the answer alone") {
+  SamplingOptions options{.repetition_penalty = 2.0};
+  const std::vector<uint32_t> prompt{1, 1, 2};
+  Penalties repetition(options, prompt);
+  repetition.add(3);
+  repetition.add(3);
+  std::vector<float> logits{1, 1, -1, 4, 1};
+  repetition.apply(logits);
+  CHECK(logits == std::vector<float>{1, 0.5f, -2, 2, 1});
+
+  options = {.presence_penalty = 0.5, .frequency_penalty = 0.25};
+  Penalties counted(options, prompt);
+  counted.add(3);
+  counted.add(3);
+  counted.add(0);
+  logits = {1, 1, 1, 1, 1};
+  counted.apply(logits);
+  CHECK(logits == std::vector<float>{0.25f, 1, 1, 0, 1});
+}
+
+TEST_CASE("logprobs: of the token and of the likeliest, of the whole distribution") {
+  const std::vector<float> logits{0, 2, 1, 2};
+  const double normaliser = std::log(1 + 2 * std::exp(2.0) + std::exp(1.0));
+  const TokenLogprobs found = token_logprobs(logits, 2, 2);
+  CHECK(found.logprob == doctest::Approx(1 - normaliser));
+  REQUIRE(found.top.size() == 2);
+  CHECK(found.top[0].token == 1);
+  CHECK(found.top[1].token == 3);
+  CHECK(found.top[1].logprob == doctest::Approx(2 - normaliser));
+  CHECK(token_logprobs(logits, 0, 20).top.size() == 4);
+  CHECK(token_logprobs(logits, 0, 0).top.empty());
 }

@@ -1,5 +1,5 @@
 import { Webhook } from "standardwebhooks";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { WebhookPayload } from "../../../api/contract/webhook.ts";
 import { deliverWebhook } from "../../../worker/webhook/delivery.ts";
 import { jobRequest } from "../../support/job-fixtures.ts";
@@ -230,7 +230,7 @@ describe("a sender that dies", () => {
     const id = await hooks.endJob();
     const [message] = await hooks.state.webhookQueue.receive({ max: 1, waitMs: 0, visibilityMs: 60_000 });
     if (message === undefined) throw new Error("no message");
-    const queue = { delete: async () => Promise.reject(new Error("killed")) };
+    const queue = { ...hooks.deps.queue, delete: async () => Promise.reject(new Error("killed")) };
     await expect(deliverWebhook(message, { ...hooks.deps, queue })).rejects.toThrow("killed");
     hooks.answerWith(200);
     await hooks.passTime(HOUR);
@@ -255,5 +255,24 @@ describe("a message without use", () => {
     await hooks.deliverDue();
     expect(hooks.sent).toEqual([]);
     expect(await messagesLeft()).toBe(0);
+  });
+});
+
+describe("a tenant whose receivers are all slow", () => {
+  it("waits for its own, while others are told at once, and loses nothing", async () => {
+    const answers: (() => void)[] = [];
+    hooks.receiver.answer = () =>
+      new Promise((resolve) => answers.push(() => resolve({ status: 200, retryAfter: undefined, error: null })));
+    const ids = [await hooks.endJob(), await hooks.endJob(), await hooks.endJob()];
+    await hooks.endJob(undefined, "other");
+    const messages = await hooks.state.webhookQueue.receive({ max: 10, waitMs: 0, visibilityMs: 60_000 });
+    const deliveries = messages.map((message) => deliverWebhook(message, hooks.deps));
+    await vi.waitFor(() => expect(answers).toHaveLength(3));
+    for (const answer of answers) answer();
+    await Promise.all(deliveries);
+    hooks.answerWith(200);
+    await hooks.passTime(10_000);
+    for (const id of ids) expect(await hooks.event(id)).toMatchObject({ status: "delivered", attempt: 1 });
+    expect(hooks.sent).toHaveLength(4);
   });
 });

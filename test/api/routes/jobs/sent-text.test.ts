@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { createSentText } from "../../../../api/routes/jobs/sent-text.ts";
 
 const nothing = { reset: false, added: [] };
-const text = (index: number, text: string) => ({ index, text });
+const text = (index: number, text: string) => ({ index, text, id: expect.any(String) });
 
 /** The id after these texts were sent. */
 function idAfter(...texts: string[]): string {
@@ -33,6 +33,15 @@ describe("the text sent", () => {
     sent.advance(["abc", "x"], false);
     expect(sent.advance(["ax", "x"], false)).toEqual({ reset: true, added: [text(0, "ax"), text(1, "x")] });
     expect(sent.advance(["a", "x"], true)).toEqual({ reset: true, added: [text(0, "a"), text(1, "x")] });
+  });
+});
+
+describe("a client that goes away between two pieces", () => {
+  it("gets the second when it comes back", () => {
+    const { added } = createSentText().advance(["a", "b"], true);
+    const back = createSentText(added[0]?.id).advance(["a", "b"], true);
+    expect(back).toEqual({ reset: false, added: [text(1, "b")] });
+    expect(createSentText(added[1]?.id).advance(["a", "b"], true)).toEqual(nothing);
   });
 });
 

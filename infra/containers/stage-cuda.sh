@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# usage: stage-cuda.sh OUT
+# Step 2 of the worker's image: builds the CUDA backend with NVIDIA's wheels, which bring compiler and libraries, and
+# leaves in OUT/cuda the libraries alone, at the path that the backend looks for them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+out=${1:?usage: stage-cuda.sh OUT}
+venv=/opt/gnomon-cuda
+
+python3 -m venv "$venv"
+"$venv/bin/pip" install -q --no-cache-dir -r native/cuda/requirements.txt
+wheels=$(echo "$venv"/lib/python3*/site-packages)
+cmake -S native -B .build/cuda -G Ninja -DCMAKE_BUILD_TYPE=Release -DGNOMON_CUDA=ON -DGNOMON_CUDA_WHEELS="$wheels"
+ninja -C .build/cuda gnomon_cuda
+
+install -D .build/cuda/libgnomon_cuda.so "$out/app/.build/native/libgnomon_cuda.so"
+# What the backend links, and what those open by name; not the compilers, headers and static libraries beside them.
+for library in "$wheels"/nvidia/cu13/lib/lib{cublas,cublasLt,cusolver,cusparse,nvJitLink,cudart}.so.* "$wheels"/nvidia/cudnn/lib/libcudnn*.so.*; do
+  [ -e "$library" ] || continue
+  install -D "$library" "$out/cuda/${library#"$venv"/}"
+done
+for licence in "$wheels"/nvidia_*.dist-info/licenses/License.txt "$wheels"/nvidia_*.dist-info/License.txt; do
+  [ -e "$licence" ] || continue
+  install -D -m 644 "$licence" "$out/cuda/${licence#"$venv"/}"
+done
