@@ -84,6 +84,7 @@ json run(Arguments arguments) {
   const ModelConfig config = shape.empty() ? load_config(model_dir) : config_of_shape(shape);
   const auto backend = device == "cuda" ? make_cuda_backend(config, backend_options)
                                         : make_cpu_backend(config, backend_options);
+  backend->check_cache_options(shadow);
   constexpr int64_t kMostSequences = 128;
   Model model(
       config,

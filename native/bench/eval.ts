@@ -105,7 +105,8 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  const isUsage = (error as NodeJS.ErrnoException).code?.startsWith("ERR_PARSE_ARGS");
+  // The code of a child process that failed is its exit status.
+  const isUsage = String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS");
   if (!isUsage && !(error instanceof EngineError)) throw error;
   console.error((error as Error).message);
   if (isUsage) console.error(USAGE);

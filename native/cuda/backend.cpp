@@ -59,6 +59,21 @@ class CudaBackend final : public Backend {
     return {std::max<int64_t>(device, 0), static_cast<int64_t>(pinned_.bytes())};
   }
   int64_t element_bytes() const override { return sizeof(__nv_bfloat16); }
+  void check_cache_options(const CacheOptions& options) const override {
+    if (options.kind == CacheKind::full) return;
+    const auto refuse = [](const char* knob, int64_t value, const char* rule) {
+      throw EngineError("invalid_options", std::string(knob) + " is " + std::to_string(value) +
+                                               "; on a GPU it must be " + rule);
+    };
+    if (options.rank % 8 != 0) refuse("rank", options.rank, "a multiple of 8");
+    if (options.chunk_size != 8 && options.chunk_size != 16) {
+      refuse("chunk_size", options.chunk_size, "8 or 16");
+    }
+    if (options.values == ValuePlacement::host && pinned_.bytes() == 0) {
+      throw EngineError("invalid_options",
+                        "values are to live on the host, and memory.hostBytes pins none of it");
+    }
+  }
   int64_t prefill_rows() const override { return 8192; }
   int64_t attention_rows() const override { return std::numeric_limits<int64_t>::max() / 2; }
 

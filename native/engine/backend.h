@@ -70,6 +70,8 @@ class Backend : public WeightStore {
   /// Whether `host` bytes come out of the same memory as `device` bytes.
   virtual bool unified_memory() const { return false; }
   virtual int64_t element_bytes() const = 0;
+  /// Throws invalid_options, naming the knob, for a cache that this backend cannot keep.
+  virtual void check_cache_options(const CacheOptions&) const {}
   /// Prompt rows that one prefill step works on: enough to fill the device, few enough that a
   /// cancel is seen soon.
   virtual int64_t prefill_rows() const { return 512; }

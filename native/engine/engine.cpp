@@ -25,6 +25,7 @@ struct Core {
     info.config = load_config(options.model_dir);
     check_cache_options(options.cache, info.config.key_width());
     backend = make_backend(options.device, info.config, options.backend);
+    backend->check_cache_options(options.cache);
     ModelWeights weights = load_weights(info.config, options.model_dir, *backend);
     info.weight_bytes = weights.bytes;
     model = std::make_unique<Model>(info.config, std::move(weights), *backend, options.max_batch);
