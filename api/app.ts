@@ -3,7 +3,9 @@ import type { Access } from "./access.ts";
 import { authorize } from "./authorize.ts";
 import { limitBody, limitDepth } from "./body-limits.ts";
 import { AppError } from "./contract/errors.ts";
+import type { Price } from "./contract/job.ts";
 import type { WebhookPolicy } from "./contract/webhook-target.ts";
+import { createEstimates } from "./estimates.ts";
 import { describeApi } from "./openapi.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
@@ -21,6 +23,7 @@ import { scalingRoutes } from "./routes/scaling.ts";
 import { describeWebhooks, webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
+import { createActiveJobs } from "./state/active-jobs.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
 import type { Backlog } from "./state/backlog.ts";
 import type { Convert, DocumentStore } from "./state/document-store.ts";
@@ -28,9 +31,12 @@ import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { JobStore } from "./state/job-store.ts";
 import type { JobStreams } from "./state/job-streams.ts";
 import type { ObjectStore } from "./state/object-store.ts";
+import { createQuotaGate, type Quota } from "./state/quota.ts";
+import { createQuoteStore } from "./state/quote-store.ts";
 import type { UploadStore } from "./state/upload-store.ts";
 import type { WebhookKeyrings } from "./state/webhook-keyring.ts";
 import type { WebhookStore } from "./state/webhook-store.ts";
+import { createWorkerReports } from "./state/worker-reports.ts";
 
 export type AppDeps = {
   jobs: JobStore;
@@ -44,6 +50,9 @@ export type AppDeps = {
   keyrings: WebhookKeyrings;
   webhookPolicy: WebhookPolicy;
   model: ServedModel;
+  objects: ObjectStore;
+  quota: Quota;
+  price: Price | null;
   /** Where the object store leaves serving its presigned URLs to us. */
   signedObjects: { objects: ObjectStore; urls: ObjectUrls } | null;
   access: Access;
@@ -62,10 +71,16 @@ export type Log = { info(fields: object, message: string): void; error(fields: o
 /** The whole HTTP service, without I/O of its own: the same for a listening server, a Lambda and a test. */
 export function createApp(deps: AppDeps) {
   const app = createRouter();
+  const { jobs, objects, model, now, newId } = deps;
+  const active = createActiveJobs({ index: jobs.index, now });
+  const estimates = createEstimates({ active, workers: createWorkerReports({ objects, now }), model: model.id });
+  const gate = createQuotaGate({ active, quota: deps.quota, drainSeconds: estimates.drainSeconds });
+  const quotes = createQuoteStore({ objects, now, newId });
+  const checkWebhook = createWebhookCheck(deps.webhooks, deps.webhookPolicy);
+  const jobDeps = { ...deps, active, estimates, gate, quotes, checkWebhook };
   app.use(nameAndLog(deps));
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
-  const jobDeps = { ...deps, checkWebhook: createWebhookCheck(deps.webhooks, deps.webhookPolicy) };
   const routes = app
     .route("/", jobRoutes(jobDeps))
     .route("/", chatRoutes(jobDeps))

@@ -6,6 +6,7 @@ import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
 import { type ApiEnv, webhookPolicy } from "./contract/env.ts";
 import { AppError } from "./contract/errors.ts";
+import type { Price } from "./contract/job.ts";
 import { limits } from "./contract/limits.ts";
 import { createConverter } from "./convert/converter.ts";
 import { isLoopback } from "./loopback.ts";
@@ -58,7 +59,15 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     await state.objects.list("probe/", { limit: 1 });
   };
   const webhooks = createWebhookStore({ ...state, now });
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs, onTerminal: webhooks.emit, log });
+  const jobs = createJobStore({
+    ...state,
+    now,
+    newId,
+    leaseMs: limits.leaseMs,
+    retentionMs: env.GNOMON_RETENTION_DAYS * 24 * 3_600_000,
+    onTerminal: webhooks.emit,
+    log,
+  });
   const measure = () =>
     measureBacklog(state.objects, { speed: env.GNOMON_GPU_SPEED, maxSequenceTokens: model.maxPositions });
   const backlog = rememberBacklog(measure, BACKLOG_MS, now);
@@ -75,6 +84,9 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     keyrings: createWebhookKeyrings({ objects: state.objects, now, newId }),
     webhookPolicy: webhookPolicy(env),
     model,
+    objects: state.objects,
+    quota: { jobs: env.GNOMON_QUOTA_JOBS, tokens: env.GNOMON_QUOTA_TOKENS },
+    price: priceOf(env),
     signedObjects: state.urls && { objects: state.objects, urls: state.urls },
     access: createAccess({ apiKeys, loopback, now, log }),
     apiKeys,
@@ -88,6 +100,16 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
   return { app, jobs, uploads, backlog, model: model.id, access, close: () => state.close() };
 }
 
+function priceOf(env: ApiEnv): Price | null {
+  const prompt = env.GNOMON_PRICE_PROMPT;
+  if (prompt === undefined) return null;
+  return {
+    currency: env.GNOMON_CURRENCY,
+    prompt,
+    cached: env.GNOMON_PRICE_CACHED ?? prompt,
+    completion: env.GNOMON_PRICE_COMPLETION ?? prompt,
+  };
+}
 const exposedWithoutKeys = (host: string | null): AppError =>
   new AppError(
     "exposed_without_keys",

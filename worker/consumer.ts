@@ -42,7 +42,10 @@ export function createConsumer({ queue, deliver, room, limits, delay, log }: Col
         await delay(FULL_POLL_MS, stopping.signal);
         continue;
       }
-      for (const message of await receive(Math.min(free, MAX_RECEIVE))) track(deliver(message));
+      const messages = await receive(Math.min(free, MAX_RECEIVE));
+      // A queue that is closed answers at once, with nothing: that must not turn into a hot loop.
+      if (messages.length === 0) await delay(FULL_POLL_MS, stopping.signal);
+      for (const message of messages) track(deliver(message));
     }
   }
 

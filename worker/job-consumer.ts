@@ -64,6 +64,8 @@ export function createJobConsumer(collaborators: Collaborators) {
         continue;
       }
       const messages = await receive(wanted);
+      // A queue that is closed answers at once, with nothing: that must not turn into a hot loop.
+      if (messages.length === 0) await delay(LOOK_MS, stopping.signal);
       taking += messages.length;
       for (const message of messages) void admit(message);
     }

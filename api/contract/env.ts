@@ -9,6 +9,7 @@ import type { WebhookPolicy } from "./webhook-target.ts";
 const positiveInt = z.coerce.number().int().min(1);
 /** 0 lets the engine choose. */
 const countOrAuto = z.coerce.number().int().min(0).default(0);
+const price = z.coerce.number().min(0);
 const url = z.url({ protocol: /^https?$/ });
 
 const state = {
@@ -104,6 +105,21 @@ export const ApiEnv = z
     GNOMON_HOST: z.string().default("127.0.0.1"),
     /** 0 takes a free port. */
     GNOMON_PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+    /** What one tenant may have queued and running: jobs, and their prompt and answer tokens. 0 is without limit. */
+    GNOMON_QUOTA_JOBS: z.coerce.number().int().min(0).default(100_000),
+    GNOMON_QUOTA_TOKENS: z.coerce.number().int().min(0).default(0),
+    /** A job and its answers are kept for this many days after its end. */
+    GNOMON_RETENTION_DAYS: z.coerce.number().positive().default(30),
+    /** Of a million tokens, in GNOMON_CURRENCY. Without a price for prompts nothing is said of cost. */
+    GNOMON_PRICE_PROMPT: price.optional(),
+    /** Default: as for other prompt tokens. */
+    GNOMON_PRICE_CACHED: price.optional(),
+    /** Default: as for prompt tokens. */
+    GNOMON_PRICE_COMPLETION: price.optional(),
+    GNOMON_CURRENCY: z
+      .string()
+      .regex(/^[A-Z]{3}$/)
+      .default("USD"),
     /** How fast the workers' GPU is beside an H200; see contract/backlog.ts. */
     GNOMON_GPU_SPEED: z.coerce.number().positive().default(1),
   })

@@ -79,6 +79,16 @@ const createJob = {
   max_total_tokens: z.int().min(1).optional().meta({
     description: "Hard cap on the prompt and answer tokens of the whole job; lowers `max_tokens` where it must.",
   }),
+  max_cost: z
+    .number()
+    .positive()
+    .optional()
+    .meta({ description: "Hard cap as a sum of money, where the service has prices." }),
+  quote_id: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: "Of a quote from POST /v1/jobs/quote: its tokens are a hard cap, and its price holds." }),
   metadata: Metadata.default({}),
   webhook: z
     .strictObject({

@@ -12,6 +12,15 @@ export const Job = z
     progress: JobProgress,
     priority: Priority,
     cancel_requested: z.boolean(),
+    queue_position: z
+      .int()
+      .nullable()
+      .meta({ description: "Jobs that go before it, running ones among them; null once it runs." }),
+    estimated_start_at: z.number().nullable(),
+    estimated_finish_at: z
+      .number()
+      .nullable()
+      .meta({ description: "At the rates that the workers have measured; null until there are any." }),
     metadata: z.record(z.string(), z.string()),
     created_at: z.number(),
     started_at: z.number().nullable(),
@@ -19,6 +28,7 @@ export const Job = z
     deliver_by: z.number().nullable(),
     expires_at: z.number().nullable().meta({ description: "A job that is not over by then is `expired`." }),
     usage: Usage.nullable().meta({ description: "Once the job is over." }),
+    cost: z.object({ amount: z.number(), currency: z.string() }).nullable(),
     timings: z
       .object({ queued_ms: z.number(), prefill_ms: z.number(), decode_ms: z.number() })
       .nullable()
@@ -29,7 +39,7 @@ export const Job = z
     webhook: JobWebhook.nullable(),
     quote_id: z.string().nullable(),
     retry_of: z.string().nullable(),
-    urls: z.object({ self: z.string(), result: z.string() }),
+    urls: z.object({ self: z.string(), result: z.string(), cancel: z.string() }),
   })
   .meta({ id: "Job" });
 export type Job = z.infer<typeof Job>;

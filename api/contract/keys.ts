@@ -13,6 +13,11 @@ export const keys = {
   /** Entries of the jobs that are not over, or of which something is still owed; see state/job-index.ts. */
   active: "active/",
   activeOf: (tenant: string) => `active/${tenant}/`,
+  /** What each worker says of itself. */
+  workers: "workers/",
+  worker: (owner: string) => `workers/${owner}.json`,
+  quote: (tenant: string, quote: string) => `t/${tenant}/q/${quote}.json`,
+  quotesOf: (tenant: string) => `t/${tenant}/q/`,
   idempotency: (tenant: string, hash: string) => `t/${tenant}/idem/${hash}`,
   /** A document and everything derived from it. */
   documentAll: (tenant: string, document: string) => `t/${tenant}/d/${document}/`,

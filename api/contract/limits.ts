@@ -21,6 +21,10 @@ export const limits = {
   /** How often every api and worker process looks at a page of the active jobs for what a crash left undone. */
   sweepMs: 15_000,
   sweepPage: 500,
+  /** How often a worker says how fast it is; one that has said nothing for three times this is gone. */
+  workerReportMs: 15_000,
+  /** A quote can be redeemed for this long. */
+  quoteMs: 3_600_000,
   longPollMs: 20_000,
   requestBodyBytes: 16 * 1024 * 1024,
   /** Arrays and objects within each other. */

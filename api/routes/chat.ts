@@ -10,6 +10,7 @@ import { toAppError } from "../problem.ts";
 import { createRouter, problemResponses } from "../router.ts";
 import { answerOf, describeChat, describeChunk, describeUsage } from "./chat/describe-chat.ts";
 import { resolveChat } from "./chat/resolve-chat.ts";
+import { admitJob } from "./jobs/admit-job.ts";
 import { endOf } from "./jobs/end-of-stream.ts";
 import { followJob } from "./jobs/follow-job.ts";
 import type { JobDeps } from "./jobs/job-deps.ts";
@@ -73,7 +74,9 @@ export const chatRoutes = (deps: Deps) => {
   return createRouter().openapi(postChat, async (c) => {
     const asked = c.req.valid("json");
     const request = await resolveJob(c.get("tenant"), await resolveChat(asked, deps), deps);
-    const { state } = await jobs.submit(c.get("tenant"), request);
+    const { state } = await admitJob(c, request, deps, (createdMs) =>
+      jobs.submit(c.get("tenant"), request, { createdMs }),
+    );
     c.header("X-Job-Id", state.id);
     if (!asked.stream) return c.json(await answer(state, c.req.raw.signal), 200);
 

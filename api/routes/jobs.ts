@@ -6,10 +6,12 @@ import { getResultRoute } from "./jobs/get-result.ts";
 import type { JobDeps } from "./jobs/job-deps.ts";
 import { jobEventsRoute } from "./jobs/job-events.ts";
 import { listJobsRoute } from "./jobs/list-jobs.ts";
+import { quoteJobRoute } from "./jobs/quote-job.ts";
 
 export const jobRoutes = (deps: JobDeps) =>
   createRouter()
     .route("/", createJobRoute(deps))
+    .route("/", quoteJobRoute(deps))
     .route("/", listJobsRoute(deps))
     .route("/", getJobRoute(deps))
     .route("/", getResultRoute(deps))

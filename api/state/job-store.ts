@@ -9,7 +9,7 @@ import type { JobQueue } from "./job-queue.ts";
 import { advance, dueEnd, finish, hasLiveLease, start } from "./job-record.ts";
 import { createJobRemoval } from "./job-removal.ts";
 import { createJobStates, type StateLog } from "./job-states.ts";
-import { createSubmit, type Submitted } from "./job-submit.ts";
+import { createSubmit } from "./job-submit.ts";
 import { createJobSweep } from "./job-sweep.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
@@ -237,18 +237,17 @@ export function createJobStore({
       return stored?.value ?? null;
     },
 
-    /** Submits the request of a job once more, as a new job. A time by which it was wanted that has passed is dropped. */
-    async retry({ tenant, id }: JobState, key: { hash: string | null; fingerprint: string }): Promise<Submitted> {
+    /** The request of a job, for a new one. A time by which it was wanted that has passed is dropped. */
+    async requestAgain({ tenant, id }: JobState, idempotencyHash: string | null): Promise<JobRequest> {
       const request = await getRequest(tenant, id);
       if (request === null) throw new AppError("job_not_found", `no request of job ${id}`);
       const { deliver_by_ms } = request;
-      const again: JobRequest = {
+      return {
         ...request,
         deliver_by_ms: deliver_by_ms !== null && deliver_by_ms > now() ? deliver_by_ms : null,
         retry_of: id,
-        idempotency_hash: key.hash,
+        idempotency_hash: idempotencyHash,
       };
-      return submitting.submit(tenant, again, key.fingerprint);
     },
   };
 }

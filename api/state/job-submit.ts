@@ -17,6 +17,13 @@ export type Submitted = {
   replayed: boolean;
 };
 
+type SubmitOptions = {
+  /** Stands for the body that came with the Idempotency-Key whose hash is in the request. */
+  fingerprint?: string;
+  /** When the request came; default: now. */
+  createdMs?: number;
+};
+
 type Deps = {
   objects: ObjectStore;
   queue: Pick<JobQueue, "send">;
@@ -44,9 +51,12 @@ export function createSubmit({ objects, queue, index, idempotency, now, newId, l
     await index.closeActive(activeKey(job));
   }
 
-  /** `fingerprint` stands for the body that came with the Idempotency-Key whose hash is in the request. */
-  async function submit(tenant: string, request: JobRequest, fingerprint = ""): Promise<Submitted> {
-    const state = newJob({ id: `job_${newId()}`, tenant, request, nowMs: now() });
+  async function submit(
+    tenant: string,
+    request: JobRequest,
+    { fingerprint = "", createdMs = now() }: SubmitOptions = {},
+  ): Promise<Submitted> {
+    const state = newJob({ id: `job_${newId()}`, tenant, request, nowMs: createdMs });
     const { id } = state;
     const etag = await index.openActive(state);
     await Promise.all([objects.put(keys.jobRequest(tenant, id), encode(request)), index.add(state)]);
@@ -63,11 +73,13 @@ export function createSubmit({ objects, queue, index, idempotency, now, newId, l
     }
     await objects.putIfAbsent(keys.jobState(tenant, id), encode(state));
     // Accepted. A message that cannot be sent now is the sweeper's to send.
+    const unsent = (error: unknown) => log.warn({ err: error, job: id }, "message of a job left to the sweeper");
     try {
       await send(state, request);
-      if (etag !== null) await index.markSent(activeKey(state), etag, now());
+      // Not waited for: without the mark the sweeper sends once more, which does no harm.
+      if (etag !== null) index.markSent(activeKey(state), etag, now()).catch(unsent);
     } catch (error) {
-      log.warn({ err: error, job: id }, "message of a job left to the sweeper");
+      unsent(error);
     }
     return { state, replayed: false };
   }

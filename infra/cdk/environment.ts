@@ -44,6 +44,14 @@ export function apiEnvironment(state: State) {
     GNOMON_PORT: "8080",
     GNOMON_MAX_DOCUMENT_BYTES: "",
     GNOMON_GPU_SPEED: String(state.settings.gpu_speed),
+    // The defaults; a price for prompts is the operator's to set.
+    GNOMON_QUOTA_JOBS: "",
+    GNOMON_QUOTA_TOKENS: "",
+    GNOMON_RETENTION_DAYS: "",
+    GNOMON_PRICE_PROMPT: "",
+    GNOMON_PRICE_CACHED: "",
+    GNOMON_PRICE_COMPLETION: "",
+    GNOMON_CURRENCY: "",
   } satisfies Environment<typeof ApiEnv>;
 }
 

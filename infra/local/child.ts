@@ -14,6 +14,8 @@ export type ChildOptions = {
 
 export type Child = {
   name: string;
+  /** 0 if it could not be started. */
+  pid: number;
   /** What it said about itself when it was ready. Rejects, worded for the reader, if it ended before that. */
   ready: Promise<Record<string, string>>;
   /** How it ended, whenever that is. */
@@ -42,7 +44,7 @@ export function startChild({ name, file, env, onLine }: ChildOptions): Child {
   });
   // Whoever waits for `ready` hears of it; nobody does any more once one process has failed.
   ready.catch(() => undefined);
-  return { name, ready, ended, kill: (signal) => void child.kill(signal) };
+  return { name, pid: child.pid ?? 0, ready, ended, kill: (signal) => void child.kill(signal) };
 }
 
 function onMessage(child: ChildProcess, listener: (message: ProcessMessage) => void): void {

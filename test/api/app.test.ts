@@ -39,6 +39,7 @@ describe("200", () => {
     expect(document.openapi).toBe("3.1.0");
     expect(Object.keys(document.paths)).toEqual([
       "/v1/jobs",
+      "/v1/jobs/quote",
       "/v1/jobs/{id}",
       "/v1/jobs/{id}/result",
       "/v1/jobs/{id}/events",

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { createAccess } from "../../api/access.ts";
 import { createApp } from "../../api/app.ts";
 import type { Scope } from "../../api/contract/access.ts";
+import type { Price } from "../../api/contract/job.ts";
 import { Job } from "../../api/contract/job-resource.ts";
 import { limits } from "../../api/contract/limits.ts";
 import { Problem } from "../../api/contract/problem.ts";
@@ -26,7 +27,13 @@ const WORD_MODEL = {
 };
 
 /** The real app on real embedded state; what it logs is kept. Whether it asks for API keys is as with `loopback`. */
-export async function openTestApp({ checkReady = async () => {}, loopback = true, maxDocumentBytes = 1e9 } = {}) {
+export async function openTestApp({
+  checkReady = async () => {},
+  loopback = true,
+  maxDocumentBytes = 1e9,
+  quota = { jobs: 0, tokens: 0 },
+  price = null as Price | null,
+} = {}) {
   const state = await openTempState();
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
@@ -45,6 +52,9 @@ export async function openTestApp({ checkReady = async () => {}, loopback = true
     webhookPolicy: PUBLIC_HTTPS_ONLY,
     model: WORD_MODEL,
     signedObjects: state,
+    objects: state.objects,
+    quota,
+    price,
     access: createAccess({ apiKeys, loopback, now: state.now, log: { error: log } }),
     apiKeys,
     checkReady,

@@ -4,10 +4,15 @@ import { createJobConsumer } from "../../worker/job-consumer.ts";
 import { openTestWorker, type TestWorker } from "../support/test-worker.ts";
 
 let worker: TestWorker;
+const consumers: { stop(graceMs: number): Promise<void> }[] = [];
 beforeEach(async () => {
   worker = await openTestWorker();
 });
-afterEach(() => worker[Symbol.asyncDispose]());
+afterEach(async () => {
+  // A test that failed has left its own running.
+  await Promise.all(consumers.splice(0).map((consumer) => consumer.stop(0)));
+  await worker[Symbol.asyncDispose]();
+});
 
 const plenty = { deviceBytes: 1e12, hostBytes: 1e12 };
 
@@ -25,6 +30,7 @@ function consume(maxBatch: number, { lookAhead = 1, capacity = plenty } = {}) {
     log,
   });
   consumer.start();
+  consumers.push(consumer);
   return consumer;
 }
 

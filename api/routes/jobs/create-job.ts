@@ -3,6 +3,7 @@ import { CreateJob } from "../../contract/job-request.ts";
 import { Job } from "../../contract/job-resource.ts";
 import { mediaTypes } from "../../media-types.ts";
 import { createRouter, problemResponses } from "../../router.ts";
+import { admitJob, RateLimitHeaders } from "./admit-job.ts";
 import { describeJob } from "./describe-job.ts";
 import { IdempotencyHeaders, parseIdempotencyKey } from "./idempotency-key.ts";
 import type { JobDeps } from "./job-deps.ts";
@@ -23,7 +24,10 @@ const postJob = createRoute({
   responses: {
     202: {
       description: "Accepted, and lost no more; poll `urls.self`.",
-      headers: z.object({ Location: z.string().meta({ description: "The job." }) }),
+      headers: z.object({
+        Location: z.string().meta({ description: "The job." }),
+        ...RateLimitHeaders,
+      }),
       content: { "application/json": { schema: Job } },
     },
     200: {
@@ -42,15 +46,13 @@ export const createJobRoute = (deps: JobDeps) =>
     const { hash, fingerprint } = parseIdempotencyKey(c.req.valid("header")["idempotency-key"], asked);
     // Looked up first, as measuring a long document takes its time.
     const earlier = hash === null ? null : await deps.jobs.findByKey(tenant, hash, fingerprint);
-    const { state, replayed } =
-      earlier === null
-        ? await deps.jobs.submit(
-            tenant,
-            { ...(await resolveJob(tenant, asked, deps)), idempotency_hash: hash },
-            fingerprint,
-          )
-        : { state: earlier, replayed: true };
-    const job = describeJob(state);
+    const { state, replayed } = earlier === null ? await submit() : { state: earlier, replayed: true };
+    const job = await describeJob(state, deps.estimates);
     const Location = job.urls.self;
     return replayed ? c.json(job, 200, { Location, "Idempotency-Replayed": "true" }) : c.json(job, 202, { Location });
+
+    async function submit() {
+      const request = { ...(await resolveJob(tenant, asked, deps)), idempotency_hash: hash };
+      return admitJob(c, request, deps, (createdMs) => deps.jobs.submit(tenant, request, { fingerprint, createdMs }));
+    }
   });

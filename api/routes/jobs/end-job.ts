@@ -3,6 +3,7 @@ import { AppError } from "../../contract/errors.ts";
 import { isTerminal } from "../../contract/job.ts";
 import { Job } from "../../contract/job-resource.ts";
 import { createRouter, problemResponses } from "../../router.ts";
+import { admitJob } from "./admit-job.ts";
 import { describeJob } from "./describe-job.ts";
 import { IdempotencyHeaders, parseIdempotencyKey } from "./idempotency-key.ts";
 import type { JobDeps } from "./job-deps.ts";
@@ -56,13 +57,15 @@ const deleteJob = createRoute({
   responses: { 204: { description: "It is gone." }, ...problemResponses(404, 409) },
 });
 
-export const endJobRoutes = ({ jobs }: JobDeps) =>
-  createRouter()
+export const endJobRoutes = (deps: JobDeps) => {
+  const { jobs, estimates } = deps;
+  return createRouter()
     .openapi(cancelJob, async (c) => {
       const { id } = c.req.valid("param");
       const state = await jobs.cancel(c.get("tenant"), id);
       if (state === null) throw jobNotFound(id);
-      return isTerminal(state.status) ? c.json(describeJob(state), 200) : c.json(describeJob(state), 202);
+      const job = await describeJob(state, estimates);
+      return isTerminal(state.status) ? c.json(job, 200) : c.json(job, 202);
     })
     .openapi(retryJob, async (c) => {
       const { id } = c.req.valid("param");
@@ -75,8 +78,12 @@ export const endJobRoutes = ({ jobs }: JobDeps) =>
           detail: `Job \`${id}\` succeeded: its answers are at /v1/jobs/${id}/result.`,
         });
       }
-      const { state, replayed } = await jobs.retry(failed, key);
-      const job = describeJob(state);
+      const request = await jobs.requestAgain(failed, key.hash);
+      const { fingerprint } = key;
+      const { state, replayed } = await admitJob(c, request, deps, (createdMs) =>
+        jobs.submit(tenant, request, { fingerprint, createdMs }),
+      );
+      const job = await describeJob(state, estimates);
       const Location = job.urls.self;
       return replayed ? c.json(job, 200, { Location, "Idempotency-Replayed": "true" }) : c.json(job, 202, { Location });
     })
@@ -87,3 +94,4 @@ export const endJobRoutes = ({ jobs }: JobDeps) =>
       if (!found.removed) throw notFinished(found.state, "delete");
       return c.body(null, 204);
     });
+};

@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { etag } from "hono/etag";
 import { Job } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
+import { cheapEtag } from "../../etag.ts";
 import { createRouter, problemResponses } from "../../router.ts";
 import { describeJob } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
@@ -12,7 +12,7 @@ const getJob = createRoute({
   method: "get",
   path: "/v1/jobs/{id}",
   summary: "Where a job stands, exact to the token",
-  middleware: etag(),
+  middleware: cheapEtag(),
   request: {
     params: z.object({ id: z.string() }),
     headers: z.object({
@@ -37,14 +37,14 @@ const getJob = createRoute({
   },
 });
 
-export const getJobRoute = ({ jobs }: JobDeps) =>
+export const getJobRoute = ({ jobs, estimates }: JobDeps) =>
   createRouter().openapi(getJob, async (c) => {
     const { id } = c.req.valid("param");
     const tenant = c.get("tenant");
     const waitSeconds = parseWait(c.req.valid("header").prefer);
     if (waitSeconds !== null) c.header("Preference-Applied", `wait=${waitSeconds}`);
     const state = await waitForEnd(() => readJob(jobs, tenant, id), (waitSeconds ?? 0) * 1000, c.req.raw.signal);
-    return c.json(describeJob(state), 200);
+    return c.json(await describeJob(state, estimates), 200);
   });
 
 /** The seconds of RFC 7240's `wait` preference; null without one. Preferences that make no sense are to be ignored. */

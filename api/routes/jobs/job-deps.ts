@@ -1,14 +1,24 @@
+import type { Price } from "../../contract/job.ts";
+import type { Estimates } from "../../estimates.ts";
 import type { ServedModel } from "../../served-model.ts";
+import type { ActiveJobs } from "../../state/active-jobs.ts";
 import type { DocumentStore } from "../../state/document-store.ts";
 import type { JobStore } from "../../state/job-store.ts";
 import type { JobStreams } from "../../state/job-streams.ts";
+import type { QuotaGate } from "../../state/quota.ts";
+import type { QuoteStore } from "../../state/quote-store.ts";
 import type { CheckWebhook } from "./check-webhook.ts";
 
 /** What the routes of jobs work with. */
 export type JobDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  quotes: QuoteStore;
   model: ServedModel;
+  price: Price | null;
+  active: ActiveJobs;
+  gate: QuotaGate;
+  estimates: Estimates;
   streams: JobStreams;
   checkWebhook: CheckWebhook;
   now: () => number;

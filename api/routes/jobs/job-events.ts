@@ -5,6 +5,7 @@ import { createRouter, problemResponses } from "../../router.ts";
 import { describeJob } from "./describe-job.ts";
 import { endOf } from "./end-of-stream.ts";
 import { type FollowDeps, followJob, type JobUpdate } from "./follow-job.ts";
+import type { JobDeps } from "./job-deps.ts";
 import { readJob } from "./read-job.ts";
 import { createSentText, type SentText } from "./sent-text.ts";
 
@@ -38,7 +39,7 @@ const getEvents = createRoute({
 /** The id of the last event. */
 const DONE = "done";
 
-export const jobEventsRoute = (deps: FollowDeps) =>
+export const jobEventsRoute = (deps: FollowDeps & Pick<JobDeps, "estimates">) =>
   createRouter().openapi(getEvents, async (c) => {
     const first = await readJob(deps.jobs, c.get("tenant"), c.req.valid("param").id);
     const lastEventId = c.req.valid("header")["last-event-id"];
@@ -51,7 +52,7 @@ export const jobEventsRoute = (deps: FollowDeps) =>
       const beat = setInterval(() => void stream.write(": still here\n\n"), limits.eventKeepAliveMs);
       try {
         for await (const update of followJob(first, deps, { sent, signal })) {
-          await stream.writeSSE({ ...describe(update), id: idOf(update, sent) });
+          await stream.writeSSE({ ...(await describe(update, deps.estimates)), id: idOf(update, sent) });
         }
       } finally {
         clearInterval(beat);
@@ -66,10 +67,10 @@ function idOf(update: JobUpdate, sent: SentText): string {
   return update.type === "text" ? update.id : sent.id();
 }
 
-function describe(update: JobUpdate): { event: string; data: string } {
+async function describe(update: JobUpdate, estimates: JobDeps["estimates"]): Promise<{ event: string; data: string }> {
   switch (update.type) {
     case "state":
-      return { event: "state", data: JSON.stringify(describeJob(update.state)) };
+      return { event: "state", data: JSON.stringify(await describeJob(update.state, estimates)) };
     case "progress":
       return { event: "progress", data: JSON.stringify(update.progress) };
     case "reset":
@@ -77,6 +78,6 @@ function describe(update: JobUpdate): { event: string; data: string } {
     case "text":
       return { event: "text", data: JSON.stringify({ index: update.index, text: update.text }) };
     case "end":
-      return { event: "done", data: JSON.stringify(describeJob(update.state)) };
+      return { event: "done", data: JSON.stringify(await describeJob(update.state, estimates)) };
   }
 }

@@ -1,9 +1,9 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { etag } from "hono/etag";
 import { AppError } from "../../contract/errors.ts";
 import { type JobState, JobStatus } from "../../contract/job.ts";
 import { JobList } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
+import { cheapEtag } from "../../etag.ts";
 import { createRouter, problemResponses } from "../../router.ts";
 import { CURSOR } from "../../state/job-index.ts";
 import { describeJob } from "./describe-job.ts";
@@ -13,7 +13,7 @@ const listJobs = createRoute({
   method: "get",
   path: "/v1/jobs",
   summary: "Jobs, newest first",
-  middleware: etag(),
+  middleware: cheapEtag(),
   request: {
     query: z.object({
       limit: z.coerce.number().int().min(1).max(limits.listPage).default(20),
@@ -53,7 +53,7 @@ const READS_AT_ONCE = 50;
 
 type Filter = { status: readonly JobStatus[] | undefined; metadata: [string, string][] };
 
-export const listJobsRoute = ({ jobs }: JobDeps) => {
+export const listJobsRoute = ({ jobs, estimates }: JobDeps) => {
   async function scan(tenant: string, after: string | null, limit: number, filter: Filter) {
     const found: JobState[] = [];
     let cursor = after;
@@ -76,7 +76,7 @@ export const listJobsRoute = ({ jobs }: JobDeps) => {
     const { limit, after, status } = c.req.valid("query");
     const filter = { status, metadata: metadataFilter(c.req.query()) };
     const { found, next } = await scan(c.get("tenant"), after ?? null, limit, filter);
-    const data = found.map(describeJob);
+    const data = await Promise.all(found.map((state) => describeJob(state, estimates)));
     return c.json({ object: "list" as const, data, has_more: next !== null, next_cursor: next }, 200);
   });
 };

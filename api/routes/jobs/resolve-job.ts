@@ -1,5 +1,6 @@
 import { type DocumentInfo, textBytesOf } from "../../contract/document.ts";
 import { AppError } from "../../contract/errors.ts";
+import type { Price } from "../../contract/job.ts";
 import type { CreateJob, JobInput, JobRequest } from "../../contract/job-request.ts";
 import { limits } from "../../contract/limits.ts";
 import { promptsOf } from "../../contract/prompts.ts";
@@ -8,20 +9,23 @@ import { documentNotFound } from "../documents/describe-document.ts";
 import { capTokens } from "./budget.ts";
 import type { JobDeps } from "./job-deps.ts";
 
-type Deps = Omit<JobDeps, "jobs">;
+type Deps = Pick<JobDeps, "documents" | "quotes" | "model" | "price" | "checkWebhook" | "now">;
 
-/** Inline text, or the id of a stored one, with the field that named it. */
-type Source = { id: string | undefined; text: string; field: string };
+/** Inline text, or the id of a stored one. */
+type Source = { id: string | undefined; text: string };
 
-/**
- * The request of a job with every default, count and cap in it. Throws what is wrong with it before anything is stored;
- * then stores the inline texts.
- */
-export async function resolveJob(
-  tenant: string,
-  asked: CreateJob,
-  { documents, model, checkWebhook, now }: Deps,
-): Promise<JobRequest> {
+type Measured = {
+  sources: Source[];
+  /** Exact, of each sequence. */
+  promptTokens: number[];
+  /** Of each sequence, under every cap. */
+  maxTokens: number;
+  price: Price | null;
+};
+
+/** Checks and counts what is asked. Throws what is wrong with it; stores nothing. */
+export async function measureJob(tenant: string, asked: CreateJob, deps: Deps): Promise<Measured> {
+  const { documents, quotes, model, checkWebhook, now } = deps;
   checkModelIsServed(model, asked.model);
   if (asked.deliver_by !== undefined && asked.deliver_by * 1000 <= now()) {
     throw new AppError("invalid_request", "deliver_by has passed", {
@@ -29,19 +33,31 @@ export async function resolveJob(
       detail: "`deliver_by` has passed: give a time to come, in seconds since 1970.",
     });
   }
+  const quote = asked.quote_id === undefined ? null : await quotes.get(tenant, asked.quote_id);
+  if (asked.quote_id !== undefined && quote === null) throw quoteNotFound(asked.quote_id);
+  const price = quote === null ? deps.price : quote.price;
+
   if (asked.webhook !== undefined) await checkWebhook(tenant, asked.webhook.url);
   const sources = await readSources(tenant, asked, documents);
-  const texts = sources.map(({ text }) => text);
-  const prompts = promptsOf(inputOf(asked, []), texts);
+  const prompts = promptsOf(
+    inputOf(asked, []),
+    sources.map(({ text }) => text),
+  );
   const promptTokens = await countFittingPrompts(model, prompts, asked.max_tokens);
+  return { sources, promptTokens, maxTokens: capTokens(asked, promptTokens, price, quote), price };
+}
+
+/** The request of a job with every default, count and cap in it. Stores the inline texts. Throws as measureJob does. */
+export async function resolveJob(tenant: string, asked: CreateJob, deps: Deps): Promise<JobRequest> {
+  const { sources, promptTokens, maxTokens, price } = await measureJob(tenant, asked, deps);
   const ids = await Promise.all(
-    sources.map(async ({ id, text }) => id ?? (await documents.putDocument(tenant, text)).id),
+    sources.map(async ({ id, text }) => id ?? (await deps.documents.putDocument(tenant, text)).id),
   );
   return {
-    model: model.id,
+    model: deps.model.id,
     input: inputOf(asked, ids),
     prompt_tokens: promptTokens,
-    max_tokens: capTokens(asked, promptTokens),
+    max_tokens: maxTokens,
     temperature: asked.temperature,
     top_p: asked.top_p,
     top_k: asked.top_k,
@@ -52,12 +68,18 @@ export async function resolveJob(
     ttl_ms: asked.ttl_seconds === undefined ? null : asked.ttl_seconds * 1000,
     metadata: asked.metadata,
     webhook: asked.webhook ?? null,
-    price: null,
-    quote_id: null,
+    price,
+    quote_id: asked.quote_id ?? null,
     retry_of: null,
     idempotency_hash: null,
   };
 }
+
+const quoteNotFound = (id: string): AppError =>
+  new AppError("quote_not_found", `no quote ${id}`, {
+    field: "quote_id",
+    detail: `There is no quote \`${id}\`, or it has expired: ask POST /v1/jobs/quote for a new one.`,
+  });
 
 function inputOf(asked: CreateJob, document_ids: string[]): JobInput {
   if (asked.messages !== undefined) return { kind: "messages", document_ids, messages: asked.messages };
@@ -70,12 +92,12 @@ async function readSources(tenant: string, asked: CreateJob, documents: Deps["do
   if (asked.document !== undefined) given.push({ document: asked.document, field: "document" });
   return Promise.all(
     given.map(async ({ document: { id, text }, field }) => {
-      if (id === undefined) return { id, text: text ?? "", field };
+      if (id === undefined) return { id, text: text ?? "" };
       const info = await documents.getDocumentInfo(tenant, id);
       if (info !== null && textBytesOf(info) > limits.promptBytes) throw beyondReading(info, `${field}.id`);
       const stored = info && (await documents.getDocumentText(tenant, id));
       if (stored === null) throw documentNotFound(id, `${field}.id`);
-      return { id, text: stored, field };
+      return { id, text: stored };
     }),
   );
 }

@@ -55,7 +55,7 @@ const accepted = (at: Break) => at.call > 5 || (at.call === 5 && at.effect === "
 
 test("a submit cut off at any call leaves a job that runs, or nothing at all", () =>
   atEveryCall(7, async ({ jobs, broken, objects, receive, elapse }, at) => {
-    const first = await broken.submit("t", retried, "body").catch(() => null);
+    const first = await broken.submit("t", retried, { fingerprint: "body" }).catch(() => null);
     expect(first !== null, "acknowledged").toBe(at.call > 5);
     elapse(brokenOffMs + 1);
     const sent = at.call > 6 || (at.call === 6 && at.effect === "done");
@@ -81,9 +81,9 @@ test("a submit cut off at any call leaves a job that runs, or nothing at all", (
 
 test("a submit cut off at any call can be sent again with its key, and makes one job", () =>
   atEveryCall(7, async ({ jobs, broken, objects, receive, elapse }, at) => {
-    await broken.submit("t", retried, "body").catch(() => null);
+    await broken.submit("t", retried, { fingerprint: "body" }).catch(() => null);
     elapse(brokenOffMs + 1);
-    const again = await jobs.submit("t", retried, "body");
+    const again = await jobs.submit("t", retried, { fingerprint: "body" });
     expect(again.replayed).toBe(accepted(at));
     await jobs.sweep();
     expect(await jobs.index.list("t", { limit: 10 })).toHaveLength(1);
@@ -94,7 +94,7 @@ test("a submit cut off at any call can be sent again with its key, and makes one
 
 test("a submit that is still at it is not taken for a broken one", () =>
   atEveryCall(5, async ({ jobs, broken, objects }) => {
-    await broken.submit("t", retried, "body").catch(() => null);
+    await broken.submit("t", retried, { fingerprint: "body" }).catch(() => null);
     const before = await objects.list("");
     expect(await jobs.sweep()).toEqual({ sent: 0, discarded: 0, ended: 0, next: null });
     expect(await objects.list("")).toEqual(before);

@@ -1,0 +1,179 @@
+import { Priority } from "../contract/job.ts";
+import { keys } from "../contract/keys.ts";
+import type { ActiveEntry, JobIndex } from "./job-index.ts";
+
+/** What of a job decides its place and its weight in the queue. */
+export type Weight = Pick<ActiveEntry, "tenant" | "createdMs" | "priority" | "promptTokens" | "completionTokens">;
+
+export type Load = { jobs: number; promptTokens: number; completionTokens: number };
+
+export type ActiveJobs = ReturnType<typeof createActiveJobs>;
+
+type Deps = {
+  index: Pick<JobIndex, "listActive">;
+  now: () => number;
+  /** Jobs of each priority whose place is known. Memory stays flat beyond it. */
+  maxPlaced?: number;
+};
+
+const page = 1_000;
+/** A listing is used for at least so long, and for a multiple of the time that it took. */
+const freshMs = 1_000;
+const freshFactor = 20;
+
+/**
+ * The jobs that are not over, as the last listing had them and with what this process added since: counts for each
+ * tenant, and places in the queue. Other processes' submits and all ends show with the next listing.
+ */
+export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
+  let current = createTally(maxPlaced);
+  /** Added while a listing was under way, which may or may not have seen them. */
+  let added: Weight[] | null = null;
+  let listing: Promise<void> | null = null;
+  let staleAtMs = Number.NEGATIVE_INFINITY;
+  let asOfMs = 0;
+
+  async function list(): Promise<void> {
+    const begunMs = now();
+    const next = createTally(maxPlaced);
+    added = [];
+    try {
+      for (let after: string | undefined; ; ) {
+        const { entries, next: more } = await index.listActive(keys.active, { after, limit: page });
+        for (const entry of entries) if (entry.createdMs < begunMs) next.add(entry);
+        if (more === null) break;
+        after = more;
+      }
+      for (const weight of added) if (weight.createdMs >= begunMs) next.add(weight);
+      next.sort();
+      current = next;
+      asOfMs = begunMs;
+      staleAtMs = now() + Math.max(freshMs, freshFactor * (now() - begunMs));
+    } finally {
+      added = null;
+      listing = null;
+    }
+  }
+
+  const refresh = (): Promise<void> => {
+    listing ??= list();
+    return listing;
+  };
+
+  return {
+    /** Makes a new listing if the last one is old. `wait` waits for it; otherwise what there is serves meanwhile. */
+    async update(wait: boolean): Promise<void> {
+      if (now() < staleAtMs) return;
+      const refreshed = refresh();
+      if (wait || staleAtMs === Number.NEGATIVE_INFINITY) await refreshed;
+      // Whoever must know the answer waits; a failure here only leaves the old one in place.
+      else refreshed.catch(() => undefined);
+    },
+
+    /** When the last listing was made. */
+    asOfMs: (): number => asOfMs,
+
+    of: (tenant: string): Load => current.of(tenant),
+
+    all: (): Load => current.all,
+
+    add(weight: Weight): void {
+      current.add(weight);
+      added?.push(weight);
+    },
+
+    /** A submit that was counted and then failed. */
+    subtract: (weight: Weight): void => current.subtract(weight),
+
+    /** What goes before a job: everything of a higher priority, and what is older of its own. Null where it is too far back to know. */
+    ahead: (weight: Weight): Load | null => current.ahead(weight),
+  };
+}
+
+const NOTHING: Load = { jobs: 0, promptTokens: 0, completionTokens: 0 };
+
+function createTally(maxPlaced: number) {
+  const tenants = new Map<string, Load>();
+  const total = { ...NOTHING };
+  const places = Priority.options.map(() => createPlaces(maxPlaced));
+  const placesOf = (priority: Priority) => places[Priority.options.indexOf(priority)];
+
+  function count({ tenant, promptTokens, completionTokens }: Weight, sign: 1 | -1): void {
+    const counted = tenants.get(tenant) ?? { ...NOTHING };
+    for (const load of [counted, total]) {
+      load.jobs += sign;
+      load.promptTokens += sign * promptTokens;
+      load.completionTokens += sign * completionTokens;
+    }
+    tenants.set(tenant, counted);
+  }
+
+  return {
+    all: total as Load,
+    of: (tenant: string): Load => tenants.get(tenant) ?? NOTHING,
+    add(weight: Weight): void {
+      count(weight, 1);
+      placesOf(weight.priority)?.push(weight);
+    },
+    subtract: (weight: Weight): void => count(weight, -1),
+    sort(): void {
+      for (const place of places) place.sort();
+    },
+    ahead({ createdMs, priority }: Weight): Load | null {
+      const load = { ...NOTHING };
+      for (const [index, place] of places.entries()) {
+        if (index > Priority.options.indexOf(priority)) break;
+        const part = place.before(Priority.options[index] === priority ? createdMs : Number.POSITIVE_INFINITY);
+        if (part === null) return null;
+        load.jobs += part.jobs;
+        load.promptTokens += part.promptTokens;
+        load.completionTokens += part.completionTokens;
+      }
+      return load;
+    },
+  };
+}
+
+type Place = Pick<Weight, "createdMs" | "promptTokens" | "completionTokens">;
+
+/** Jobs of one priority by age, with running sums so that what lies before any of them is one look. */
+function createPlaces(max: number) {
+  let items: Place[] = [];
+  let sums: Load[] = [];
+  let full = false;
+
+  function push(weight: Place): void {
+    if (items.length >= max) {
+      full = true;
+      return;
+    }
+    const { createdMs, promptTokens, completionTokens } = weight;
+    const last = sums.at(-1) ?? NOTHING;
+    items.push({ createdMs, promptTokens, completionTokens });
+    sums.push({
+      jobs: last.jobs + 1,
+      promptTokens: last.promptTokens + promptTokens,
+      completionTokens: last.completionTokens + completionTokens,
+    });
+  }
+
+  return {
+    push,
+    sort(): void {
+      const sorted = items.sort((a, b) => a.createdMs - b.createdMs);
+      items = [];
+      sums = [];
+      for (const item of sorted) push(item);
+    },
+    before(createdMs: number): Load | null {
+      let low = 0;
+      for (let high = items.length; low < high; ) {
+        const middle = (low + high) >> 1;
+        if ((items[middle]?.createdMs ?? 0) < createdMs) low = middle + 1;
+        else high = middle;
+      }
+      if (low === items.length && full) return null;
+      return low === 0 ? NOTHING : (sums[low - 1] ?? NOTHING);
+    },
+  };
+}
