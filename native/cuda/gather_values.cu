@@ -14,7 +14,7 @@ constexpr int kThreads = 512;
 constexpr int kBlocks = 12;
 using Scan = cub::BlockScan<int, kThreads>;
 
-/// Misses of all lists are numbered through; a warp takes every so-manieth.
+/// Misses of all lists are numbered through; the warps take them in turn.
 __global__ void __launch_bounds__(kThreads)
     gather(const HeadView* heads, Selection selection, int num_lists, int max_selected,
            int chunk_bytes) {
