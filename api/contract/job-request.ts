@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { JobEvent, JobWebhook, Price, Priority } from "./job.ts";
 import { limits } from "./limits.ts";
+import { Metadata } from "./metadata.ts";
 import { Sampling, samplingDefaults, topLogprobsFault } from "./sampling.ts";
 
 const Question = z.string().min(1).max(limits.questionCharacters);
@@ -18,12 +19,6 @@ export const ChatMessage = z
   .strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() })
   .meta({ id: "ChatMessage" });
 export type ChatMessage = z.infer<typeof ChatMessage>;
-
-const Metadata = z
-  .record(z.string().min(1).max(limits.metadataKeyCharacters), z.string().max(limits.metadataValueCharacters))
-  .refine((metadata) => Object.keys(metadata).length <= limits.metadataPairs, {
-    message: `must not have more than ${limits.metadataPairs} pairs`,
-  });
 
 const asks = ["question", "questions", "messages", "prompt"] as const;
 type Asks = { [K in (typeof asks)[number]]?: unknown };
@@ -112,11 +107,22 @@ export const CreateJob = z
   .meta({ id: "CreateJob" });
 export type CreateJob = z.infer<typeof CreateJob>;
 
-/** What is asked, of which texts. */
+/** What is asked, of which texts. Of a batch: to validate its lines, or to run those of a shard. */
 const JobInput = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("questions"), document_ids: z.array(z.string()), questions: z.array(z.string()) }),
   z.object({ kind: z.literal("messages"), document_ids: z.array(z.string()), messages: z.array(ChatMessage) }),
   z.object({ kind: z.literal("prompt"), document_ids: z.array(z.string()), prompt: z.string() }),
+  z.object({ kind: z.literal("batch"), document_ids: z.array(z.string()), batch: z.string() }),
+  z.object({
+    kind: z.literal("shard"),
+    document_ids: z.array(z.string()),
+    batch: z.string(),
+    shard: z.int(),
+    /** Of the batch's input: the number of its first line, and its bytes, [start, end). */
+    first_line: z.int(),
+    start_byte: z.int(),
+    end_byte: z.int(),
+  }),
 ]);
 export type JobInput = z.infer<typeof JobInput>;
 
