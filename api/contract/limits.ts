@@ -60,6 +60,10 @@ export const limits = {
   defaultMaxTokens: 256,
   /** Of a chat, whose clients expect an answer to end by itself. */
   defaultChatTokens: 2048,
+  stopStrings: 16,
+  stopCharacters: 256,
+  /** Log-probabilities in one result, those of alternatives included: some 80 bytes each. */
+  logprobsPerJob: 65_536,
   messageBytes: 1024,
   /** Between looks at a job that somebody follows. */
   followPollMs: 300,
