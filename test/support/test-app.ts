@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
 import { expect } from "vitest";
 import type { z } from "zod";
 import { createAccess } from "../../api/access.ts";
@@ -33,8 +34,9 @@ export async function openTestApp({
   maxDocumentBytes = 1e9,
   quota = { jobs: 0, tokens: 0 },
   price = null as Price | null,
+  parent = tmpdir(),
 } = {}) {
-  const state = await openTempState();
+  const state = await openTempState({ parent });
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
   const apiKeys = createApiKeyStore({ objects: state.objects, now: state.now });
