@@ -25,6 +25,7 @@ type RunDeps = { engine: Engine; prompts: Prompts };
 
 type Job = {
   id: string;
+  tenant: string;
   attempt: number;
   request: JobRequest;
   /** The texts of the request's document_ids, in that order. */
@@ -61,7 +62,7 @@ export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
         progress.update(index, update);
         control.onProgress(progress.current());
       };
-      const sequence = startSequence(deps.engine, generateOptions(job.request, tokens, index), { signal, onProgress });
+      const sequence = startSequence(deps.engine, generateOptions(job, tokens, index), { signal, onProgress });
       sequences.push(sequence);
       try {
         const result = await sequence.result;
@@ -93,7 +94,7 @@ export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
 }
 
 /** What the engine is asked for one prompt. */
-function generateOptions(request: JobRequest, tokens: Uint32Array, index: number): GenerateOptions {
+function generateOptions({ tenant, request }: Job, tokens: Uint32Array, index: number): GenerateOptions {
   return {
     tokens,
     maxNewTokens: request.max_tokens,
@@ -105,6 +106,8 @@ function generateOptions(request: JobRequest, tokens: Uint32Array, index: number
       seed: request.seed + index,
     },
     ignoreEos: request.ignore_eos,
+    // cached_tokens must not tell one tenant what another has sent.
+    reuseScope: tenant,
   };
 }
 
@@ -131,7 +134,7 @@ async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Pr
     question: input.kind === "questions" ? (input.questions[index] ?? null) : null,
     answer: texts[index] ?? "",
     finish_reason: result.finishReason,
-    usage: usage(result.promptTokens, result.tokens.length),
+    usage: usage(result.promptTokens, result.cachedTokens, result.tokens.length),
     timings: { queue_ms: result.queueMs, prefill_ms: result.prefillMs, decode_ms: result.decodeMs },
     cache: {
       device_bytes: result.cache.device,
@@ -140,21 +143,21 @@ async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Pr
       hit_rate: result.hitRate,
     },
   }));
-  const total = (field: "prompt_tokens" | "completion_tokens") => answers.reduce((sum, a) => sum + a.usage[field], 0);
+  const total = (field: "promptTokens" | "cachedTokens") => results.reduce((sum, result) => sum + result[field], 0);
+  const completion = results.reduce((sum, { tokens }) => sum + tokens.length, 0);
   return {
     object: "job.result",
     id: job.id,
     model: job.request.model,
     attempt: job.attempt,
     answers,
-    usage: usage(total("prompt_tokens"), total("completion_tokens")),
+    usage: usage(total("promptTokens"), total("cachedTokens"), completion),
   };
 }
 
-const usage = (prompt: number, completion: number): Usage => ({
+const usage = (prompt: number, cached: number, completion: number): Usage => ({
   prompt_tokens: prompt,
-  // Every sequence has a prefill of its own.
-  prompt_tokens_details: { cached_tokens: 0 },
+  prompt_tokens_details: { cached_tokens: cached },
   completion_tokens: completion,
   total_tokens: prompt + completion,
 });

@@ -51,6 +51,8 @@ export function startSequence(
         tokens: Uint32Array.from(generated),
         finishReason: "cancelled",
         promptTokens,
+        // Known once the prefill has ended, and then only to the engine.
+        cachedTokens: 0,
         queueMs: begun - startedMs,
         prefillMs: decoding - begun,
         decodeMs: nowMs - decoding,
