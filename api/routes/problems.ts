@@ -1,6 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { AppError, ERRORS, type ErrorCode } from "../contract/errors.ts";
-import { createRouter, problemResponses } from "../router.ts";
+import { createRouter, refusals } from "../router.ts";
 
 const getProblem = createRoute({
   method: "get",
@@ -16,7 +16,7 @@ const getProblem = createRoute({
         },
       },
     },
-    ...problemResponses(404),
+    ...refusals(404),
   },
 });
 

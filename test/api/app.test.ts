@@ -107,6 +107,7 @@ describe("405", () => {
     ["PUT", "/v1/jobs/some", "GET, DELETE, HEAD"],
     ["PUT", "/v1/jobs", "GET, POST, HEAD"],
     ["PUT", "/healthz", "GET, HEAD"],
+    ["PUT", "/v1/jobs/quote", "POST"],
   ])("%s %s says what is allowed", async (method, path, allowed) => {
     const response = await app.app.request(path, { method });
     expect(response.headers.get("allow")).toBe(allowed);
