@@ -11,7 +11,8 @@ const DocumentRef = z
   })
   .refine((document) => (document.text === undefined) !== (document.id === undefined), {
     message: "must have either `text` or `id`",
-  });
+  })
+  .meta({ id: "DocumentRef", oneOf: [{ required: ["text"] }, { required: ["id"] }] });
 
 export const ChatMessage = z
   .strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() })
@@ -102,6 +103,18 @@ const createJob = {
     .optional(),
 };
 
+const aDocument = { anyOf: [{ required: ["document"] }, { required: ["documents"] }] };
+/** The rules between fields, for readers of the OpenAPI; superRefine below says them in words. */
+const choices = {
+  oneOf: [
+    { required: ["question"], ...aDocument },
+    { required: ["questions"], ...aDocument },
+    { required: ["messages"] },
+    { required: ["prompt"], not: aDocument },
+  ],
+  not: { required: ["document", "documents"] },
+};
+
 /** What a client sends to POST /v1/jobs. */
 export const CreateJob = z
   .strictObject(createJob)
@@ -115,7 +128,7 @@ export const CreateJob = z
     if ((job.question ?? job.questions) !== undefined && !documents) refuse("document", "is missing: give an object");
     if (job.prompt !== undefined && documents) refuse("prompt", "goes without a document: put all of it into `prompt`");
   })
-  .meta({ id: "CreateJob" });
+  .meta({ id: "CreateJob", ...choices });
 export type CreateJob = z.infer<typeof CreateJob>;
 
 /** What is asked, of which texts. */

@@ -6,7 +6,7 @@ const getProblem = createRoute({
   method: "get",
   path: "/problems/{code}",
   summary: "What the `type` of a problem points to",
-  request: { params: z.object({ code: z.string() }) },
+  request: { params: z.object({ code: z.string().meta({ examples: ["job_not_found"] }) }) },
   responses: {
     200: {
       description: "The kind of error.",
