@@ -5,11 +5,12 @@ import { z } from "zod";
 import type { Case } from "../support/statuses/case.ts";
 import { commonCases, type Operation } from "../support/statuses/common.ts";
 import { documentCases } from "../support/statuses/documents.ts";
+import { fileCases } from "../support/statuses/files.ts";
 import { jobCases } from "../support/statuses/jobs.ts";
 import { serviceCases } from "../support/statuses/service.ts";
 import { openTestApp } from "../support/test-app.ts";
 
-const CASES = { ...jobCases, ...documentCases, ...serviceCases };
+const CASES = { ...jobCases, ...documentCases, ...fileCases, ...serviceCases };
 
 const Content = z.record(z.string(), z.looseObject({ schema: z.looseObject({}) }));
 const Described = z.object({
@@ -70,11 +71,8 @@ describe.each(operations)("$name", ({ cases, responses }) => {
     expect(Object.keys(content)).toContain(type);
     if (!type?.endsWith("json")) return;
     const schema = { ...content[type]?.schema, $defs: components.schemas };
-    expect(
-      z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]).safeParse(await response.json()),
-    ).toMatchObject({
-      success: true,
-    });
+    const parsed = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]).safeParse(await response.json());
+    expect(parsed.error?.issues ?? []).toEqual([]);
   });
 });
 
