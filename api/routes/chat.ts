@@ -1,6 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
-import { ChatCompletion, type ChatCompletionChunk, CreateChatCompletion } from "../contract/chat.ts";
+import { ChatCompletion, type ChatCompletionChunk, CreateChatCompletion, chatExample } from "../contract/chat.ts";
 import { AppError } from "../contract/errors.ts";
 import type { JobState } from "../contract/job.ts";
 import { limits } from "../contract/limits.ts";
@@ -26,7 +26,9 @@ const postChat = createRoute({
     "A job behind one request: it waits in the same queue, and is cancelled if the client goes away. The header " +
     "`X-Job-Id` names it. With `stream`, the answer comes as server-sent events and ends with `data: [DONE]`.",
   middleware: mediaTypes("application/json"),
-  request: { body: { required: true, content: { "application/json": { schema: CreateChatCompletion } } } },
+  request: {
+    body: { required: true, content: { "application/json": { schema: CreateChatCompletion, example: chatExample } } },
+  },
   responses: {
     200: {
       description: "The answer.",
