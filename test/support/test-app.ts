@@ -33,6 +33,7 @@ const WORD_MODEL = {
  */
 export async function openTestApp({
   checkReady = async () => {},
+  waitMs = Number.POSITIVE_INFINITY,
   loopback = true,
   maxDocumentBytes = 1e9,
   quota = { jobs: 0, tokens: 0 },
@@ -69,6 +70,7 @@ export async function openTestApp({
     }),
     apiKeys,
     checkReady,
+    waitMs,
     now: state.now,
     newId: randomUUID,
     randomSeed: () => 5,
