@@ -19,7 +19,8 @@ export function createPromptThread(modelDir: string) {
 
   function start() {
     const workerData: ThreadData = { modelDir };
-    const thread = new Worker(new URL("./prompt-thread.ts", import.meta.url), { workerData });
+    // No execArgv: among what a process was started with may be its own script (--eval).
+    const thread = new Worker(new URL("./prompt-thread.ts", import.meta.url), { workerData, execArgv: [] });
     const pending = new Map<number, Pending>();
     const settle = (id: number, end: (call: Pending) => void) => {
       const call = pending.get(id);
