@@ -6,6 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 const hash = createHash(workerData.algorithm);
 const file = openSync(workerData.path, "r");
 const buffer = Buffer.allocUnsafe(4 * 1024 * 1024);
-for (let bytes = readSync(file, buffer); bytes > 0; bytes = readSync(file, buffer)) hash.update(buffer.subarray(0, bytes));
+for (let bytes = readSync(file, buffer); bytes > 0; bytes = readSync(file, buffer))
+  hash.update(buffer.subarray(0, bytes));
 closeSync(file);
 parentPort?.postMessage(hash.digest("hex"));

@@ -34,7 +34,10 @@ export async function fetchModel({ store, source, cache, now, onProgress }: Opti
   const bytes = files.reduce((total, file) => total + file.bytes, 0);
   const prefix = `${hash(source)}-`;
   // The model is called by the name of its folder.
-  const version = join(cache, prefix + hash(await bootId(), ...files.map(({ name, etag, bytes }) => `${name} ${etag} ${bytes}`)));
+  const version = join(
+    cache,
+    prefix + hash(await bootId(), ...files.map(({ name, etag, bytes }) => `${name} ${etag} ${bytes}`)),
+  );
   const folder = join(version, basename(source));
   await mkdir(cache, { recursive: true });
   const unlock = await lock(join(cache, `${hash(source)}.lock`));

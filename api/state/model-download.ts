@@ -159,7 +159,10 @@ async function check({ file, path, journal }: Target): Promise<void> {
     if (got !== hex) {
       // The next try must not build on it.
       await rm(journal, { force: true });
-      throw new AppError("unavailable", `${file.name} has ${algorithm} ${got} instead of ${hex}: it was damaged on its way`);
+      throw new AppError(
+        "unavailable",
+        `${file.name} has ${algorithm} ${got} instead of ${hex}: it was damaged on its way`,
+      );
     }
   }
   await utimes(path, file.modifiedMs / 1000, file.modifiedMs / 1000);
