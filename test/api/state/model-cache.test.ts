@@ -38,7 +38,7 @@ test("keeps a model under its own name, and the next process reads nothing", asy
 test("two processes that start at once download it once", async () => {
   const { store, reads } = createMemoryModelStore(contents);
   const both = await Promise.all([fetch(store), fetch(store)]);
-  expect(both.map(({ fetchedBytes }) => fetchedBytes > 0).sort()).toEqual([false, true]);
+  expect(both.filter(({ fetchedBytes }) => fetchedBytes > 0)).toHaveLength(1);
   expect(reads).toHaveLength(3);
 });
 

@@ -26,7 +26,7 @@ const variants = {
 };
 type Variant = keyof typeof variants;
 
-const without = (all: Set<string>, some: Set<string>) => [...all].filter((item) => !some.has(item)).sort();
+const without = (all: Set<string>, some: Set<string>) => [...all].filter((item) => !some.has(item)).sort((a, b) => a.localeCompare(b));
 
 const inBucket = (key: string) => `/${key}`;
 
@@ -202,7 +202,7 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
     const statements = policiesOf(/./).flatMap(({ Properties }) => Properties.PolicyDocument.Statement);
     const ofModel = statements.filter(({ Resource }) => JSON.stringify(Resource).includes("s3:::models"));
     const inS3 = "model" in variants[variant];
-    expect(ofModel.map(({ Action }) => Action).sort()).toEqual(
+    expect(ofModel.map(({ Action }) => Action).toSorted((a, b) => a.localeCompare(b))).toEqual(
       inS3 ? [...Array(3).fill("s3:GetObject"), ...Array(3).fill("s3:ListBucket")] : [],
     );
   });
