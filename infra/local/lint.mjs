@@ -37,7 +37,11 @@ export async function lint() {
       ...files.filter((file) => /\.(cpp|h|cu|cuh)$/.test(file)),
     ]);
   await checkIfInstalled("hadolint", ["infra/containers/Dockerfile"]);
-  await checkIfInstalled("check-jsonschema", ["--builtin-schema", "vendor.compose-spec", "infra/containers/compose.yaml"]);
+  await checkIfInstalled("check-jsonschema", [
+    "--builtin-schema",
+    "vendor.compose-spec",
+    "infra/containers/compose.yaml",
+  ]);
   report("layout", layoutProblems(files).join("\n"));
   return failed.length === 0 ? 0 : 1;
 }

@@ -6,7 +6,8 @@ import { setUp } from "./set-up.mjs";
 import { SetupError } from "./step.mjs";
 import { test } from "./test.mjs";
 
-const USAGE = "usage: with-setup.mjs run FILE.ts [args...] | test [vitest filters...] | contract [args...] | lint | stage api|worker OUT [MODEL]";
+const USAGE =
+  "usage: with-setup.mjs run FILE.ts [args...] | test [vitest filters...] | contract [args...] | lint | stage api|worker OUT [MODEL]";
 
 async function main([command, ...args]) {
   switch (command) {

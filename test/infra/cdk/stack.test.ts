@@ -26,7 +26,8 @@ const variants = {
 };
 type Variant = keyof typeof variants;
 
-const without = (all: Set<string>, some: Set<string>) => [...all].filter((item) => !some.has(item)).sort((a, b) => a.localeCompare(b));
+const without = (all: Set<string>, some: Set<string>) =>
+  [...all].filter((item) => !some.has(item)).sort((a, b) => a.localeCompare(b));
 
 const inBucket = (key: string) => `/${key}`;
 
