@@ -1,3 +1,4 @@
+import { limits } from "../../contract/limits.ts";
 import type { Run } from "./command.ts";
 import { EXIT } from "./exit-status.ts";
 import { printAnswers } from "./print-answers.ts";
@@ -9,7 +10,7 @@ export const askCommand = (run: Run) =>
   createQuestionCommand("ask", "ask questions about documents, wait, and print the answers").action((files, options) =>
     run(options, async (context) => {
       const job = await submitQuestion(context, files, options);
-      const { id } = assertSucceeded(await waitForJob(context, job, options.maxTokens));
+      const { id } = assertSucceeded(await waitForJob(context, job, options.maxTokens ?? limits.defaultMaxTokens));
       printAnswers(context, await context.client.result({ id }));
       return EXIT.done;
     }),

@@ -1,3 +1,4 @@
+import { CommanderError } from "@commander-js/extra-typings";
 import { ProblemError } from "../problem-error.ts";
 import { Interrupted, JobEnded, UnreachableError, UsageError } from "./errors.ts";
 
@@ -23,13 +24,13 @@ export type Failure = { status: number; code: string; message: string; field: st
 /** One line for the reader, whatever was thrown, and the exit status that goes with it. */
 export function describeFailure(error: unknown): Failure {
   if (error instanceof ProblemError) return describeProblem(error);
-  const message = oneLine(error instanceof Error ? error.message : String(error));
+  const message = oneLine(error instanceof Error ? error.message : String(error)).replace(/^error: /, "");
   const [status, code] = classify(error);
   return { status, code, message, field: null };
 }
 
 function classify(error: unknown): [number, string] {
-  if (error instanceof UsageError) return [EXIT.usage, "usage"];
+  if (error instanceof UsageError || error instanceof CommanderError) return [EXIT.usage, "usage"];
   if (error instanceof UnreachableError) return [EXIT.unavailable, "unreachable"];
   if (error instanceof Interrupted) return [EXIT.interrupted, "interrupted"];
   if (error instanceof JobEnded) return [EXIT.failed, error.code];

@@ -1,4 +1,4 @@
-import type { JobProgress } from "../../contract/job.ts";
+import { isTerminal, type JobProgress } from "../../contract/job.ts";
 import type { Job } from "../../contract/job-resource.ts";
 import type { JobEvent } from "../job-events.ts";
 import { createCommand, type Run } from "./command.ts";
@@ -69,9 +69,13 @@ async function follow(context: Context, id: string): Promise<number> {
   return EXIT.done;
 }
 
-/** A line for each event. Text comes in pieces: it is written a line at a time, with the number of its answer. */
+/** Between two lines of progress. */
+const PROGRESS_MS = 2_000;
+
+/** Lines for events. Text comes in pieces: it is written a line at a time, with the number of its answer. */
 export function createLogWriter(print: (line: string) => void, now: () => number): (event: JobEvent) => void {
   const partial = new Map<number, string>();
+  let toldMs = 0;
   const log = (text: string) => print(`${clock(now())} ${text}`);
   const textLine = (index: number, text: string) => print(`  [${index + 1}] ${text}`);
   const flush = () => {
@@ -82,12 +86,19 @@ export function createLogWriter(print: (line: string) => void, now: () => number
   return (event) => {
     switch (event.event) {
       case "state":
-        return log(event.data.status === "running" ? `running, attempt ${event.data.attempt}` : event.data.status);
+        // The end comes as `done` too, after the rest of the text.
+        if (isTerminal(event.data.status)) return;
+        log(event.data.status === "running" ? `running, attempt ${event.data.attempt}` : event.data.status);
+        return;
       case "progress":
-        return log(progressLine(event.data));
+        if (now() - toldMs < PROGRESS_MS && event.data.questions_done < event.data.questions_total) return;
+        toldMs = now();
+        log(progressLine(event.data));
+        return;
       case "reset":
         partial.clear();
-        return log("another attempt begins: what was written before does not count");
+        log("another attempt begins: what was written before does not count");
+        return;
       case "text": {
         const { index, text } = event.data;
         const lines = `${partial.get(index) ?? ""}${text}`.split("\n");
@@ -97,7 +108,7 @@ export function createLogWriter(print: (line: string) => void, now: () => number
       }
       case "done":
         flush();
-        return log(`${event.data.status}${event.data.error ? `: ${event.data.error.message}` : ""}`);
+        log(`${event.data.status}${event.data.error ? `: ${event.data.error.message}` : ""}`);
     }
   };
 }

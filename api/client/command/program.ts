@@ -32,14 +32,17 @@ export async function runCommand(args: readonly string[], deps: ContextDeps): Pr
     command.exitOverride().configureOutput({
       writeOut: (text) => void terminal.out.write(text),
       writeErr: (text) => void terminal.err.write(text),
+      // Thrown as well, and said below.
+      outputError: () => undefined,
     });
   }
   try {
     await program.parseAsync(args, { from: "user" });
     return status;
   } catch (error) {
-    // Already said, by commander.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    // The help was asked for, or has been shown for want of a command.
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done;
+    if (error instanceof CommanderError && error.code === "commander.help") return EXIT.usage;
     const { status: failed, ...failure } = describeFailure(error);
     terminal.say(args.includes("--json") ? JSON.stringify({ error: failure }) : `gnomon: ${failure.message}`);
     return failed;

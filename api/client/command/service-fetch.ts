@@ -8,6 +8,8 @@ type Options = {
   now: () => number;
   /** How long one request is tried again before its failure is final. */
   patienceMs?: number;
+  /** The shortest time between two tries. */
+  againMs?: number;
 };
 
 const PATIENCE_MS = 5 * 60_000;
@@ -19,7 +21,14 @@ const AGAIN_MS = 2_000;
  * `fetch` that says where it could not reach. A first request that nobody answers fails at once; after that the service
  * may restart or be busy for some minutes without a long run coming to nothing.
  */
-export function createServiceFetch({ url, say, fetch: send, now, patienceMs = PATIENCE_MS }: Options): typeof fetch {
+export function createServiceFetch({
+  url,
+  say,
+  fetch: send,
+  now,
+  patienceMs = PATIENCE_MS,
+  againMs = AGAIN_MS,
+}: Options): typeof fetch {
   let reached = false;
   let isAway = false;
 
@@ -32,7 +41,7 @@ export function createServiceFetch({ url, say, fetch: send, now, patienceMs = PA
     const giveUpMs = now() + patienceMs;
     for (;;) {
       const mayRepeat = isRepeatable(init) && now() < giveUpMs;
-      let waitMs = AGAIN_MS;
+      let waitMs = againMs;
       try {
         const response = await send(input, init);
         reached = true;
@@ -41,7 +50,7 @@ export function createServiceFetch({ url, say, fetch: send, now, patienceMs = PA
           isAway = false;
           return response;
         }
-        waitMs = Math.max(askedMs, AGAIN_MS);
+        waitMs = Math.max(askedMs, againMs);
         await response.body?.cancel();
         tellAway(`The service is busy (${response.status}).`);
       } catch (error) {
