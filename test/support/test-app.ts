@@ -42,6 +42,7 @@ export async function openTestApp({
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    files: state.files,
     backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
     streams: state.streams,
     uploads,
