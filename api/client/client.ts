@@ -7,7 +7,7 @@ import type { Job } from "../contract/job-resource.ts";
 import type { JobResult } from "../contract/job-result.ts";
 import { type JobEvent, jobEvents } from "./job-events.ts";
 import { pause } from "./pause.ts";
-import { ProblemError } from "./problem-error.ts";
+import { ProblemError, problemError } from "./problem-error.ts";
 import { accepted, retried } from "./request.ts";
 
 type App = ReturnType<typeof createApp>;
@@ -82,6 +82,13 @@ export function createClient(baseUrl: string, { apiKey, fetch: send = fetch }: C
         ...(content instanceof ReadableStream ? { duplex: "half" } : {}),
       } as RequestInit);
       return accepted(what, response as Awaited<ReturnType<typeof routes.v1.documents.$post>>);
+    },
+
+    /** The text that jobs read of a document. */
+    async text(id: string): Promise<string> {
+      const response = await routes.v1.documents[":id"].text.$get({ param: { id } });
+      if (!response.ok) throw await problemError(`GET /v1/documents/${id}/text`, response);
+      return response.text();
     },
 
     get,

@@ -9,6 +9,7 @@ import { logsCommand } from "./logs.ts";
 import { resultCommand } from "./result.ts";
 import { statusCommand } from "./status.ts";
 import { submitCommand } from "./submit.ts";
+import { summarizeCommand } from "./summarize.ts";
 
 /** Runs `gnomon ARGS` to its end and returns the exit status. Whatever goes wrong is one line on standard error. */
 export async function runCommand(args: readonly string[], deps: ContextDeps): Promise<number> {
@@ -21,6 +22,7 @@ export async function runCommand(args: readonly string[], deps: ContextDeps): Pr
     .description("Long-context language-model jobs: send documents, ask, and collect the answers.")
     .addCommand(askCommand(run))
     .addCommand(submitCommand(run))
+    .addCommand(summarizeCommand(run))
     .addCommand(statusCommand(run))
     .addCommand(logsCommand(run))
     .addCommand(resultCommand(run))
