@@ -119,9 +119,15 @@ export function createApp(deps: AppDeps) {
 
   /** Nothing handles this request; if another method would be handled, the answer is 405. */
   function notFoundOrNotAllowed(c: Context): AppError {
-    const allowed = METHODS.filter((method) =>
-      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method),
+    const handling = METHODS.flatMap((method) =>
+      app.router
+        .match(method, c.req.path)[0]
+        .map(([[, route]]) => route)
+        .filter((route) => route.method === method),
     );
+    // /v1/jobs/quote is itself, and not the job of that name.
+    const own = handling.filter(({ path }) => path === c.req.path);
+    const allowed = [...new Set((own.length > 0 ? own : handling).map(({ method }) => method))];
     if (allowed.length === 0) {
       return new AppError("not_found", `no route ${c.req.path}`, {
         detail: `There is nothing at ${c.req.path}; /openapi.json lists what there is.`,

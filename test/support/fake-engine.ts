@@ -1,5 +1,6 @@
 import type { Prompt } from "../../api/contract/prompts.ts";
 import type { Engine, GenerateControl, GenerateOptions, GenerateResult, Plan } from "../../native/index.ts";
+import { DEFAULT_CACHE } from "../../native/options.ts";
 
 const NO_BYTES = { device: 0, host: 0 };
 
@@ -36,6 +37,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
       used: NO_BYTES,
       capacity: NO_BYTES,
       prefilledTokens: 0,
+      cachedTokens: 0,
       decodedTokens: 0,
       prefillSeconds: 0,
       decodeSeconds: 0,
@@ -52,6 +54,8 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
       eosTokenIds: [],
       weightBytes: 0,
     },
+    device: "cpu",
+    cache: DEFAULT_CACHE,
     close: async () => {},
   };
 
@@ -88,6 +92,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
               tokens: Uint32Array.from(tokens),
               finishReason: "stop",
               promptTokens,
+              cachedTokens: 0,
               queueMs: 1,
               prefillMs: 2,
               decodeMs: 3,
