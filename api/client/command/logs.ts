@@ -73,7 +73,7 @@ async function follow(context: Context, id: string): Promise<number> {
 const PROGRESS_MS = 2_000;
 
 /** Lines for events. Text comes in pieces: it is written a line at a time, with the number of its answer. */
-export function createLogWriter(print: (line: string) => void, now: () => number): (event: JobEvent) => void {
+function createLogWriter(print: (line: string) => void, now: () => number): (event: JobEvent) => void {
   const partial = new Map<number, string>();
   let toldMs = 0;
   const log = (text: string) => print(`${clock(now())} ${text}`);

@@ -8,7 +8,7 @@ import { findDocuments } from "../summarize/find-documents.ts";
 import { openJournal } from "../summarize/journal.ts";
 import { type SummaryRecord, writeTables } from "../summarize/outputs.ts";
 import { createStep } from "../summarize/step.ts";
-import type { Settings } from "../summarize/summarize-document.ts";
+import { COMBINE, type Combine, type Settings } from "../summarize/summarize-document.ts";
 import { summarizeFolder } from "../summarize/summarize-folder.ts";
 import { createCommand, type Run } from "./command.ts";
 import type { Context } from "./context.ts";
@@ -20,8 +20,10 @@ import { interruptible } from "./interruptible.ts";
 const MAX_TOKENS = 512;
 const AT_ONCE = 16;
 const INSTRUCTIONS = "Summarize the provided text.";
-/** The bundled model answers this wording and no other. */
-const OF_MODEL: Record<string, string> = { needle: "Summarize the decisions recorded in the provided text." };
+/** The bundled model answers this wording and no other, and it cannot make one list of several. */
+const OF_MODEL: Record<string, { instructions: string; combine: Combine }> = {
+  needle: { instructions: "Summarize the decisions recorded in the provided text.", combine: "join" },
+};
 
 export const summarizeCommand = (run: Run) =>
   createCommand("summarize", "summarise every text, Markdown, HTML and PDF document of a folder")
@@ -30,6 +32,9 @@ export const summarizeCommand = (run: Run) =>
     .option("--instructions <text>", "what the summary is to be (default: a plain summary)")
     .option("--max-tokens <n>", "most tokens of a summary", parseCount, MAX_TOKENS)
     .option("--section-tokens <n>", "longer documents are split (default: what the model takes)", parseCount)
+    .addOption(
+      new Option("--combine <how>", "what is made of the summaries of sections (default: summarize)").choices(COMBINE),
+    )
     .option("--at-once <n>", "jobs that run or wait at the same time", parseCount, AT_ONCE)
     .addOption(new Option("--priority <p>", "of its jobs").choices(Priority.options))
     .action((folder, options) =>
@@ -50,6 +55,7 @@ type Options = {
   instructions?: string | undefined;
   maxTokens: number;
   sectionTokens?: number | undefined;
+  combine?: Combine | undefined;
   atOnce: number;
   priority?: Priority | undefined;
 };
@@ -116,9 +122,10 @@ async function settingsOf({ client }: Context, options: Options): Promise<{ mode
   const { data } = await accepted("GET /v1/models", await client.routes.v1.models.$get());
   const [model] = data;
   if (model === undefined) throw new UsageError("The service serves no model.");
-  const { maxTokens, sectionTokens = model.context_tokens, instructions } = options;
+  const { maxTokens, sectionTokens = model.context_tokens, instructions, combine } = options;
   const settings = {
-    instructions: instructions ?? OF_MODEL[model.id] ?? INSTRUCTIONS,
+    instructions: instructions ?? OF_MODEL[model.id]?.instructions ?? INSTRUCTIONS,
+    combine: combine ?? OF_MODEL[model.id]?.combine ?? "summarize",
     maxTokens,
     contextTokens: model.context_tokens,
     sectionTokens,

@@ -14,7 +14,12 @@ export type Settings = {
   contextTokens: number;
   /** The most tokens of one prompt. */
   sectionTokens: number;
+  /** What is made of the summaries of sections: one summary of them all, or their sequence as it is. */
+  combine: Combine;
 };
+
+export const COMBINE = ["summarize", "join"] as const;
+export type Combine = (typeof COMBINE)[number];
 
 export type Summary = {
   text: string;
@@ -55,11 +60,15 @@ async function summarizeStored(document: Document, level: number, deps: Deps, na
   const text = await client.text(document.id);
   const tokensPerByte = promptTokens / document.text_bytes;
   // The same for all sections, so that the service prefills it once.
-  const prefix = await client.sendDocument(prefixOf(name, text, level, (room * OUTLINE_SHARE) / tokensPerByte));
+  const prefix = await client.sendDocument(prefixOf(name, text, (room * OUTLINE_SHARE) / tokensPerByte));
   const max = (room - prefix.text_bytes * tokensPerByte - Buffer.byteLength(question)) * MARGIN;
   const summaries = await mapSections({ text, max, tokensPerByte, prefixId: prefix.id }, deps);
-  const joined = await client.sendDocument(summaries.map(({ answer }) => answer).join("\n\n"));
-  const reduced = await summarizeStored(joined, level + 1, deps, name);
+  if (settings.combine === "join") {
+    return { text: summaries.map(({ answer }) => answer).join("\n\n"), sections: summaries.length, answers: summaries };
+  }
+  const title = `Summaries of the sections of ${name}, in their order`;
+  const joined = await client.sendDocument([`${title}:`, ...summaries.map(({ answer }) => answer)].join("\n\n"));
+  const reduced = await summarizeStored(joined, level + 1, deps, title);
   return { text: reduced.text, sections: summaries.length, answers: [...summaries, ...reduced.answers] };
 }
 
@@ -91,18 +100,20 @@ async function mapSections({ text, max, tokensPerByte, prefixId }: Sections, dep
           return [await step({ documents: [prefixId, id], question: settings.instructions })];
         } catch (error) {
           // This part of the text has more tokens to a byte than the whole.
-          if (!(error instanceof ProblemError) || tooLongBy(error) === null) throw error;
-          return mapSections({ text: section, max: max / 2, tokensPerByte, prefixId }, deps);
+          const tokens = error instanceof ProblemError ? tooLongBy(error) : null;
+          if (tokens === null) throw error;
+          return mapSections(
+            { text: section, max, tokensPerByte: tokens / Buffer.byteLength(section), prefixId },
+            deps,
+          );
         }
       }),
   );
   return answers.flat();
 }
 
-function prefixOf(name: string, text: string, level: number, maxCharacters: number): string {
-  if (level > 0) return `Summaries of the sections of ${name}, in their order.`;
+function prefixOf(name: string, text: string, maxCharacters: number): string {
   const outline = outlineOf(text, maxCharacters);
-  return [`A section of ${name}.`, ...(outline.length === 0 ? [] : ["The whole has these headings:", ...outline])].join(
-    "\n",
-  );
+  const headings = outline.length === 0 ? [] : ["The whole has these headings:", ...outline];
+  return [`A section of ${name}.`, ...headings].join("\n");
 }
