@@ -79,13 +79,15 @@ export const fetchOf =
   async (input, init) =>
     app.app.request(new Request(input, init));
 
+export const isSubmit = (input: string | URL | Request, init?: RequestInit): boolean =>
+  init?.method === "POST" && new URL(new Request(input).url).pathname === "/v1/jobs";
+
 /** As `fetchOf`, with every job answered as soon as it is submitted, by what `answer` says of document and question. */
 export function fetchAnswered(app: TestApp, answer: (document: string, question: string) => string): typeof fetch {
   const send = fetchOf(app);
   return async (input, init) => {
     const response = await send(input, init);
-    const { pathname } = new URL(new Request(input, { method: init?.method ?? "GET" }).url);
-    if (pathname === "/v1/jobs" && init?.method === "POST" && response.status === 202) {
+    if (isSubmit(input, init) && response.status === 202) {
       const { id } = (await response.clone().json()) as { id: string };
       await answerJob(app, id, answer);
     }

@@ -64,7 +64,8 @@ async function summarizeStored(document: Document, level: number, deps: Deps, na
   const max = (room - prefix.text_bytes * tokensPerByte - Buffer.byteLength(question)) * MARGIN;
   const summaries = await mapSections({ text, max, tokensPerByte, prefixId: prefix.id }, deps);
   if (settings.combine === "join") {
-    return { text: summaries.map(({ answer }) => answer).join("\n\n"), sections: summaries.length, answers: summaries };
+    const texts = summaries.map(({ answer }) => answer.trim()).filter((answer) => answer !== "");
+    return { text: texts.join("\n\n"), sections: summaries.length, answers: summaries };
   }
   const title = `Summaries of the sections of ${name}, in their order`;
   const joined = await client.sendDocument([`${title}:`, ...summaries.map(({ answer }) => answer)].join("\n\n"));

@@ -2,7 +2,7 @@ import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createTestTerminal, fetchAnswered, fetchOf, runGnomon } from "../../../support/command.ts";
+import { createTestTerminal, fetchAnswered, fetchOf, isSubmit, runGnomon } from "../../../support/command.ts";
 import { openTestApp, type TestApp } from "../../../support/test-app.ts";
 
 let app: TestApp;
@@ -109,7 +109,8 @@ describe("a document that is too long for the model", () => {
     expect(record).toMatchObject({ status: "succeeded", sections: 3, summary: "ANTON BERTA CAESAR" });
     const sections = asked.filter((text) => text.startsWith("A section of long.md."));
     const headings = sections.map((text) => /\n\n# (\w+)\n/.exec(text)?.[1]);
-    expect(headings.toSorted()).toEqual(["One", "Three", "Two"]);
+    expect(headings).toHaveLength(3);
+    expect(new Set(headings)).toEqual(new Set(["One", "Two", "Three"]));
     expect(new Set(sections.map((text) => text.split("\n\n")[0])).size).toBe(1);
     expect(asked.at(-1)).toMatch(/^Summaries of the sections of long\.md, in their order:\n\nANTON\n\nBERTA\n\nCAESAR/);
   });
@@ -124,7 +125,7 @@ describe("a document that is too long for the model", () => {
   });
 
   test("has the summaries of its sections put together instead, if that is asked for", async () => {
-    await put("long.md", `# One\nANTON ${filler(60)}\n# Two\nBERTA ${filler(60)}\n`);
+    await put("long.md", `# One\nANTON ${filler(45)}\n# Two\nBERTA ${filler(45)}\n`);
     await run(undefined, "--combine", "join");
     expect((await records())[0]).toMatchObject({ sections: 2, summary: "ANTON\n\nBERTA" });
     expect(asked.length).toBe(2);
@@ -162,7 +163,7 @@ describe("a run that broke off", () => {
     let ids = "";
     const fetch: typeof globalThis.fetch = async (input, init) => {
       const response = await send(input, init);
-      if (init?.method === "POST" && String(input).endsWith("/v1/jobs")) {
+      if (isSubmit(input, init)) {
         ids += ((await response.clone().json()) as { id: string }).id;
         setTimeout(() => terminal.interrupt(), 0);
       }
@@ -177,7 +178,7 @@ describe("a run that broke off", () => {
     const replayed: string[] = [];
     const watch: typeof globalThis.fetch = async (input, init) => {
       const response = await send(input, init);
-      if (init?.method === "POST" && String(input).endsWith("/v1/jobs")) {
+      if (isSubmit(input, init)) {
         replayed.push(((await response.clone().json()) as { id: string }).id);
         setTimeout(() => again.interrupt(), 0);
       }
@@ -192,7 +193,7 @@ describe("a run that broke off", () => {
     const send = fetchOf(app);
     const failing: typeof globalThis.fetch = async (input, init) => {
       const response = await send(input, init);
-      if (init?.method === "POST" && String(input).endsWith("/v1/jobs")) {
+      if (isSubmit(input, init)) {
         const { id } = (await response.clone().json()) as { id: string };
         await app.state.jobs.settleFailed(await app.claim(id), {
           code: "engine_failed",
