@@ -1,6 +1,6 @@
 import { isTerminal, type JobMessage, type JobState } from "../api/contract/job.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
-import { hasLiveLease } from "../api/state/job-record.ts";
+import { attemptsAllowed, hasLiveLease } from "../api/state/job-record.ts";
 import type { JobStore } from "../api/state/job-store.ts";
 import type { Engine } from "../native/index.ts";
 import { attemptsExhausted } from "./failure.ts";
@@ -33,7 +33,7 @@ export function createIntake({ jobs, queue, engine, leases, limits, now, log, de
       await queue.extend(receipt, Math.max(0, (state.lease?.until_ms ?? 0) - now()));
       return null;
     }
-    if (state.attempt >= limits.maxAttempts) {
+    if (state.attempt >= attemptsAllowed(state, limits.maxAttempts)) {
       const left = await jobs.failAbandoned(pointer.tenant, pointer.job, attemptsExhausted(state.attempt));
       if (left && !isTerminal(left.status)) return null;
       return remove(message, "attempts exhausted", "error");

@@ -1,0 +1,21 @@
+import { createBatchEnd } from "./batch-end.ts";
+import { createBatchFiles } from "./batch-files.ts";
+import { createBatchStore } from "./batch-store.ts";
+import { createFileStore } from "./file-store.ts";
+import type { ObjectStore } from "./object-store.ts";
+
+/** Files, batches, and what the end of a job means for them. */
+export function createBatching({
+  objects,
+  now,
+  newId,
+}: {
+  objects: ObjectStore;
+  now: () => number;
+  newId: () => string;
+}) {
+  const files = createFileStore({ objects, now, newId });
+  const batches = createBatchStore({ objects });
+  const batchFiles = createBatchFiles({ objects, parts: batches.parts, files, now });
+  return { files, batches, batchEnd: createBatchEnd({ objects, batches, batchFiles, now }) };
+}
