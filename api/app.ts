@@ -10,6 +10,7 @@ import { describeApi } from "./openapi.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
+import { batchRoutes } from "./routes/batches.ts";
 import { chatRoutes } from "./routes/chat.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { fileRoutes } from "./routes/files.ts";
@@ -27,6 +28,8 @@ import type { ServedModel } from "./served-model.ts";
 import { createActiveJobs } from "./state/active-jobs.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
 import type { Backlog } from "./state/backlog.ts";
+import type { BatchEnd } from "./state/batch-end.ts";
+import type { BatchStore } from "./state/batch-store.ts";
 import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { FileStore } from "./state/file-store.ts";
@@ -44,6 +47,8 @@ export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
   files: FileStore;
+  batches: BatchStore;
+  batchEnd: BatchEnd;
   backlog: () => Promise<Backlog>;
   streams: JobStreams;
   uploads: UploadStore;
@@ -90,6 +95,7 @@ export function createApp(deps: AppDeps) {
     .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", fileRoutes(deps))
+    .route("/", batchRoutes(jobDeps))
     .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))
     .route("/", scalingRoutes(deps))
@@ -119,9 +125,15 @@ export function createApp(deps: AppDeps) {
 
   /** Nothing handles this request; if another method would be handled, the answer is 405. */
   function notFoundOrNotAllowed(c: Context): AppError {
-    const allowed = METHODS.filter((method) =>
-      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method),
+    const handling = METHODS.flatMap((method) =>
+      app.router
+        .match(method, c.req.path)[0]
+        .map(([[, route]]) => route)
+        .filter((route) => route.method === method),
     );
+    // /v1/jobs/quote is itself, and not the job of that name.
+    const own = handling.filter(({ path }) => path === c.req.path);
+    const allowed = [...new Set((own.length > 0 ? own : handling).map(({ method }) => method))];
     if (allowed.length === 0) {
       return new AppError("not_found", `no route ${c.req.path}`, {
         detail: `There is nothing at ${c.req.path}; /openapi.json lists what there is.`,

@@ -111,11 +111,7 @@ export async function runAttempt(
   }
 }
 
-async function startRun(
-  { state }: Claim,
-  deps: AttemptDeps,
-  control: RunControl,
-): Promise<JobRun> {
+async function startRun({ state }: Claim, deps: AttemptDeps, control: RunControl): Promise<JobRun> {
   const { jobs, documents, engine, prompts, model } = deps;
   // A worker that died between result and state left the answer behind.
   const earlier = state.attempt > 1 ? await jobs.getResult(state.tenant, state.id) : null;

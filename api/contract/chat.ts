@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Usage } from "./job.ts";
 import { limits } from "./limits.ts";
 import { Logprobs } from "./logprobs.ts";
+import { Metadata } from "./metadata.ts";
 import { samplingFields, topLogprobsFault } from "./sampling.ts";
 
 const TextPart = z.strictObject({
@@ -42,7 +43,7 @@ export const CreateChatCompletion = z
     stream_options: z
       .strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() })
       .nullish(),
-    metadata: z.record(z.string(), z.string()).nullish(),
+    metadata: Metadata.nullish(),
     n: neutral(z.literal(1, { error: "must be 1: ask again for another answer" })),
     logit_bias: neutral(z.strictObject({})),
     tools: neutral(z.array(z.unknown()).refine(isEmpty, unsupported)),
@@ -81,7 +82,8 @@ export const ChatCompletion = z
       z.object({
         index: z.int(),
         message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
-        logprobs: Logprobs.nullable(),
+        // Not `nullable()`, which of a named schema makes an OpenAPI schema that null does not fit.
+        logprobs: z.union([Logprobs, z.null()]),
         finish_reason: FinishReason,
       }),
     ),

@@ -13,7 +13,8 @@ const DocumentRef = z
   })
   .refine((document) => (document.text === undefined) !== (document.id === undefined), {
     message: "must have either `text` or `id`",
-  });
+  })
+  .meta({ id: "DocumentRef", oneOf: [{ required: ["text"] }, { required: ["id"] }] });
 
 export const ChatMessage = z
   .strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() })
@@ -89,6 +90,18 @@ const createJob = {
     .optional(),
 };
 
+const aDocument = { anyOf: [{ required: ["document"] }, { required: ["documents"] }] };
+/** The rules between fields, for readers of the OpenAPI; superRefine below says them in words. */
+const choices = {
+  oneOf: [
+    { required: ["question"], ...aDocument },
+    { required: ["questions"], ...aDocument },
+    { required: ["messages"] },
+    { required: ["prompt"], not: aDocument },
+  ],
+  not: { required: ["document", "documents"] },
+};
+
 /** What a client sends to POST /v1/jobs. */
 export const CreateJob = z
   .strictObject(createJob)
@@ -104,7 +117,7 @@ export const CreateJob = z
     if (fault !== null) refuse("top_logprobs", fault);
     if (job.prompt !== undefined && documents) refuse("prompt", "goes without a document: put all of it into `prompt`");
   })
-  .meta({ id: "CreateJob" });
+  .meta({ id: "CreateJob", ...choices });
 export type CreateJob = z.infer<typeof CreateJob>;
 
 /** What is asked, of which texts. Of a batch: to validate its lines, or to run those of a shard. */

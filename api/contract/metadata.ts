@@ -6,4 +6,5 @@ export const Metadata = z
   .record(z.string().min(1).max(limits.metadataKeyCharacters), z.string().max(limits.metadataValueCharacters))
   .refine((metadata) => Object.keys(metadata).length <= limits.metadataPairs, {
     message: `must not have more than ${limits.metadataPairs} pairs`,
-  });
+  })
+  .meta({ maxProperties: limits.metadataPairs });

@@ -1,3 +1,4 @@
+import type { JobState } from "../contract/job.ts";
 import { createBatchEnd } from "./batch-end.ts";
 import { createBatchFiles } from "./batch-files.ts";
 import { createBatchStore } from "./batch-store.ts";
@@ -19,3 +20,10 @@ export function createBatching({
   const batchFiles = createBatchFiles({ objects, parts: batches.parts, files, now });
   return { files, batches, batchEnd: createBatchEnd({ objects, batches, batchFiles, now }) };
 }
+
+/** Those who are told of the end of a job, one after the other: the first that fails is told again with the rest. */
+export const inTurn =
+  (...listeners: ((state: JobState) => Promise<void>)[]) =>
+  async (state: JobState): Promise<void> => {
+    for (const listener of listeners) await listener(state);
+  };

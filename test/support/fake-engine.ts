@@ -1,5 +1,6 @@
 import type { Prompt } from "../../api/contract/prompts.ts";
 import type { Engine, GenerateControl, GenerateOptions, GenerateResult, Plan } from "../../native/index.ts";
+import { DEFAULT_CACHE } from "../../native/options.ts";
 
 const NO_BYTES = { device: 0, host: 0 };
 
@@ -52,6 +53,8 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
       eosTokenIds: [],
       weightBytes: 0,
     },
+    device: "cpu",
+    cache: DEFAULT_CACHE,
     close: async () => {},
   };
 

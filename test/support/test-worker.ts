@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { vi } from "vitest";
 import type { JobRequest } from "../../api/contract/job-request.ts";
 import { limits } from "../../api/contract/limits.ts";
@@ -5,6 +6,7 @@ import type { ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { Plan } from "../../native/index.ts";
 import { delay } from "../../worker/delay.ts";
 import { createDelivery } from "../../worker/delivery.ts";
+import { engineInfo } from "../../worker/engine-info.ts";
 import { createHeartbeat } from "../../worker/heartbeat.ts";
 import { createIntake } from "../../worker/intake.ts";
 import type { Delivery } from "../../worker/job-consumer.ts";
@@ -25,6 +27,8 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
   leases.connect(createHeartbeat({ jobs, queue, limits: testLimits, monotonicMs: state.now, delay }, leases.tell));
   const deps = {
     jobs: state.jobs,
+    batches: state.batches,
+    newId: randomUUID,
     documents: state.documents,
     queue: state.queue,
     engine: fake.engine,
@@ -37,6 +41,7 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     delay,
     onEngineDead,
     owner: "this worker",
+    engineInfo: engineInfo(fake.engine, "the revision"),
     log: { ...log, child: () => log },
   };
   const take = createIntake({ ...deps, deliver: (pointer, message) => createDelivery(pointer, message, deps) });

@@ -256,6 +256,10 @@ describe("400", () => {
       "messages[0].content",
     ],
     [{ temperature: 3 }, "temperature"],
+    [{ metadata: { "": "a" } }, "metadata"],
+    [{ metadata: { ["k".repeat(65)]: "a" } }, "metadata"],
+    [{ metadata: { k: "v".repeat(513) } }, "metadata.k"],
+    [{ metadata: Object.fromEntries(Array.from({ length: 17 }, (_, index) => [index, "a"])) }, "metadata"],
     [{ something: 1 }, "something"],
   ])("refuses what it cannot do, in OpenAI's words and ours: %j", async (change, field) => {
     const response = await post({ ...chat, ...change });
