@@ -16,7 +16,7 @@ import { measureBacklog } from "../../api/state/backlog.ts";
 import type { Claim } from "../../api/state/job-store.ts";
 import { createUploadStore } from "../../api/state/upload-store.ts";
 import { wordsOf } from "./fake-engine.ts";
-import { openTempState } from "./temp-state.ts";
+import { openTempState, type TempState } from "./temp-state.ts";
 
 /** A model whose prompt has one token for each word of document and question, and one to begin with. */
 const WORD_MODEL = {
@@ -36,9 +36,10 @@ export async function openTestApp({
   maxDocumentBytes = 1e9,
   quota = { jobs: 0, tokens: 0 },
   price = null as Price | null,
+  state: given = null as TempState | null,
   findKey = null as ApiKeyStore["find"] | null,
 } = {}) {
-  const state = await openTempState();
+  const state = given ?? (await openTempState());
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
   const apiKeys = createApiKeyStore({ objects: state.objects, now: state.now });
