@@ -77,7 +77,7 @@ export const refused = (batch: BatchState, errors: BatchError[], nowMs: number):
 
 const counts = (total: number): RequestCounts => ({ total, completed: 0, failed: 0 });
 
-export const NO_USAGE: BatchUsage = {
+const NO_USAGE: BatchUsage = {
   input_tokens: 0,
   input_tokens_details: { cached_tokens: 0 },
   output_tokens: 0,

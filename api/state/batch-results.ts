@@ -32,7 +32,7 @@ export const addCounts = (a: LineCounts, b: LineCounts): LineCounts => ({
 /** The same each time a line is run, so that it can be found among results. `batch` is `batch_` and a name of its own. */
 export const resultId = (batch: string, line: number): string => `batch_req_${batch.replace(/^batch_/, "")}_${line}`;
 
-export const lineOf = (id: string): number => Number(id.slice(id.lastIndexOf("_") + 1));
+const lineOf = (id: string): number => Number(id.slice(id.lastIndexOf("_") + 1));
 
 /** A stored result, line by line. */
 export type ResultLine = {

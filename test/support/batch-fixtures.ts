@@ -16,7 +16,7 @@ export const chatLine = (customId: string, content = "where is the sun", body: o
 
 export const chatLines = (count: number) => Array.from({ length: count }, (_, index) => chatLine(`line-${index + 1}`));
 
-export const toFile = (lines: readonly unknown[]): string =>
+const toFile = (lines: readonly unknown[]): string =>
   lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`).join("");
 
 export async function uploadLines(test: TestApp, lines: readonly unknown[]): Promise<FileResource> {

@@ -62,7 +62,7 @@ export function startShard(state: JobState, request: ShardRequest, deps: ShardDe
     async function answer({ index, line, request }: Task): Promise<void> {
       for (let tries = 1; ; tries++) {
         const id = resultId(batch.id, line.number);
-        const run = startJob({ id, attempt, request, documents: [] }, deps, {
+        const run = startJob({ id, tenant, attempt, request, documents: [] }, deps, {
           signal,
           onProgress(update) {
             const {

@@ -67,7 +67,7 @@ async function quoteOf(
   };
 }
 
-export const batchNotFound = (id: string, field = "batch_id"): AppError =>
+const batchNotFound = (id: string, field = "batch_id"): AppError =>
   new AppError("batch_not_found", `no batch ${id}`, { field, detail: `There is no batch \`${id}\`.` });
 
 export async function readBatch(batches: BatchStore, tenant: string, id: string, field?: string): Promise<BatchState> {
