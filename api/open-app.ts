@@ -18,6 +18,7 @@ import { createDocumentStore } from "./state/document-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { createJobStreams } from "./state/job-streams.ts";
+import { openModel } from "./state/open-model.ts";
 import { openState } from "./state/open-state.ts";
 import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
@@ -32,16 +33,19 @@ type Deps = {
   log: Log & StateLog;
   /** True once the process takes no new work; the service then says that it is not ready. */
   isStopping: () => boolean;
+  /** Of AppDeps. */
+  waitMs: number;
 };
 
 /**
  * Opens what the environment names and puts the app on it: for a listening server and for a Lambda alike. Throws
  * AppError `exposed_without_keys` where others than this machine could use it without a key.
  */
-export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
+export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: Deps) {
   const now = Date.now;
   const newId = randomUUID;
-  const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
+  const { folder: modelFolder } = await openModel(env, { part: "tokenizer", now, log });
+  const [prompts, state] = await Promise.all([loadPrompts(modelFolder), openState(env, { now, newId })]);
   const apiKeys = createApiKeyStore({ objects: state.objects, now });
   const loopback = host !== null && isLoopback(host);
   const keyed = await apiKeys.any();
@@ -50,8 +54,8 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     throw exposedWithoutKeys(host);
   }
   const model: ServedModel = {
-    id: basename(env.GNOMON_MODEL),
-    createdMs: (await stat(join(env.GNOMON_MODEL, "config.json"))).mtimeMs,
+    id: basename(modelFolder),
+    createdMs: (await stat(join(modelFolder, "config.json"))).mtimeMs,
     maxPositions: prompts.maxPositions,
     countPromptTokens: prompts.count,
   };
@@ -96,6 +100,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     access: createAccess({ apiKeys, loopback, now, log }),
     apiKeys,
     checkReady,
+    waitMs,
     now,
     newId,
     randomSeed: () => randomInt(2 ** 31),
