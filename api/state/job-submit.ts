@@ -22,6 +22,8 @@ type SubmitOptions = {
   fingerprint?: string;
   /** When the request came; default: now. */
   createdMs?: number;
+  /** Of the job, where it must be known before; one that no other job has or had. */
+  id?: string;
 };
 
 type Deps = {
@@ -54,10 +56,9 @@ export function createSubmit({ objects, queue, index, idempotency, now, newId, l
   async function submit(
     tenant: string,
     request: JobRequest,
-    { fingerprint = "", createdMs = now() }: SubmitOptions = {},
+    { fingerprint = "", createdMs = now(), id = `job_${newId()}` }: SubmitOptions = {},
   ): Promise<Submitted> {
-    const state = newJob({ id: `job_${newId()}`, tenant, request, nowMs: createdMs });
-    const { id } = state;
+    const state = newJob({ id, tenant, request, nowMs: createdMs });
     const { idempotency_hash: hash } = request;
     const accept: Put = { key: keys.jobState(tenant, id), body: encode(state), ifAbsent: true };
     // The sweeper may take a submit that is slower than this for a broken one, and remove what it wrote.
@@ -67,7 +68,11 @@ export function createSubmit({ objects, queue, index, idempotency, now, newId, l
     };
     const steps = [
       [activeEntry(state)],
-      [{ key: keys.jobRequest(tenant, id), body: encode(request) }, listEntry(state)],
+      [
+        { key: keys.jobRequest(tenant, id), body: encode(request) },
+        // The jobs of a batch are shown by the batch.
+        ...(state.batch === null ? [listEntry(state)] : []),
+      ],
       ...(hash === null ? [] : [[idempotency.claimOf(tenant, hash, fingerprint, id)]]),
       [accept],
     ];

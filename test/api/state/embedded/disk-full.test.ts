@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { Job } from "../../../../api/contract/job-resource.ts";
 import { limits } from "../../../../api/contract/limits.ts";
 import { mountSmallDisk } from "../../../support/small-disk.ts";
+import { openTempState } from "../../../support/temp-state.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../../support/test-app.ts";
 
 const MIB = 1024 * 1024;
@@ -34,7 +35,7 @@ it.skipIf(!mayMount)(
   async () => {
     await using disk = await mountSmallDisk(3 * MIB);
     if (disk === null) throw new Error("no disk");
-    await using app = await openTestApp({ parent: disk.path });
+    await using app = await openTestApp({ state: await openTempState({ parent: disk.path }) });
     const { accepted, refused } = await fill(app);
     expect(accepted.length).toBeGreaterThan(10);
     expect(await readProblem(refused)).toMatchObject({
