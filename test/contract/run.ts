@@ -71,7 +71,7 @@ async function main(): Promise<number> {
         GNOMON_PORT: "0",
       },
       onLine: (_, line) => void lines.push(line),
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(180_000),
     });
     try {
       const statuses = [await openAiClient(service.url, key), await schemathesis(service.url, key, directory)];
