@@ -21,7 +21,7 @@ constexpr int kTileTokens = 64;
 constexpr int kWarps = 4;
 // A sequence's own length decides how it is split, so that the batch does not change the sums: few
 // tokens need many blocks to fill the device, many tokens few joins.
-constexpr int kShort = 16384, kShortSplit = 256, kLongSplit = 1024;
+constexpr int kShort = 16384, kShortSplit = 640, kLongSplit = 1024;
 constexpr int kMaxSplitChunks = kLongSplit / 8 + 1;  // chunks have 8 tokens or more
 constexpr int kStages = 2;                           // so that three blocks share a multiprocessor
 constexpr int kMaxGroup = 16;

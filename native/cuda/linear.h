@@ -23,7 +23,8 @@ struct Product {
   bool fp32_out;
 };
 
-/// Matrix products by cuBLASLt; the algorithm of every shape is looked up once.
+/// Matrix products: those of few rows by a kernel of our own (few_rows.h), all others by cuBLASLt,
+/// whose algorithm for a shape is looked up once.
 class Linear {
  public:
   explicit Linear(size_t workspace_bytes);
