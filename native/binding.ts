@@ -5,6 +5,8 @@ import type { NativeError } from "./engine-error.ts";
 
 /** The addon as C++ exports it. Every argument is complete and valid: index.ts sees to that. */
 export type NativeEngine = {
+  /** Of ShadowKV, as given or chosen. */
+  readonly rank: number;
   generate(request: NativeRequest, events: NativeEvents): bigint;
   cancel(id: bigint): void;
   /** Ends a request that is generating as a stop token would. */
@@ -30,6 +32,7 @@ export type NativeRequest = {
   seed: bigint;
   stopTokenIds: Uint32Array;
   ignoreEos: boolean;
+  reuseScope: string;
   wantTokens: boolean;
 };
 /** Called in order; `done` or `error` comes last. */
@@ -74,6 +77,8 @@ export type GenerateResult = {
   tokens: Uint32Array;
   finishReason: "stop" | "length";
   promptTokens: number;
+  /** Of the prompt, computed once for this request and others that began with the same. */
+  cachedTokens: number;
   queueMs: number;
   prefillMs: number;
   decodeMs: number;
@@ -99,7 +104,9 @@ export type EngineStats = {
   decoding: number;
   used: CacheBytes;
   capacity: CacheBytes;
+  /** Prompt tokens computed, and those that needed no computing because another prompt began with them. */
   prefilledTokens: number;
+  cachedTokens: number;
   decodedTokens: number;
   prefillSeconds: number;
   decodeSeconds: number;

@@ -4,6 +4,8 @@ import type { JobRequest } from "../api/contract/job-request.ts";
 import type { JobResult } from "../api/contract/job-result.ts";
 import { type Prompt, promptsOf } from "../api/contract/prompts.ts";
 import type { Engine, GenerateOptions, Progress } from "../native/index.ts";
+import type { TokenText } from "../native/prompt.ts";
+import { describeLogprobs } from "./describe-logprobs.ts";
 import { createProgressSum } from "./job-progress.ts";
 import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts";
 
@@ -11,6 +13,7 @@ import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts
 export type Prompts = {
   encode(prompt: Prompt): Promise<Uint32Array>;
   decode(tokens: Uint32Array): Promise<string>;
+  tokenTexts(ids: readonly number[]): Promise<TokenText[]>;
 };
 
 export type RunControl = {
@@ -25,6 +28,7 @@ type RunDeps = { engine: Engine; prompts: Prompts };
 
 type Job = {
   id: string;
+  tenant: string;
   attempt: number;
   request: JobRequest;
   /** The texts of the request's document_ids, in that order. */
@@ -36,6 +40,8 @@ export type JobRun = {
   result: Promise<JobResult>;
   /** What there is of the answers by now; null before the first sequence has begun. */
   partial(): Promise<JobResult | null>;
+  /** As much of each answer's text as stays, whatever comes; an answer that has not begun may be missing. */
+  texts(): Promise<string[]>;
 };
 
 /** Runs every prompt of a job as a sequence of its own in the engine's one batch, and gathers the answers. */
@@ -61,7 +67,11 @@ export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
         progress.update(index, update);
         control.onProgress(progress.current());
       };
-      const sequence = startSequence(deps.engine, generateOptions(job.request, tokens, index), { signal, onProgress });
+      const sequence = startSequence(
+        { engine: deps.engine, decode: deps.prompts.decode },
+        generateOptions(job, tokens, index),
+        { signal, onProgress },
+      );
       sequences.push(sequence);
       try {
         const result = await sequence.result;
@@ -84,16 +94,13 @@ export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
     partial: async () =>
       sequences.length === 0
         ? null
-        : gather(
-            job,
-            sequences.map((sequence) => sequence.soFar()),
-            deps.prompts,
-          ),
+        : gather(job, await Promise.all(sequences.map((sequence) => sequence.soFar())), deps.prompts),
+    texts: () => Promise.all(sequences.map((sequence) => sequence.text())),
   };
 }
 
 /** What the engine is asked for one prompt. */
-function generateOptions(request: JobRequest, tokens: Uint32Array, index: number): GenerateOptions {
+function generateOptions({ tenant, request }: Job, tokens: Uint32Array, index: number) {
   return {
     tokens,
     maxNewTokens: request.max_tokens,
@@ -102,10 +109,19 @@ function generateOptions(request: JobRequest, tokens: Uint32Array, index: number
       temperature: request.temperature,
       topP: request.top_p,
       topK: request.top_k,
-      seed: request.seed + index,
+      minP: request.min_p,
+      repetitionPenalty: request.repetition_penalty,
+      presencePenalty: request.presence_penalty,
+      frequencyPenalty: request.frequency_penalty,
+      // Beyond the numbers that JavaScript counts exactly there are seeds too.
+      seed: BigInt(request.seed) + BigInt(index),
     },
+    stop: request.stop,
     ignoreEos: request.ignore_eos,
-  };
+    // cached_tokens must not tell one tenant what another has sent.
+    reuseScope: tenant,
+    ...(request.logprobs ? { topLogprobs: request.top_logprobs } : {}),
+  } satisfies GenerateOptions & { stop: readonly string[] };
 }
 
 function checkFits(engine: Engine, encoded: readonly Uint32Array[], maxNewTokens: number): void {
@@ -126,12 +142,15 @@ async function allOrFirstFailure<T>(runs: Promise<T>[]): Promise<T[]> {
 
 async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Promise<JobResult> {
   const { input } = job.request;
-  const texts = await Promise.all(results.map(({ tokens }) => prompts.decode(tokens)));
+  const logprobs = await Promise.all(
+    results.map(async (result) => result.logprobs && describeLogprobs(result, prompts.tokenTexts)),
+  );
   const answers = results.map((result, index) => ({
     question: input.kind === "questions" ? (input.questions[index] ?? null) : null,
-    answer: texts[index] ?? "",
+    answer: result.text,
     finish_reason: result.finishReason,
-    usage: usage(result.promptTokens, result.tokens.length),
+    ...(logprobs[index] && { logprobs: logprobs[index] }),
+    usage: usage(result.promptTokens, result.cachedTokens, result.tokens.length),
     timings: { queue_ms: result.queueMs, prefill_ms: result.prefillMs, decode_ms: result.decodeMs },
     cache: {
       device_bytes: result.cache.device,
@@ -140,21 +159,21 @@ async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Pr
       hit_rate: result.hitRate,
     },
   }));
-  const total = (field: "prompt_tokens" | "completion_tokens") => answers.reduce((sum, a) => sum + a.usage[field], 0);
+  const total = (field: "promptTokens" | "cachedTokens") => results.reduce((sum, result) => sum + result[field], 0);
+  const completion = results.reduce((sum, { tokens }) => sum + tokens.length, 0);
   return {
     object: "job.result",
     id: job.id,
     model: job.request.model,
     attempt: job.attempt,
     answers,
-    usage: usage(total("prompt_tokens"), total("completion_tokens")),
+    usage: usage(total("promptTokens"), total("cachedTokens"), completion),
   };
 }
 
-const usage = (prompt: number, completion: number): Usage => ({
+const usage = (prompt: number, cached: number, completion: number): Usage => ({
   prompt_tokens: prompt,
-  // Every sequence has a prefill of its own.
-  prompt_tokens_details: { cached_tokens: 0 },
+  prompt_tokens_details: { cached_tokens: cached },
   completion_tokens: completion,
   total_tokens: prompt + completion,
 });

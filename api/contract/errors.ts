@@ -17,6 +17,8 @@ export const ERRORS = {
   quote_not_found: { status: 404, retryable: false, title: "No such quote" },
   upload_not_found: { status: 404, retryable: false, title: "No such upload" },
   document_not_found: { status: 404, retryable: false, title: "No such document" },
+  file_not_found: { status: 404, retryable: false, title: "No such file" },
+  batch_not_found: { status: 404, retryable: false, title: "No such batch" },
   model_not_found: { status: 404, retryable: false, title: "No such model" },
   webhook_event_not_found: { status: 404, retryable: false, title: "No such webhook event" },
   method_not_allowed: { status: 405, retryable: false, title: "The method is not allowed here" },
@@ -28,6 +30,7 @@ export const ERRORS = {
   too_many_webhook_keys: { status: 409, retryable: false, title: "Too many webhook keys sign at the same time" },
   job_not_finished: { status: 409, retryable: true, title: "The job is not over yet" },
   job_not_retryable: { status: 409, retryable: false, title: "The job needs no other try" },
+  batch_over: { status: 409, retryable: false, title: "The batch is over already" },
   idempotency_in_progress: {
     status: 409,
     retryable: true,
@@ -46,6 +49,7 @@ export const ERRORS = {
   store_unsuitable: { status: 500, retryable: false, title: "The object store lacks compare-and-swap" },
   engine_failed: { status: 500, retryable: true, title: "The engine failed" },
   lease_lost: { status: 500, retryable: true, title: "Another worker took the job over" },
+  answer_too_slow: { status: 504, retryable: false, title: "The answer takes longer than a request may" },
   unavailable: { status: 503, retryable: true, title: "The service is not available now" },
   internal: { status: 500, retryable: true, title: "An internal error" },
 } as const satisfies Record<string, { status: number; retryable: boolean; title: string }>;

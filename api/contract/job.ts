@@ -33,7 +33,7 @@ export type JobFailure = z.infer<typeof JobFailure>;
 export const Usage = z
   .object({
     prompt_tokens: z.int(),
-    /** Of the prompt tokens, those whose prefill an earlier sequence had done. */
+    /** Of the prompt tokens, those computed for another prompt that began with them. */
     prompt_tokens_details: z.object({ cached_tokens: z.int() }),
     completion_tokens: z.int(),
     total_tokens: z.int(),
@@ -102,6 +102,8 @@ export const JobState = z.object({
   quote_id: z.string().nullable(),
   /** The job of which this one is a new try. */
   retry_of: z.string().nullable(),
+  /** The batch whose lines it validates (`shard` is null) or runs. */
+  batch: z.object({ id: z.string(), shard: z.int().nullable() }).nullable().default(null),
   created_ms: z.int(),
   started_ms: z.int().nullable(),
   finished_ms: z.int().nullable(),

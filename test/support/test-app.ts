@@ -11,10 +11,11 @@ import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
 import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
 import { createConverter } from "../../api/convert/converter.ts";
-import { createApiKeyStore } from "../../api/state/api-key-store.ts";
+import { type ApiKeyStore, createApiKeyStore } from "../../api/state/api-key-store.ts";
 import { measureBacklog } from "../../api/state/backlog.ts";
 import type { Claim } from "../../api/state/job-store.ts";
 import { createUploadStore } from "../../api/state/upload-store.ts";
+import { onlyDocumented } from "./documented.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
 
@@ -26,22 +27,28 @@ const WORD_MODEL = {
   countPromptTokens: async (prompt: Prompt) => 1 + wordsOf(prompt).length,
 };
 
-/** The real app on real embedded state; what it logs is kept. Whether it asks for API keys is as with `loopback`. */
+/**
+ * The real app on real embedded state; what it logs is kept. Whether it asks for API keys is as with `loopback`, and
+ * `findKey` finds them in place of the store.
+ */
 export async function openTestApp({
   checkReady = async () => {},
+  waitMs = Number.POSITIVE_INFINITY,
   loopback = true,
   maxDocumentBytes = 1e9,
   quota = { jobs: 0, tokens: 0 },
   price = null as Price | null,
+  findKey = null as ApiKeyStore["find"] | null,
 } = {}) {
   const state = await openTempState();
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
   const apiKeys = createApiKeyStore({ objects: state.objects, now: state.now });
   const uploads = createUploadStore({ objects: state.objects, now: state.now, newId: randomUUID });
-  const app = createApp({
+  const routes = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    files: state.files,
     backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
     streams: state.streams,
     uploads,
@@ -55,14 +62,21 @@ export async function openTestApp({
     objects: state.objects,
     quota,
     price,
-    access: createAccess({ apiKeys, loopback, now: state.now, log: { error: log } }),
+    access: createAccess({
+      apiKeys: { ...apiKeys, find: findKey ?? apiKeys.find },
+      loopback,
+      now: state.now,
+      log: { error: log },
+    }),
     apiKeys,
     checkReady,
+    waitMs,
     now: state.now,
     newId: randomUUID,
     randomSeed: () => 5,
     log: { info: log, error: log },
   });
+  const app = { request: onlyDocumented(routes) };
   return {
     app,
     state,
