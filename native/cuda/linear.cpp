@@ -4,7 +4,6 @@
 #include <string>
 
 #include "cuda/check.h"
-#include "cuda/few_rows.h"
 
 namespace gnomon::cuda {
 
@@ -80,7 +79,6 @@ const Linear::Plan& Linear::plan(const Key& key) {
 }
 
 void Linear::run(const Product& p, cudaStream_t stream) {
-  if (p.rows <= kFewRows && p.inputs % 8 == 0) return multiply_few_rows(p, stream);
   const Plan& plan =
       this->plan({p.rows, p.inputs, p.outputs, {p.fp32_out, p.bias != nullptr, false}});
   if (p.bias != nullptr) {

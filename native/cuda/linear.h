@@ -23,8 +23,7 @@ struct Product {
   bool fp32_out;
 };
 
-/// Matrix products: those of few rows by a kernel of our own (few_rows.h), all others by cuBLASLt,
-/// whose algorithm for a shape is looked up once.
+/// Matrix products by cuBLASLt; the algorithm of every shape is looked up once.
 class Linear {
  public:
   explicit Linear(size_t workspace_bytes);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cuda/launch.h"
+#include "cuda/check.h"
 #include "cuda/radix_select.cuh"
 #include "cuda/select_chunks.h"
 
@@ -229,7 +229,6 @@ __global__ void __launch_bounds__(kThreads)
   const int index = blockIdx.x;
   const HeadView head = heads[index];
   const int n = head.num_chunks, k = head.num_selected, step = *step_counter;
-  after_previous();
   if (k == 0) {
     if (threadIdx.x == 0) selection.miss_counts[index] = 0;
     return;
@@ -332,10 +331,10 @@ void select_chunks(const DecodeShape& shape, const HeadView* heads, const ChunkS
   const int mask_bytes = 3 * words_of(shape.max_chunks) * static_cast<int>(sizeof(uint32_t));
   const int score_bytes = shape.max_chunks * static_cast<int>(sizeof(float));
   const bool fits = mask_bytes + score_bytes <= most;
-  launch_early(select, dim3(shape.batch * shape.num_kv_heads), kThreads,
-               mask_bytes + (fits ? score_bytes : 0), stream, heads, scores, step, spill, selection,
-               shape.group(), shape.max_chunks, shape.max_selected, score_blocks(shape),
-               fits ? shape.max_chunks : 0);
+  select<<<shape.batch * shape.num_kv_heads, kThreads, mask_bytes + (fits ? score_bytes : 0),
+           stream>>>(heads, scores, step, spill, selection, shape.group(), shape.max_chunks,
+                     shape.max_selected, score_blocks(shape), fits ? shape.max_chunks : 0);
+  CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace gnomon::cuda
