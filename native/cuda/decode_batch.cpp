@@ -37,11 +37,13 @@ struct DecodeBatch::Graph {
 
 DecodeBatch::DecodeBatch(const ModelConfig& config, RopeTables rope, cudaStream_t stream)
     : config_(config), rope_(rope), stream_(stream), inertia_(sizeof(float)) {
-  // First in line: the other part waits for what they make, and the bus is busy for long.
+  // First in line: the bus must not wait. Keys can: in the way of the next part's attention they
+  // would cost more than they gain.
   int lowest = 0, highest = 0;
   CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
   CUDA_CHECK(cudaStreamCreateWithPriority(&gather_stream_, cudaStreamNonBlocking, highest));
-  CUDA_CHECK(cudaStreamCreateWithPriority(&rebuild_stream_, cudaStreamNonBlocking, highest));
+  CUDA_CHECK(cudaStreamCreateWithPriority(&select_stream_, cudaStreamNonBlocking, highest));
+  CUDA_CHECK(cudaStreamCreateWithFlags(&rebuild_stream_, cudaStreamNonBlocking));
   CUDA_CHECK(cudaEventCreateWithFlags(&scored_, cudaEventDisableTiming));
   CUDA_CHECK(cudaEventCreateWithFlags(&selected_, cudaEventDisableTiming));
   for (int64_t i = 0; i < kMaxParts; ++i) {
@@ -61,6 +63,7 @@ DecodeBatch::~DecodeBatch() {
   cudaEventDestroy(scored_);
   cudaStreamDestroy(rebuild_stream_);
   cudaStreamDestroy(gather_stream_);
+  cudaStreamDestroy(select_stream_);
 }
 
 void DecodeBatch::reserve(int64_t batch) {
@@ -299,13 +302,14 @@ void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat
   if (shape_.max_chunks == 0) return;
   score_chunks(part.shape, part.heads, query, part.scores, stream_);
   CUDA_CHECK(cudaEventRecord(scored_, stream_));
-  CUDA_CHECK(cudaStreamWaitEvent(rebuild_stream_, scored_));
+  CUDA_CHECK(cudaStreamWaitEvent(select_stream_, scored_));
   select_chunks(part.shape, part.heads, part.scores, step_, part.spill, part.selection,
-                rebuild_stream_);
-  CUDA_CHECK(cudaEventRecord(selected_, rebuild_stream_));
+                select_stream_);
+  CUDA_CHECK(cudaEventRecord(selected_, select_stream_));
   CUDA_CHECK(cudaStreamWaitEvent(gather_stream_, selected_));
   gather_values(part.shape, part.heads, part.selection, gather_stream_);
   CUDA_CHECK(cudaEventRecord(part.gathered, gather_stream_));
+  CUDA_CHECK(cudaStreamWaitEvent(rebuild_stream_, selected_));
   reconstruct_keys(part.shape, part.heads, part.selection, rope_, rebuild_stream_);
   CUDA_CHECK(cudaEventRecord(part.rebuilt, rebuild_stream_));
 }

@@ -77,9 +77,9 @@ class DecodeBatch {
   const ModelConfig& config_;
   RopeTables rope_;
   cudaStream_t stream_;
-  // Chunks are selected and their keys rebuilt on one stream, values travel on another, while
-  // stream_ goes on to the next part.
-  cudaStream_t rebuild_stream_ = nullptr, gather_stream_ = nullptr;
+  // Chunks are selected on one stream, their values travel on another, and keys are rebuilt on a
+  // third, while stream_ goes on to the next part.
+  cudaStream_t select_stream_ = nullptr, gather_stream_ = nullptr, rebuild_stream_ = nullptr;
   cudaEvent_t scored_ = nullptr, selected_ = nullptr;
   cudaEvent_t gathered_[kMaxParts] = {}, rebuilt_[kMaxParts] = {};
   const DecodeStep* current_ = nullptr;  // during run
