@@ -22,7 +22,7 @@ constexpr int kWarps = 4;
 // A sequence's own length decides how it is split, so that the batch does not change the sums: few
 // tokens need many blocks to fill the device, many tokens few joins.
 constexpr int kShort = 16384, kShortSplit = 640, kLongSplit = 1024;
-constexpr int kStages = 2;                           // so that three blocks share a multiprocessor
+constexpr int kStages = 2;  // so that three blocks share a multiprocessor
 constexpr int kMaxGroup = 16;
 
 template <int kHeadDim>
@@ -39,8 +39,8 @@ __host__ __device__ int splits_of(int tokens) {
   return (tokens + split_of(tokens) - 1) / split_of(tokens);
 }
 
-/// Tokens are loaded by runs of 8, each of which lies in one place: exact tokens are padded to whole
-/// runs, and chunks consist of them.
+/// Tokens are loaded by runs of 8, each of which lies in one place: exact tokens are padded to
+/// whole runs, and chunks consist of them.
 constexpr int kRun = 8;
 constexpr int kMaxRuns = kLongSplit / kRun, kTileRuns = kTileTokens / kRun;
 

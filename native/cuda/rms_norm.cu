@@ -41,8 +41,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* gain, float eps, int64_t rows,
               int64_t width, __nv_bfloat16* out, cudaStream_t stream) {
-  launch_early(normalise, dim3(static_cast<unsigned>(rows)), kThreads, 0, stream, x, gain, eps, width,
-               out);
+  launch_early(normalise, dim3(static_cast<unsigned>(rows)), kThreads, 0, stream, x, gain, eps,
+               width, out);
 }
 
 }  // namespace gnomon::cuda

@@ -94,8 +94,8 @@ __global__ void __launch_bounds__(kWarps * 32)
     const int row = lane / 4, column = column_of<kHeadDim>(p, lane);
     const float* steps = head.landmark_steps + column;
     low[p] = row < group ? scaled(rows + row * kHeadDim + column, steps) : uint4{};
-    high[p] = kWide && row + 8 < group ? scaled(rows + (row + 8) * kHeadDim + column, steps)
-                                       : uint4{};
+    high[p] =
+        kWide && row + 8 < group ? scaled(rows + (row + 8) * kHeadDim + column, steps) : uint4{};
   }
 
   float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};
@@ -143,7 +143,8 @@ __global__ void __launch_bounds__(kWarps * 32)
       maximum[half] = top;
 #pragma unroll
       for (int eight = 0; eight < kEights; ++eight) {
-        total[half] += __expf(sums[eight][half * 2] - top) + __expf(sums[eight][half * 2 + 1] - top);
+        total[half] +=
+            __expf(sums[eight][half * 2] - top) + __expf(sums[eight][half * 2 + 1] - top);
       }
     }
     first = ahead;

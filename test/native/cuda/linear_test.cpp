@@ -34,15 +34,9 @@ std::vector<double> multiply(const Case& c, const DeviceVector<__nv_bfloat16>& x
                              const DeviceVector<__nv_bfloat16>& bias,
                              const std::vector<__nv_bfloat16>& before) {
   Linear linear(size_t{32} << 20);
-  Product product{x.data(),
-                  weight.data(),
-                  c.bias ? bias.data() : nullptr,
-                  nullptr,
-                  c.rows,
-                  c.inputs,
-                  c.outputs,
-                  c.accumulate,
-                  c.fp32_out};
+  Product product{x.data(),  weight.data(), c.bias ? bias.data() : nullptr,
+                  nullptr,   c.rows,        c.inputs,
+                  c.outputs, c.accumulate,  c.fp32_out};
   const size_t count = c.rows * c.outputs;
   if (c.fp32_out) {
     std::vector<float> start(count, NAN);
@@ -72,10 +66,10 @@ TEST_CASE("CUDA matrix products match double precision, whatever their sizes") {
     CAPTURE(c.inputs);
     CAPTURE(c.outputs);
     const auto x = random_bf16(c.rows * c.inputs, 1), weight = random_bf16(c.outputs * c.inputs, 2);
-    const auto bias = random_bf16(c.outputs, 3, 10), before = random_bf16(c.rows * c.outputs, 4, 10);
+    const auto bias = random_bf16(c.outputs, 3, 10),
+               before = random_bf16(c.rows * c.outputs, 4, 10);
     const DeviceVector<__nv_bfloat16> x_there(x), weight_there(weight), bias_there(bias);
-    const std::vector<double> got =
-        multiply(c, x_there, weight_there, bias_there, before);
+    const std::vector<double> got = multiply(c, x_there, weight_there, bias_there, before);
 
     const std::vector<double> xs = widen(x), weights = widen(weight), biases = widen(bias),
                               starts = widen(before);

@@ -38,8 +38,8 @@ double worst_error(const TinyModel& tiny, const CacheOptions& options, int64_t p
   const auto backend = cuda::make_backend(tiny.config(), {.host_bytes = host_bytes});
   Model model(tiny.config(), tiny.load(*backend), *backend, 4);
   std::vector<uint32_t> tokens = random_tokens(prompt_tokens, 3);
-  const auto cache = backend->make_cache(resolve_geometry(
-      options, prompt_tokens, std::max(next.tokens, next.room)));
+  const auto cache = backend->make_cache(
+      resolve_geometry(options, prompt_tokens, std::max(next.tokens, next.room)));
   Prefill prefill(model, tokens, *cache);
   while (!prefill.step()) {
   }
