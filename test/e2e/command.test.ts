@@ -120,4 +120,57 @@ describe("the command as a process, with the real engine", { timeout: PATIENCE_M
       ["long.md", `${decided("replace the anchor cable")}\n\n${decided("fund the turtle study")}`],
     ]);
   });
+
+  test("batch, killed while its lines run, has every result once in the end", async () => {
+    const place = await mkdtemp(join(directory, "batch-"));
+    const file = join(place, "contracts.jsonl");
+    const filler = "The minutes of the meeting before were read and found to be in order. ".repeat(20);
+    const lines = Array.from({ length: 24 }, (_, index) => ({
+      custom_id: `contract-${index}`,
+      method: "POST",
+      url: "/v1/chat/completions",
+      body: {
+        model: "needle",
+        max_tokens: 40,
+        messages: [
+          {
+            role: "user",
+            content: `${filler}Contract AB-10${index + 10} expires on 3 May 2030. ${filler}\n\nWhen does contract AB-10${index + 10} expire?`,
+          },
+        ],
+      },
+    }));
+    await writeFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    const results = join(place, "contracts-results.jsonl");
+    const read = () => readFile(results, "utf8").catch(() => "");
+
+    const killed = start(["batch", file]);
+    while ((await read()) === "" && killed.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 20));
+    killed.kill("SIGKILL");
+    if (killed.exitCode === null && killed.signalCode === null) await once(killed, "close");
+
+    const { status, out, err } = await gnomon(["batch", file, "--json"]);
+    expect({ status, err }).toEqual({ status: 0, err: "" });
+    const batch = JSON.parse(out) as { id: string };
+    expect(batch).toMatchObject({ status: "completed", request_counts: { total: 24, completed: 24, failed: 0 } });
+    const answered = (await read())
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { custom_id: string; response: { body: any } });
+    expect(new Set(answered.map(({ custom_id }) => custom_id))).toEqual(new Set(lines.map((line) => line.custom_id)));
+    expect(answered.length).toBe(24);
+    const first = answered.find(({ custom_id }) => custom_id === "contract-0");
+    expect(first?.response.body.choices[0].message.content).toBe("Contract AB-1010 expires on 3 May 2030.");
+    expect((await gnomon(["status", batch.id])).out).toContain("24 of 24 lines answered");
+  });
+
+  test("batch says what is wrong with which line, and runs nothing", async () => {
+    const file = join(await mkdtemp(join(directory, "batch-")), "bad.jsonl");
+    await writeFile(file, '{"custom_id": "a"\n{"custom_id": "b"}\n');
+    for (const more of [[], ["--dry-run"]]) {
+      const { status, out } = await gnomon(["batch", file, ...more]);
+      expect(status).toBe(5);
+      expect(out).toMatch(/^Line 1: .*\nLine 2: /);
+    }
+  });
 });

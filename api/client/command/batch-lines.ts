@@ -1,6 +1,8 @@
 import type { Batch } from "../../contract/batch.ts";
 import type { ProgressLine } from "./progress.ts";
 
+export const isBatchId = (id: string): boolean => id.startsWith("batch_");
+
 const count = (value: number): string => value.toLocaleString("en-US");
 
 export function batchProgress({ status, request_counts }: Pick<Batch, "status" | "request_counts">): ProgressLine[] {
@@ -12,12 +14,13 @@ export function batchProgress({ status, request_counts }: Pick<Batch, "status" |
 /** What is wrong with its lines, as many of them as are worth reading. */
 export function errorLines({ errors }: Pick<Batch, "errors">, most = 20): string[] {
   const all = errors?.data ?? [];
-  const lines = all.slice(0, most).map(({ line, message }) => (line === null ? message : `line ${line}: ${message}`));
+  const lines = all.slice(0, most).map(({ message }) => message);
   return all.length > most ? [...lines, `and ${count(all.length - most)} more`] : lines;
 }
 
 /** One line for the reader. */
 export function batchLine({ id, status, request_counts: { total, completed, failed } }: Batch): string {
+  if (status === "failed") return `Batch ${id} did not run.`;
   return `Batch ${id} is ${status}: ${count(completed)} of ${count(total)} lines answered, ${count(failed)} failed.`;
 }
 

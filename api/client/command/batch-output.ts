@@ -10,6 +10,8 @@ const BatchRun = z.object({
   /** The results up to here are in the output, which has so many bytes of them. */
   cursor: z.string(),
   bytes: z.int(),
+  /** The batch is over, and the output has all of it. */
+  is_over: z.boolean(),
 });
 export type BatchRun = z.infer<typeof BatchRun>;
 

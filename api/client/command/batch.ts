@@ -45,13 +45,14 @@ async function begin(context: Context, path: string, output: BatchOutput): Promi
   const input = await hashOf(path);
   const known = await output.load(input);
   const earlier = known && (await findBatch(context, known));
-  if (known && earlier) {
+  // One that is over and was not completed is what this run is to do better.
+  if (known && earlier && (earlier.status === "completed" || !known.is_over)) {
     note(`Going on with batch ${earlier.id}.`);
     return { batch: earlier, run: { ...known, batch: earlier.id } };
   }
   // Written down before the batch is made: a crash in between leaves the file to find it by.
   const file = await upload(context, path);
-  const run: BatchRun = { input, file, batch: null, cursor: "", bytes: 0 };
+  const run: BatchRun = { input, file, batch: null, cursor: "", bytes: 0, is_over: false };
   await output.save(run);
   const batch = await client.batches.create({ ...NEW_BATCH, input_file_id: file });
   await output.save({ ...run, batch: batch.id });
@@ -92,7 +93,10 @@ async function collect(context: Context, { batch: first, run: begun }: Begun, ou
       const isOver = isBatchOver(batch.status);
       const { lines, next } = await client.batches.results(id, run.cursor);
       run = await output.append(run, lines ?? [], next);
-      if (isOver) return batch;
+      if (isOver) {
+        await output.save({ ...run, is_over: true });
+        return batch;
+      }
       await pause(POLL_MS, signal);
     }
   }
