@@ -80,8 +80,6 @@ class Backend : public WeightStore {
   virtual int64_t prefill_rows() const { return 512; }
   /// Prompt rows that one call of prefill_attention takes.
   virtual int64_t attention_rows() const { return prefill_rows(); }
-  /// Whether prefill_attention may begin anywhere in the prompt, so that prompts share a beginning.
-  virtual bool shares_prefixes() const { return true; }
 
   // Memory. Contents start undefined. Throws out_of_memory.
   virtual std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) = 0;
