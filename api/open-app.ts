@@ -13,11 +13,12 @@ import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
 import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
+import { createBatching, inTurn } from "./state/batching.ts";
 import { createDocumentStore } from "./state/document-store.ts";
-import { createFileStore } from "./state/file-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { createJobStreams } from "./state/job-streams.ts";
+import { openModel } from "./state/open-model.ts";
 import { openState } from "./state/open-state.ts";
 import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
@@ -43,7 +44,8 @@ type Deps = {
 export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: Deps) {
   const now = Date.now;
   const newId = randomUUID;
-  const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
+  const { folder: modelFolder } = await openModel(env, { part: "tokenizer", now, log });
+  const [prompts, state] = await Promise.all([loadPrompts(modelFolder), openState(env, { now, newId })]);
   const apiKeys = createApiKeyStore({ objects: state.objects, now });
   const loopback = host !== null && isLoopback(host);
   const keyed = await apiKeys.any();
@@ -52,8 +54,8 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     throw exposedWithoutKeys(host);
   }
   const model: ServedModel = {
-    id: basename(env.GNOMON_MODEL),
-    createdMs: (await stat(join(env.GNOMON_MODEL, "config.json"))).mtimeMs,
+    id: basename(modelFolder),
+    createdMs: (await stat(join(modelFolder, "config.json"))).mtimeMs,
     maxPositions: prompts.maxPositions,
     countPromptTokens: prompts.count,
   };
@@ -62,13 +64,14 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     await state.objects.list("probe/", { limit: 1 });
   };
   const webhooks = createWebhookStore({ ...state, now });
+  const { files, batches, batchEnd } = createBatching({ objects: state.objects, now, newId });
   const jobs = createJobStore({
     ...state,
     now,
     newId,
     leaseMs: limits.leaseMs,
     retentionMs: env.GNOMON_RETENTION_DAYS * 24 * 3_600_000,
-    onTerminal: webhooks.emit,
+    onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded),
     log,
   });
   const measure = () =>
@@ -79,7 +82,9 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     jobs,
     backlog,
     documents: createDocumentStore({ objects: state.objects, now }),
-    files: createFileStore({ objects: state.objects, now, newId }),
+    files,
+    batches,
+    batchEnd,
     streams: createJobStreams({ objects: state.objects }),
     uploads,
     convert: createConverter(limits),

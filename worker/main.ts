@@ -5,9 +5,11 @@ import { basename } from "node:path";
 import { EcsEnv, parseEnv, WorkerEnv, webhookPolicy } from "../api/contract/env.ts";
 import { limits } from "../api/contract/limits.ts";
 import { createLog, type Lifecycle, type Running, runProcess } from "../api/process.ts";
+import { createBatching, inTurn } from "../api/state/batching.ts";
 import { createDocumentStore } from "../api/state/document-store.ts";
 import { createJobStore } from "../api/state/job-store.ts";
 import { createJobStreams } from "../api/state/job-streams.ts";
+import { openModel } from "../api/state/open-model.ts";
 import { openState } from "../api/state/open-state.ts";
 import { startSweeper } from "../api/state/sweeper.ts";
 import { createWebhookStore } from "../api/state/webhook-store.ts";
@@ -43,7 +45,11 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const log = createLog("worker", env.GNOMON_LOG_LEVEL);
   const now = Date.now;
   const newId = randomUUID;
-  const options = engineOptions(env);
+  // From here on the process is alive, however long a model takes.
+  const file = env.GNOMON_LIVENESS_FILE;
+  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
+  const model = await openModel(env, { part: "all", now, log });
+  const options = engineOptions({ ...env, GNOMON_MODEL: model.folder });
   const leaseTimes = leaseLimits(env.GNOMON_LEASE_SECONDS * 1000);
   const leases = createLeases({ now });
   const onFailed = (error: Error): void => {
@@ -54,19 +60,28 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     openState(env, { now, newId }),
     startHeartbeatThread({ env, limits: leaseTimes, stallMs: leaseTimes.stallMs, onFailed }, leases.tell),
     loadEngine(options, { onProgress: createLoadLog({ log, now, everyMs: LOAD_LOG_MS }) }),
-    loadPrompts(env.GNOMON_MODEL),
-    modelRevision(env.GNOMON_MODEL),
+    loadPrompts(model.folder),
+    modelRevision(model.folder),
   ]);
   leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: leaseTimes.leaseMs, onTerminal: webhooks.emit });
+  const { batches, batchEnd } = createBatching({ objects: state.objects, now, newId });
+  const jobs = createJobStore({
+    ...state,
+    now,
+    newId,
+    leaseMs: leaseTimes.leaseMs,
+    onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded),
+  });
   const deps = {
     jobs,
+    batches,
+    newId,
     documents: createDocumentStore({ objects: state.objects, now }),
     queue: state.queue,
     engine,
     prompts,
-    model: basename(env.GNOMON_MODEL),
+    model: basename(model.folder),
     limits: leaseTimes,
     streams: createJobStreams({ objects: state.objects }),
     leases,
@@ -80,8 +95,6 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
 
   const { ECS_AGENT_URI: agentUri } = parseEnv(EcsEnv, process.env);
   const protection = agentUri === undefined ? null : createTaskProtection({ agentUri, fetch, now, log });
-  const file = env.GNOMON_LIVENESS_FILE;
-  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
   const consumer = createJobConsumer({
     queue: state.queue,
     take: createIntake({

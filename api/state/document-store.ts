@@ -4,7 +4,7 @@ import { AppError } from "../contract/errors.ts";
 import { isId, keys } from "../contract/keys.ts";
 import { utf8Only } from "./byte-streams.ts";
 import { listNewest, type Page } from "./newest-first.ts";
-import type { ObjectStore } from "./object-store.ts";
+import type { ObjectStore, Put } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
 
 export type DocumentStore = ReturnType<typeof createDocumentStore>;
@@ -21,13 +21,17 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     return isId(id) ? ((await readRecord(objects, keys.documentInfo(tenant, id), DocumentInfo))?.value ?? null) : null;
   }
 
-  /** Makes the document exist. Tried even if it did: an earlier try may have broken off before this. */
+  /** What makes a document exist, its text being there: step after step, so that what breaks off is tried again as a whole. */
+  const publication = (tenant: string, info: DocumentInfo): Put[][] => [
+    [{ key: keys.documentIndex(tenant, info.created_ms, info.id), body: new Uint8Array() }],
+    [{ key: keys.documentInfo(tenant, info.id), body: encode(info), ifAbsent: true }],
+  ];
+
   async function publish(tenant: string, info: DocumentInfo): Promise<DocumentInfo> {
     const earlier = await getInfo(tenant, info.id);
     if (earlier !== null) return earlier;
-    await objects.put(keys.documentIndex(tenant, info.created_ms, info.id), new Uint8Array());
-    const etag = await objects.putIfAbsent(keys.documentInfo(tenant, info.id), encode(info));
-    return etag === null ? ((await getInfo(tenant, info.id)) ?? info) : info;
+    const made = await objects.putSteps(publication(tenant, info));
+    return made.at(-1)?.includes(null) ? ((await getInfo(tenant, info.id)) ?? info) : info;
   }
 
   return {
@@ -35,9 +39,10 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     async putDocument(tenant: string, text: string): Promise<{ id: string; bytes: number; created: boolean }> {
       const body = Buffer.from(text);
       const id = idOf(createHash("sha256").update(body));
-      const etag = await objects.putIfAbsent(keys.document(tenant, id), body);
-      await publish(tenant, { id, media_type: "text/plain", bytes: body.length, created_ms: now() });
-      return { id, bytes: body.length, created: etag !== null };
+      if ((await getInfo(tenant, id)) !== null) return { id, bytes: body.length, created: false };
+      const info: DocumentInfo = { id, media_type: "text/plain", bytes: body.length, created_ms: now() };
+      const made = await objects.putSteps([[{ key: keys.document(tenant, id), body }], ...publication(tenant, info)]);
+      return { id, bytes: body.length, created: !made.at(-1)?.includes(null) };
     },
 
     /** Takes a body in as it comes, and hashes it on its way. Throws what the body throws, and `invalid_request` for text that is not UTF-8. */

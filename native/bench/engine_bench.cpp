@@ -6,6 +6,7 @@
 //         [--rank N] [--chunk-size N] [--sparse-budget N[,N]] [--outlier-chunks N]
 //         [--local-window N] [--slots N] [--values auto|device|host] [--hit-rates 0.6,0.8]
 //         [--prefills N] [--threads N] [--device-bytes N] [--host-bytes N]
+//   bench ... --questions 1,4,16 [--question-tokens 64]
 //
 //   bench --load DIR [--shape llama-3.1-8b] [--device cpu|cuda]
 //
@@ -16,7 +17,8 @@
 // has random weights: its times are real, its answers and hit rates are not those of a trained
 // model, so --hit-rates steers the queries of ShadowKV. With --prefills only so many prompts are
 // prefilled, and the other sequences of a batch are copies. Of several sparse budgets, each goes
-// with the prompt length at its place.
+// with the prompt length at its place. With --questions nothing decodes: it times the prefill of so
+// many prompts that differ in their last --question-tokens only, one after the other and together.
 
 #include <algorithm>
 #include <cstdio>
@@ -29,6 +31,7 @@
 #include "bench/load_bench.h"
 #include "bench/measurement.h"
 #include "bench/random_model.h"
+#include "bench/shared_prefix.h"
 #include "engine/error.h"
 
 using namespace gnomon;
@@ -80,6 +83,9 @@ json run(Arguments arguments) {
   for (const std::string& rate : arguments.list("hit-rates", "")) {
     m.hit_rates.push_back(std::stod(rate));
   }
+  const auto questions = arguments.list("questions", "");
+  SharedPrefix shared;
+  shared.question_tokens = arguments.number("question-tokens", 64);
   m.prefills = arguments.number("prefills", 0);
   m.steps = arguments.number("steps", 64);
   BackendOptions backend_options;
@@ -117,6 +123,11 @@ json run(Arguments arguments) {
       check_cache_options(m.cache, config.key_width());
       if (name == "full") m.cache.kind = CacheKind::full;
       m.prompt_tokens = std::stoll(prompts[i]);
+      for (const std::string& count : questions) {
+        shared.questions = std::stoll(count);
+        rows.push_back(measure_shared_prefix(model, text, m, shared));
+      }
+      if (!questions.empty()) continue;
       measure(model, text, m, rows);
     }
   }
