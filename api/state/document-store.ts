@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { DocumentInfo, type DocumentType, isTextType } from "../contract/document.ts";
 import { AppError } from "../contract/errors.ts";
-import { isId, keys } from "../contract/keys.ts";
+import { documentEntryMs, isId, keys } from "../contract/keys.ts";
 import { utf8Only } from "./byte-streams.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
@@ -15,6 +15,8 @@ export type Convert = (source: ReadableStream<Uint8Array>, type: DocumentType) =
 export type Staged = { key: string; bytes: number; id: string; type: DocumentType };
 
 const READS_AT_ONCE = 50;
+/** No document is so long in the making. */
+const litterMs = 3_600_000;
 
 /** Texts by content hash: the same content of a tenant is stored once. Every method may throw AppError `unavailable`. */
 export function createDocumentStore({ objects, now }: { objects: ObjectStore; now: () => number }) {
@@ -22,13 +24,26 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     return isId(id) ? ((await readRecord(objects, keys.documentInfo(tenant, id), DocumentInfo))?.value ?? null) : null;
   }
 
-  /** Makes the document exist. Tried even if it did: an earlier try may have broken off before this. */
+  /**
+   * Makes the document exist. Tried even if it did: an earlier try may have broken off before this. One that broke off
+   * within leaves an entry of the index, of another time than the document's; `list` passes over it.
+   */
   async function publish(tenant: string, info: DocumentInfo): Promise<DocumentInfo> {
     const earlier = await getInfo(tenant, info.id);
     if (earlier !== null) return earlier;
-    await objects.put(keys.documentIndex(tenant, info.created_ms, info.id), new Uint8Array());
+    const entry = keys.documentIndex(tenant, info.created_ms, info.id);
+    await objects.put(entry, new Uint8Array());
     const etag = await objects.putIfAbsent(keys.documentInfo(tenant, info.id), encode(info));
-    return etag === null ? ((await getInfo(tenant, info.id)) ?? info) : info;
+    if (etag !== null) return info;
+    const winner = (await getInfo(tenant, info.id)) ?? info;
+    if (winner.created_ms !== info.created_ms) await objects.delete(entry);
+    return winner;
+  }
+
+  /** Removes an entry of the index that no document stands behind, once nobody can be about to make it. */
+  async function forget(entry: string): Promise<void> {
+    const createdMs = documentEntryMs(entry);
+    if (createdMs + litterMs < now()) await objects.delete(entry);
   }
 
   return {
@@ -123,8 +138,9 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
         for (const [index, info] of infos.entries()) {
           if (documents.length === limit) return { documents, next: cursor };
           cursor = names[index] ?? cursor;
-          // null: deleted just now, or never finished.
-          if (info !== null) documents.push(info);
+          const key = page[index]?.key ?? "";
+          if (info !== null && key === keys.documentIndex(tenant, info.created_ms, info.id)) documents.push(info);
+          else await forget(key);
         }
       }
     },

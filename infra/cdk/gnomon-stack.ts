@@ -30,7 +30,7 @@ type Props = StackProps & {
 };
 
 /** Tenants' objects, the index of unfinished jobs and the probe: what every part that runs jobs' states needs. */
-const JOB_PREFIXES = ["t/", keys.active, keys.probe("")];
+const JOB_PREFIXES = ["t/", keys.active, keys.probes];
 
 export class GnomonStack extends Stack {
   constructor(scope: Construct, id: string, { settings, lambdaCode, ...props }: Props) {
@@ -77,7 +77,7 @@ export class GnomonStack extends Stack {
     storage.grantPrefixes(worker, [...JOB_PREFIXES, keys.webhookSettings]);
     grantSendAndConsume(queues.jobs, worker);
     grantSendAndConsume(queues.webhooks, worker);
-    storage.grantPrefixes(sender.taskRole, [keys.webhookEvents("*", "*"), keys.webhookSettings, keys.probe("")]);
+    storage.grantPrefixes(sender.taskRole, [keys.webhookEvents("*", "*"), keys.webhookSettings, keys.probes]);
     grantSendAndConsume(queues.webhooks, sender.taskRole);
 
     const backlog = new Metric({ ...BACKLOG_METRIC, statistic: "Maximum", period: Duration.minutes(1) });

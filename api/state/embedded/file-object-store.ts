@@ -58,15 +58,30 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     assertKey(key);
     const etag = newId();
     const inFile = body.length > inlineBytes;
-    if (inFile) await writeBody(etag, body);
-    const { written, orphan } = await database.write(() => {
-      const current = selectEtag.get(key) as { etag: Etag; in_file: number } | undefined;
-      if (!allowed(current?.etag ?? null)) return { written: false, orphan: inFile ? etag : null };
-      upsert.run(key, etag, body.length, inFile ? null : body);
-      return { written: true, orphan: current?.in_file ? current.etag : null };
-    });
+    const commit = () =>
+      database.write(() => {
+        const current = selectEtag.get(key) as { etag: Etag; in_file: number } | undefined;
+        if (!allowed(current?.etag ?? null)) return { written: false, orphan: inFile ? etag : null };
+        upsert.run(key, etag, body.length, inFile ? null : body);
+        return { written: true, orphan: current?.in_file ? current.etag : null };
+      });
+    const store = async () => {
+      await writeBody(etag, body);
+      return commit();
+    };
+    const { written, orphan } = await (inFile ? unlessFailed(etag, store) : commit());
     if (orphan !== null) await rm(join(bodies, orphan), { force: true });
     return written ? etag : null;
+  }
+
+  /** A body that did not become an object's takes no room: the disk may be full. One whose row is there stays, synced or not. */
+  async function unlessFailed<T>(etag: Etag, store: () => Promise<T>): Promise<T> {
+    try {
+      return await store();
+    } catch (error) {
+      if (database.read(() => selectFile.get(etag)) === undefined) await rm(join(bodies, etag), { force: true });
+      throw error;
+    }
   }
 
   /** Makes the file `etag`, complete and on disk, the body of the object. */
@@ -128,16 +143,12 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     async putStream(key, body) {
       assertKey(key);
       const etag = newId();
-      const path = join(bodies, etag);
-      try {
-        const bytes = await writeStream(path, body);
+      return unlessFailed(etag, async () => {
+        const bytes = await writeStream(join(bodies, etag), body);
         await syncDirectory(bodies);
         await adopt(key, etag, bytes);
         return { etag, bytes };
-      } catch (error) {
-        await rm(path, { force: true });
-        throw error;
-      }
+      });
     },
 
     putIfAbsent: (key, body) => write(key, body, (current) => current === null),
@@ -172,9 +183,11 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
         (path) => link(path, join(bodies, etag)),
         async (body, { bytes }) => {
           if (body !== undefined) return write(to, body, () => true);
-          await syncDirectory(bodies);
-          await adopt(to, etag, bytes);
-          return etag;
+          return unlessFailed(etag, async () => {
+            await syncDirectory(bodies);
+            await adopt(to, etag, bytes);
+            return etag;
+          });
         },
       );
     },

@@ -14,7 +14,7 @@ async function withStore(use: (store: ObjectStore) => Promise<void>): Promise<vo
 
 test("a sound store passes, and nothing of the probe stays", () =>
   withStore(async (store) => {
-    await probeObjectStore(store, randomUUID());
+    await probeObjectStore(store, randomUUID(), Date.now());
     expect(await store.list("")).toEqual([]);
   }));
 
@@ -59,7 +59,7 @@ const faults: [string, (store: ObjectStore) => Partial<ObjectStore>, RegExp][] =
 test.each(faults)("a store whose %s is refused by name", (_, fault, message) =>
   withStore(async (store) => {
     const faulty = { ...store, ...fault(store) };
-    const error = await probeObjectStore(faulty, randomUUID()).catch((thrown) => thrown);
+    const error = await probeObjectStore(faulty, randomUUID(), Date.now()).catch((thrown) => thrown);
     expect(error).toMatchObject({ code: "store_unsuitable" });
     expect(error.message).toMatch(message);
     expect(await store.list("")).toEqual([]);
