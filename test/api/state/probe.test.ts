@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
+import { keys } from "../../../api/contract/keys.ts";
 import type { ObjectStore } from "../../../api/state/object-store.ts";
 import { probeObjectStore } from "../../../api/state/probe.ts";
 import { openEmbedded } from "../../support/embedded-state.ts";
@@ -16,6 +17,16 @@ test("a sound store passes, and nothing of the probe stays", () =>
   withStore(async (store) => {
     await probeObjectStore(store, randomUUID(), Date.now());
     expect(await store.list("")).toEqual([]);
+  }));
+
+test("what a probe left that was killed an hour ago goes, and nothing that may be in use", () =>
+  withStore(async (store) => {
+    const nowMs = 1_800_000_000_000;
+    await store.put(keys.probe(nowMs - 3_600_001, "killed"), Buffer.from("left"));
+    await store.put(keys.probe(nowMs - 3_599_000, "slow"), Buffer.from("in use"));
+    await store.put("probe/of-an-earlier-version", Buffer.from("left"));
+    await probeObjectStore(store, randomUUID(), nowMs);
+    expect((await store.list("")).map(({ key }) => key)).toEqual([keys.probe(nowMs - 3_599_000, "slow")]);
   }));
 
 const faults: [string, (store: ObjectStore) => Partial<ObjectStore>, RegExp][] = [
