@@ -12,6 +12,7 @@ import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
 import { chatRoutes } from "./routes/chat.ts";
 import { documentRoutes } from "./routes/documents.ts";
+import { fileRoutes } from "./routes/files.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { createWebhookCheck } from "./routes/jobs/check-webhook.ts";
 import { jobRoutes } from "./routes/jobs.ts";
@@ -28,6 +29,7 @@ import type { ApiKeyStore } from "./state/api-key-store.ts";
 import type { Backlog } from "./state/backlog.ts";
 import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
+import type { FileStore } from "./state/file-store.ts";
 import type { JobStore } from "./state/job-store.ts";
 import type { JobStreams } from "./state/job-streams.ts";
 import type { ObjectStore } from "./state/object-store.ts";
@@ -41,6 +43,7 @@ import { createWorkerReports } from "./state/worker-reports.ts";
 export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
+  files: FileStore;
   backlog: () => Promise<Backlog>;
   streams: JobStreams;
   uploads: UploadStore;
@@ -86,6 +89,7 @@ export function createApp(deps: AppDeps) {
     .route("/", chatRoutes(jobDeps))
     .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
+    .route("/", fileRoutes(deps))
     .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))
     .route("/", scalingRoutes(deps))
@@ -115,9 +119,15 @@ export function createApp(deps: AppDeps) {
 
   /** Nothing handles this request; if another method would be handled, the answer is 405. */
   function notFoundOrNotAllowed(c: Context): AppError {
-    const allowed = METHODS.filter((method) =>
-      app.router.match(method, c.req.path)[0].some(([[, route]]) => route.method === method),
+    const handling = METHODS.flatMap((method) =>
+      app.router
+        .match(method, c.req.path)[0]
+        .map(([[, route]]) => route)
+        .filter((route) => route.method === method),
     );
+    // /v1/jobs/quote is itself, and not the job of that name.
+    const own = handling.filter(({ path }) => path === c.req.path);
+    const allowed = [...new Set((own.length > 0 ? own : handling).map(({ method }) => method))];
     if (allowed.length === 0) {
       return new AppError("not_found", `no route ${c.req.path}`, {
         detail: `There is nothing at ${c.req.path}; /openapi.json lists what there is.`,

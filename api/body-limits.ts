@@ -18,6 +18,7 @@ export const limitBody: MiddlewareHandler<AppEnv> = (c, next) =>
 
 const isStreamed = (method: string, path: string, type: string | undefined): boolean =>
   (method === "POST" && path === "/v1/documents" && !isJson(type)) ||
+  (method === "POST" && path === "/v1/files" && !isJson(type)) ||
   (method === "PUT" && path.startsWith(objectsPath));
 
 const isJson = (type = ""): boolean => /^application\/(?:[\w.-]+\+)?json\b/i.test(type);

@@ -104,10 +104,9 @@ const sum = (reports: WorkerReport[], rate: (report: WorkerReport) => number | n
 
 function sequenceMemory(report: WorkerReport, promptTokens: number, newTokens: number): SequenceMemory {
   const { sequence_bytes: points, new_token_bytes, capacity_bytes: capacity } = report;
-  const above = Math.max(
-    1,
-    points.findIndex((point) => point.prompt_tokens >= promptTokens),
-  );
+  const found = points.findIndex((point) => point.prompt_tokens >= promptTokens);
+  // Beyond the last point the line of the last two goes on.
+  const above = Math.max(1, found === -1 ? points.length - 1 : found);
   const [low, high] = [points[above - 1], points[above] ?? points[above - 1]];
   const at = (of: "device" | "host"): number => {
     if (low === undefined || high === undefined) return 0;

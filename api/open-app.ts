@@ -14,6 +14,7 @@ import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
 import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
 import { createDocumentStore } from "./state/document-store.ts";
+import { createFileStore } from "./state/file-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { createJobStreams } from "./state/job-streams.ts";
@@ -76,6 +77,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     jobs,
     backlog,
     documents: createDocumentStore({ objects: state.objects, now }),
+    files: createFileStore({ objects: state.objects, now, newId }),
     streams: createJobStreams({ objects: state.objects }),
     uploads,
     convert: createConverter(limits),

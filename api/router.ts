@@ -19,9 +19,12 @@ export const createRouter = () => new OpenAPIHono<AppEnv>({ defaultHook: refuseI
 type ErrorStatus = (typeof ERRORS)[keyof typeof ERRORS]["status"];
 
 /** The error responses of a route, for its OpenAPI description. */
-export const problemResponses = (...statuses: ErrorStatus[]) =>
+export const problemResponses = (...statuses: ErrorStatus[]) => refusals(...statuses, 500);
+
+/** As problemResponses, of a route that itself cannot fail. */
+export const refusals = (...statuses: ErrorStatus[]) =>
   Object.fromEntries(
-    [...statuses, 500].map((status) => {
+    statuses.map((status) => {
       const codes = Object.entries(ERRORS).filter(([, error]) => error.status === status);
       const description = codes.map(([code, { title }]) => `\`${code}\`: ${title}.`).join(" ");
       return [status, { description, content: { "application/problem+json": { schema: Problem } } }];

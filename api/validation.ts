@@ -48,6 +48,8 @@ function remedy(issue: Issue): string {
       return isLength(issue)
         ? `must not be longer than ${issue.maximum} ${unit(issue)}`
         : `must be ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
+    case "invalid_key":
+      return `has a name that ${issue.issues[0] ? remedy(issue.issues[0]) : "is not valid"}`;
     default:
       return issue.message;
   }

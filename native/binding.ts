@@ -5,6 +5,8 @@ import type { NativeError } from "./engine-error.ts";
 
 /** The addon as C++ exports it. Every argument is complete and valid: index.ts sees to that. */
 export type NativeEngine = {
+  /** Of ShadowKV, as given or chosen. */
+  readonly rank: number;
   generate(request: NativeRequest, events: NativeEvents): bigint;
   cancel(id: bigint): void;
   /** Ends a request that is generating as a stop token would. */

@@ -1,7 +1,14 @@
 import type { Engine, GenerateControl, GenerateOptions, GenerateResult } from "./index.ts";
+import { settledLength, stopIndex } from "./stop-strings.ts";
 
 /** The answer ended at a stop string: `text` does not hold it, and `tokens` end with the one that completed it. */
 export type TextResult = GenerateResult & { text: string };
+
+/** Of UTF-8, in a unit of JavaScript's strings. */
+const BYTES_A_UNIT = 3;
+
+/** A character whose other bytes are in the tokens to come. */
+const UNFINISHED = /�+$/;
 
 type Decode = (tokens: Uint32Array) => Promise<string>;
 
@@ -29,25 +36,39 @@ export async function generateText(
       control.onTokens?.(tokens);
     },
   });
-  const text = await decode(result.tokens);
-  const end = firstStop(text, stop);
-  if (end < 0) return { ...result, text };
+  const whole = await decode(result.tokens);
+  const text = cutAtStop(whole, stop);
+  if (text === whole) return { ...result, text };
 
   const tokens = result.tokens.slice(0, await tokensUntil(result.tokens, decode, stop));
   const logprobs = result.logprobs && { logprobs: result.logprobs.slice(0, tokens.length) };
-  return { ...result, ...logprobs, tokens, finishReason: "stop", text: text.slice(0, end) };
+  return { ...result, ...logprobs, tokens, finishReason: "stop", text };
 }
 
-/** Decodes what has come, one call at a time, and calls `onStop` once the text holds a stop string. */
+export function cutAtStop(text: string, stop: readonly string[]): string {
+  const end = stopIndex(text, stop);
+  return end < 0 ? text : text.slice(0, end);
+}
+
+/** As much of an unfinished text as stays, whatever comes. */
+export function settledText(text: string, stop: readonly string[]): string {
+  const whole = text.replace(UNFINISHED, "");
+  return whole.slice(0, settledLength(whole, stop));
+}
+
+/** Decodes what is new, one call at a time, and calls `onStop` once the text holds a stop string. */
 function createWatch(decode: Decode, stop: readonly string[], onStop: () => void) {
+  // What was seen already and may hold the beginning of a stop string: at worst its tokens are single bytes.
+  const overlap = BYTES_A_UNIT * Math.max(...stop.map(({ length }) => length));
   const tokens: number[] = [];
   let decoding = false;
   let found = false;
   const look = async () => {
     decoding = true;
     for (let seen = 0; !found && seen < tokens.length; ) {
+      const from = Math.max(0, seen - overlap);
       seen = tokens.length;
-      found = firstStop(await decode(Uint32Array.from(tokens)), stop) >= 0;
+      found = stopIndex(await decode(Uint32Array.from(tokens.slice(from))), stop) >= 0;
     }
     decoding = false;
     if (found) onStop();
@@ -61,19 +82,13 @@ function createWatch(decode: Decode, stop: readonly string[], onStop: () => void
   };
 }
 
-/** Where the earliest stop string begins; -1 if there is none. */
-function firstStop(text: string, stop: readonly string[]): number {
-  const found = stop.map((string) => text.indexOf(string)).filter((index) => index >= 0);
-  return found.length > 0 ? Math.min(...found) : -1;
-}
-
 /** The fewest tokens whose text holds a stop string. */
 async function tokensUntil(tokens: Uint32Array, decode: Decode, stop: readonly string[]): Promise<number> {
   let without = 0;
   let within = tokens.length;
   while (within - without > 1) {
     const middle = (without + within) >> 1;
-    if (firstStop(await decode(tokens.subarray(0, middle)), stop) >= 0) within = middle;
+    if (stopIndex(await decode(tokens.subarray(0, middle)), stop) >= 0) within = middle;
     else without = middle;
   }
   return within;

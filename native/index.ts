@@ -6,6 +6,7 @@ import {
   loadAddon,
   type ModelInfo,
   type NativeEngine,
+  type NativeOptions,
   type Plan,
   type Progress,
 } from "./binding.ts";
@@ -47,6 +48,9 @@ export interface Engine {
   generate(request: GenerateOptions, control?: GenerateControl): Promise<GenerateResult>;
   stats(): EngineStats;
   readonly model: ModelInfo;
+  readonly device: "cpu" | "cuda";
+  /** With every default in it. */
+  readonly cache: CacheOptions;
   /** Ends running and waiting requests with `closed`; resolves when the model's memory is free. May be repeated. */
   close(): Promise<void>;
 }
@@ -60,19 +64,23 @@ export async function loadEngine(options: EngineOptions): Promise<Engine> {
     .catch((cause: NativeError) => {
       throw toEngineError(cause);
     });
-  return new LoadedEngine(native);
+  return new LoadedEngine(native, filled);
 }
 
 const check: Check = createCheck("invalid_request");
 
 class LoadedEngine implements Engine {
   readonly model: ModelInfo;
+  readonly device: "cpu" | "cuda";
+  readonly cache: CacheOptions;
   readonly #native: NativeEngine;
   #closed: Promise<void> | undefined;
 
-  constructor(native: NativeEngine) {
+  constructor(native: NativeEngine, { device, cache }: NativeOptions) {
     this.#native = native;
     this.model = native.model();
+    this.device = device;
+    this.cache = { ...cache, rank: native.rank };
   }
 
   plan(request: { promptTokens: number; maxNewTokens: number }): Plan {

@@ -5,12 +5,15 @@ import { type ChatMessage, loadChatTemplate } from "./chat-template.ts";
 import { readModelFile } from "./model-file.ts";
 import { maxPositions, PositionsConfig } from "./model-positions.ts";
 import { hideSpecialTokens, TokenizerJson } from "./special-tokens.ts";
+import { createTokenTexts, type TokenText } from "./token-text.ts";
 
 /**
  * What a model is given: one user turn, `document` then `question`, or a conversation, both through the model's own chat
  * template and up to where the answer begins; or a bare text for it to go on from.
  */
 export type Prompt = { document: string; question: string } | { messages: readonly ChatMessage[] } | { text: string };
+
+export type { TokenText };
 
 /** Between text and the token ids of one model. The tokenising itself runs off the event loop. */
 export type Prompts = {
@@ -20,6 +23,8 @@ export type Prompts = {
   count(prompt: Prompt): Promise<number>;
   /** The text of generated tokens, special ones left out. */
   decode(tokens: Uint32Array): Promise<string>;
+  /** Each token by itself, special ones as they are spelled. */
+  tokenTexts(ids: readonly number[]): Promise<TokenText[]>;
   /** Prompt and new tokens the model has positions for. */
   readonly maxPositions: number;
 };
@@ -31,6 +36,7 @@ export async function loadPrompts(modelDir: string): Promise<Prompts> {
     readModelFile(join(modelDir, "tokenizer.json"), TokenizerJson),
     loadChatTemplate(modelDir),
   ]);
+  const textOf = createTokenTexts(tokenizerJson);
   const hidden = hideSpecialTokens(tokenizerJson);
   const tokenizer = Tokenizer.fromString(JSON.stringify(tokenizerJson));
   tokenizer.disableTruncation();
@@ -59,5 +65,6 @@ export async function loadPrompts(modelDir: string): Promise<Prompts> {
     },
     count: async (prompt) => (await tokenise(prompt)).getLength(),
     decode: (tokens) => tokenizer.decode(Array.from(tokens), true),
+    tokenTexts: async (ids) => ids.map((id) => textOf(tokenizer, id)),
   };
 }

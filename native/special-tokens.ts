@@ -8,8 +8,13 @@ const Bpe = z.looseObject({
   unk_token: z.string().nullish(),
 });
 const AddedToken = z.looseObject({ id: z.int(), content: z.string().min(1), special: z.boolean() });
+const Decoder = z.looseObject({ type: z.string() });
 /** The part of a Hugging Face tokenizer.json that is looked at here. */
-export const TokenizerJson = z.looseObject({ added_tokens: z.array(AddedToken), model: Bpe });
+export const TokenizerJson = z.looseObject({
+  added_tokens: z.array(AddedToken),
+  model: Bpe,
+  decoder: Decoder.extend({ decoders: z.array(Decoder).optional() }).nullish(),
+});
 export type TokenizerJson = z.output<typeof TokenizerJson>;
 
 export type HiddenSpecialTokens = {

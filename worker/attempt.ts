@@ -42,7 +42,10 @@ export async function runAttempt(
   let run: JobRun | null = null;
   let latest = claim.state.progress;
   const partial = async () => (await run?.partial()) ?? null;
-  const text = streamText({ claim: lease.claim, progress: () => latest, partial, log }, deps);
+  const text = streamText(
+    { claim: lease.claim, progress: () => latest, texts: async () => (await run?.texts()) ?? [], log },
+    deps,
+  );
   try {
     const signal = AbortSignal.any([control.signal, lease.stopped]);
     const onProgress: RunControl["onProgress"] = (progress) => {
@@ -109,7 +112,10 @@ async function startRun(
 ): Promise<JobRun> {
   // A worker that died between result and state left the answer behind.
   const earlier = state.attempt > 1 ? await jobs.getResult(state.tenant, state.id) : null;
-  if (earlier !== null) return { result: Promise.resolve(earlier), partial: async () => earlier };
+  if (earlier !== null) {
+    const texts = earlier.answers.map(({ answer }) => answer);
+    return { result: Promise.resolve(earlier), partial: async () => earlier, texts: async () => texts };
+  }
 
   const request = await jobs.getRequest(state.tenant, state.id);
   if (request === null) throw new AppError("job_not_found", "request.json is gone");

@@ -1,5 +1,6 @@
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
 import type { Delay } from "./delay.ts";
+import { createReceive } from "./receive.ts";
 
 /** A message being worked on. */
 export type Delivery = {
@@ -25,13 +26,14 @@ type Collaborators = {
 
 /** Between looks at a full batch: far below the time of a prefill, far above the cost of a look. */
 const FULL_POLL_MS = 50;
-const RETRY_MS = 1_000;
 const MAX_RECEIVE = 10;
 
 /** Receives as long as the engine has room, and refills as sequences end. */
 export function createConsumer({ queue, deliver, room, limits, delay, log }: Collaborators) {
   const stopping = new AbortController();
   const deliveries = new Set<Delivery>();
+  const { longPollMs: waitMs, visibilityMs } = limits;
+  const receive = createReceive({ queue, waitMs, visibilityMs, signal: stopping.signal, delay, log });
   let run: Promise<void> | undefined;
 
   async function loop(): Promise<void> {
@@ -42,22 +44,7 @@ export function createConsumer({ queue, deliver, room, limits, delay, log }: Col
         await delay(FULL_POLL_MS, stopping.signal);
         continue;
       }
-      const messages = await receive(Math.min(free, MAX_RECEIVE));
-      // A queue that is closed answers at once, with nothing: that must not turn into a hot loop.
-      if (messages.length === 0) await delay(FULL_POLL_MS, stopping.signal);
-      for (const message of messages) track(deliver(message));
-    }
-  }
-
-  async function receive(max: number): Promise<ReceivedMessage[]> {
-    try {
-      const { signal } = stopping;
-      return await queue.receive({ max, waitMs: limits.longPollMs, visibilityMs: limits.visibilityMs, signal });
-    } catch (error) {
-      // A queue out of reach must not turn into a hot loop.
-      log.error({ err: error }, "receive failed");
-      await delay(RETRY_MS, stopping.signal);
-      return [];
+      for (const message of await receive(Math.min(free, MAX_RECEIVE))) track(deliver(message));
     }
   }
 

@@ -1,4 +1,4 @@
-import { isTerminal } from "../api/contract/job.ts";
+import { type EngineInfo, isTerminal } from "../api/contract/job.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
 import type { JobStore } from "../api/state/job-store.ts";
 import type { Delivery } from "./consumer.ts";
@@ -11,6 +11,7 @@ type Deps = {
   /** The queue whose dead letters these are. */
   source: Pick<JobQueue, "send">;
   owner: string;
+  engineInfo: EngineInfo;
   limits: { maxAttempts: number; visibilityMs: number };
   log: Record<"info" | "error", (fields: object, message: string) => void>;
 };
@@ -21,7 +22,7 @@ type Deps = {
  * that a message which workers die of before they claim its job comes to an end too.
  */
 export function createDeadLetterDelivery(message: ReceivedMessage, deps: Deps): Delivery {
-  const { jobs, queue, source, owner, limits, log } = deps;
+  const { jobs, queue, source, owner, engineInfo, limits, log } = deps;
 
   async function bury(): Promise<void> {
     const pointer = parseMessage(message.body);
@@ -29,7 +30,7 @@ export function createDeadLetterDelivery(message: ReceivedMessage, deps: Deps): 
     if (pointer && state && !isTerminal(state.status)) {
       const { tenant, job } = pointer;
       if (state.attempt < limits.maxAttempts) {
-        const claimed = await jobs.claim(tenant, job, owner);
+        const claimed = await jobs.claim(tenant, job, owner, engineInfo);
         // Its worker may still make it: look again when that lease has ended.
         if (claimed.kind === "leased") return void (await queue.extend(message.receipt, limits.visibilityMs));
         if (claimed.kind === "claimed") {

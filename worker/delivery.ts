@@ -1,5 +1,5 @@
 import { AppError } from "../api/contract/errors.ts";
-import type { JobMessage } from "../api/contract/job.ts";
+import type { EngineInfo, JobMessage } from "../api/contract/job.ts";
 import type { ReceivedMessage } from "../api/state/job-queue.ts";
 import { type AttemptDeps, type AttemptLog, runAttempt } from "./attempt.ts";
 import type { Delivery } from "./job-consumer.ts";
@@ -7,6 +7,7 @@ import type { Delivery } from "./job-consumer.ts";
 export type DeliveryDeps = AttemptDeps & {
   /** Names this worker in leases. */
   owner: string;
+  engineInfo: EngineInfo;
   now: () => number;
   log: AttemptLog & { child(fields: object): AttemptLog };
 };
@@ -21,7 +22,7 @@ export function createDelivery(pointer: JobMessage, message: ReceivedMessage, de
   let begun = false;
 
   async function deliver(): Promise<void> {
-    const claimed = await jobs.claim(pointer.tenant, pointer.job, deps.owner);
+    const claimed = await jobs.claim(pointer.tenant, pointer.job, deps.owner, deps.engineInfo);
     const jobLog = log.child({ job: pointer.job });
     switch (claimed.kind) {
       case "missing":

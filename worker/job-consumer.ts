@@ -1,6 +1,7 @@
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
 import type { Delay } from "./delay.ts";
 import { createFairShare } from "./fair-share.ts";
+import { createReceive } from "./receive.ts";
 import { type Candidate, chooseNext, documentKey, type Memory, needs, type Room } from "./schedule.ts";
 
 /** A job on its way through the engine. */
@@ -43,12 +44,13 @@ type Collaborators = {
 
 /** Between looks at a batch that may have room again: far below the time of a prefill, far above the cost of a look. */
 const LOOK_MS = 50;
-const RETRY_MS = 1_000;
 
 /** Receives until the engine's plan is full, keeps a few jobs at hand to choose from, and refills as sequences end. */
 export function createJobConsumer(collaborators: Collaborators) {
   const { queue, take, batch, maxBatch, lookAhead, limits, now, delay, log } = collaborators;
   const stopping = new AbortController();
+  const { longPollMs: waitMs, visibilityMs } = limits;
+  const receive = createReceive({ queue, waitMs, visibilityMs, signal: stopping.signal, delay, log });
   const share = createFairShare();
   const waiting = new Set<Waiting>();
   const running = new Map<Delivery, Waiting>();
@@ -64,8 +66,6 @@ export function createJobConsumer(collaborators: Collaborators) {
         continue;
       }
       const messages = await receive(wanted);
-      // A queue that is closed answers at once, with nothing: that must not turn into a hot loop.
-      if (messages.length === 0) await delay(LOOK_MS, stopping.signal);
       taking += messages.length;
       for (const message of messages) void admit(message);
     }
@@ -78,18 +78,6 @@ export function createJobConsumer(collaborators: Collaborators) {
   }
 
   const seatsTaken = () => [...running.keys()].reduce((sum, delivery) => sum + delivery.seats(), 0);
-
-  async function receive(max: number): Promise<ReceivedMessage[]> {
-    try {
-      const { signal } = stopping;
-      return await queue.receive({ max, waitMs: limits.longPollMs, visibilityMs: limits.visibilityMs, signal });
-    } catch (error) {
-      // A queue out of reach must not turn into a hot loop.
-      log.error({ err: error }, "receive failed");
-      await delay(RETRY_MS, stopping.signal);
-      return [];
-    }
-  }
 
   async function admit(message: ReceivedMessage): Promise<void> {
     const job = await take(message);

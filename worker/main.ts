@@ -11,12 +11,15 @@ import { createJobStreams } from "../api/state/job-streams.ts";
 import { openState } from "../api/state/open-state.ts";
 import { startSweeper } from "../api/state/sweeper.ts";
 import { createWebhookStore } from "../api/state/webhook-store.ts";
+import { createWorkerReports } from "../api/state/worker-reports.ts";
 import { loadEngine } from "../native/index.ts";
+import { modelRevision } from "../native/model-revision.ts";
 import { loadPrompts } from "../native/prompt.ts";
 import { createConsumer } from "./consumer.ts";
 import { createDeadLetterDelivery } from "./dead-letter.ts";
 import { delay } from "./delay.ts";
 import { createDelivery } from "./delivery.ts";
+import { engineInfo } from "./engine-info.ts";
 import { engineOptions } from "./engine-options.ts";
 import { startHeartbeatThread } from "./heartbeat-client.ts";
 import { createIntake } from "./intake.ts";
@@ -24,6 +27,7 @@ import { createJobConsumer } from "./job-consumer.ts";
 import { createLeases } from "./lease.ts";
 import { leaseLimits } from "./lease-limits.ts";
 import { startLiveness } from "./liveness.ts";
+import { startReporting } from "./reporting.ts";
 import { spotNotice } from "./spot-notice.ts";
 import { createTaskProtection } from "./task-protection.ts";
 import { startWebhooks } from "./webhook/start.ts";
@@ -44,11 +48,12 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     leases.loseAll("no heartbeats any more");
     fail(error);
   };
-  const [state, heartbeats, engine, prompts] = await Promise.all([
+  const [state, heartbeats, engine, prompts, revision] = await Promise.all([
     openState(env, { now, newId }),
     startHeartbeatThread({ env, limits: leaseTimes, stallMs: leaseTimes.stallMs, onFailed }, leases.tell),
     loadEngine(options),
     loadPrompts(env.GNOMON_MODEL),
+    modelRevision(env.GNOMON_MODEL),
   ]);
   leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
@@ -67,6 +72,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     delay,
     onEngineDead: fail,
     owner: `${hostname()}/${process.pid}/${newId()}`,
+    engineInfo: engineInfo(engine, revision),
     log,
   };
 
@@ -96,6 +102,10 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     log,
   });
   consumer.start();
+  const { maxBatch } = options;
+  const { maxPositions } = prompts;
+  const reports = createWorkerReports({ objects: state.objects, now });
+  const reporting = startReporting({ ...deps, reports, newId, maxBatch, maxPositions });
   const deadLetters = buryDeadLetters();
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const stopping = new AbortController();
@@ -116,6 +126,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
       stopping.abort();
       log.info({ grace_ms: graceMs }, "worker stops");
       await Promise.all([consumer.stop(graceMs), deadLetters?.stop(0), webhookSender.stop(), sweeper.stop()]);
+      await reporting.stop();
       await protection?.stop();
       await heartbeats.close();
       await engine.close();

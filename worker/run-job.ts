@@ -4,6 +4,8 @@ import type { JobRequest } from "../api/contract/job-request.ts";
 import type { JobResult } from "../api/contract/job-result.ts";
 import { type Prompt, promptsOf } from "../api/contract/prompts.ts";
 import type { Engine, GenerateOptions, Progress } from "../native/index.ts";
+import type { TokenText } from "../native/prompt.ts";
+import { describeLogprobs } from "./describe-logprobs.ts";
 import { createProgressSum } from "./job-progress.ts";
 import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts";
 
@@ -11,6 +13,7 @@ import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts
 export type Prompts = {
   encode(prompt: Prompt): Promise<Uint32Array>;
   decode(tokens: Uint32Array): Promise<string>;
+  tokenTexts(ids: readonly number[]): Promise<TokenText[]>;
 };
 
 export type RunControl = {
@@ -36,6 +39,8 @@ export type JobRun = {
   result: Promise<JobResult>;
   /** What there is of the answers by now; null before the first sequence has begun. */
   partial(): Promise<JobResult | null>;
+  /** As much of each answer's text as stays, whatever comes; an answer that has not begun may be missing. */
+  texts(): Promise<string[]>;
 };
 
 /** Runs every prompt of a job as a sequence of its own in the engine's one batch, and gathers the answers. */
@@ -61,7 +66,11 @@ export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
         progress.update(index, update);
         control.onProgress(progress.current());
       };
-      const sequence = startSequence(deps.engine, generateOptions(job.request, tokens, index), { signal, onProgress });
+      const sequence = startSequence(
+        { engine: deps.engine, decode: deps.prompts.decode },
+        generateOptions(job.request, tokens, index),
+        { signal, onProgress },
+      );
       sequences.push(sequence);
       try {
         const result = await sequence.result;
@@ -84,16 +93,13 @@ export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
     partial: async () =>
       sequences.length === 0
         ? null
-        : gather(
-            job,
-            sequences.map((sequence) => sequence.soFar()),
-            deps.prompts,
-          ),
+        : gather(job, await Promise.all(sequences.map((sequence) => sequence.soFar())), deps.prompts),
+    texts: () => Promise.all(sequences.map((sequence) => sequence.text())),
   };
 }
 
 /** What the engine is asked for one prompt. */
-function generateOptions(request: JobRequest, tokens: Uint32Array, index: number): GenerateOptions {
+function generateOptions(request: JobRequest, tokens: Uint32Array, index: number) {
   return {
     tokens,
     maxNewTokens: request.max_tokens,
@@ -102,10 +108,17 @@ function generateOptions(request: JobRequest, tokens: Uint32Array, index: number
       temperature: request.temperature,
       topP: request.top_p,
       topK: request.top_k,
-      seed: request.seed + index,
+      minP: request.min_p,
+      repetitionPenalty: request.repetition_penalty,
+      presencePenalty: request.presence_penalty,
+      frequencyPenalty: request.frequency_penalty,
+      // Beyond the numbers that JavaScript counts exactly there are seeds too.
+      seed: BigInt(request.seed) + BigInt(index),
     },
+    stop: request.stop,
     ignoreEos: request.ignore_eos,
-  };
+    ...(request.logprobs ? { topLogprobs: request.top_logprobs } : {}),
+  } satisfies GenerateOptions & { stop: readonly string[] };
 }
 
 function checkFits(engine: Engine, encoded: readonly Uint32Array[], maxNewTokens: number): void {
@@ -126,11 +139,14 @@ async function allOrFirstFailure<T>(runs: Promise<T>[]): Promise<T[]> {
 
 async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Promise<JobResult> {
   const { input } = job.request;
-  const texts = await Promise.all(results.map(({ tokens }) => prompts.decode(tokens)));
+  const logprobs = await Promise.all(
+    results.map((result) => result.logprobs && describeLogprobs(result, prompts.tokenTexts)),
+  );
   const answers = results.map((result, index) => ({
     question: input.kind === "questions" ? (input.questions[index] ?? null) : null,
-    answer: texts[index] ?? "",
+    answer: result.text,
     finish_reason: result.finishReason,
+    ...(logprobs[index] && { logprobs: logprobs[index] }),
     usage: usage(result.promptTokens, result.tokens.length),
     timings: { queue_ms: result.queueMs, prefill_ms: result.prefillMs, decode_ms: result.decodeMs },
     cache: {

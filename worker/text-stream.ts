@@ -1,5 +1,4 @@
 import type { JobProgress } from "../api/contract/job.ts";
-import type { JobResult } from "../api/contract/job-result.ts";
 import type { Claim } from "../api/state/job-store.ts";
 import type { JobStreams } from "../api/state/job-streams.ts";
 import type { Delay } from "./delay.ts";
@@ -15,13 +14,10 @@ type Running = {
   /** The latest, by which it is known whether anybody watches. */
   claim(): Claim;
   progress(): JobProgress;
-  /** The answers so far; null before there are any. */
-  partial(): Promise<JobResult | null>;
+  /** Of the answers so far what stays of them. */
+  texts(): Promise<string[]>;
   log: { warn(fields: object, message: string): void };
 };
-
-/** A character whose other bytes are in the tokens to come. */
-const UNFINISHED = /�+$/;
 
 /** Writes what a job has generated so far, as long as somebody watches and something is new. */
 export function streamText(running: Running, { streams, limits, now, delay }: TextStreamDeps) {
@@ -40,10 +36,7 @@ export function streamText(running: Running, { streams, limits, now, delay }: Te
   }
 
   async function write(progress: JobProgress): Promise<void> {
-    const answers = (await running.partial())?.answers ?? [];
-    const texts = answers.map(({ answer, finish_reason }) =>
-      finish_reason === "cancelled" ? answer.replace(UNFINISHED, "") : answer,
-    );
+    const texts = await running.texts();
     if (ended.signal.aborted) return;
     await streams.write(tenant, id, { version: 1, attempt, progress, texts });
     written = progress;

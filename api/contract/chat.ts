@@ -1,6 +1,9 @@
 import { z } from "zod";
 import { Usage } from "./job.ts";
 import { limits } from "./limits.ts";
+import { Logprobs } from "./logprobs.ts";
+import { Metadata } from "./metadata.ts";
+import { samplingFields, topLogprobsFault } from "./sampling.ts";
 
 const TextPart = z.strictObject({
   type: z.literal("text"),
@@ -22,6 +25,12 @@ const unsupported = { error: "is not supported: leave it out" };
 /** Says who asks or where it is billed, and changes no answer. */
 const ignored = z.unknown().optional();
 
+/** OpenAI's clients may send null for what they leave out. */
+function nullish<F extends Record<string, z.ZodType>>(fields: F) {
+  const entries = Object.entries(fields).map(([name, schema]) => [name, schema.nullish()]);
+  return Object.fromEntries(entries) as { [K in keyof F]: z.ZodOptional<z.ZodNullable<F[K]>> };
+}
+
 /** What an OpenAI client sends to POST /v1/chat/completions. */
 export const CreateChatCompletion = z
   .strictObject({
@@ -29,21 +38,14 @@ export const CreateChatCompletion = z
     messages: z.array(Message).min(1).max(limits.messagesPerJob),
     max_completion_tokens: z.int().min(1).nullish(),
     max_tokens: z.int().min(1).nullish(),
-    temperature: z.number().min(0).max(2).nullish(),
-    top_p: z.number().gt(0).max(1).nullish(),
-    top_k: z.int().min(0).nullish().meta({ description: "Not OpenAI's; 0 is off." }),
-    seed: z.int().nullish(),
+    ...nullish(samplingFields),
     stream: z.boolean().nullish(),
     stream_options: z
       .strictObject({ include_usage: z.boolean().optional(), include_obfuscation: z.boolean().optional() })
       .nullish(),
-    metadata: z.record(z.string(), z.string()).nullish(),
+    metadata: Metadata.nullish(),
     n: neutral(z.literal(1, { error: "must be 1: ask again for another answer" })),
-    stop: neutral(z.array(z.unknown()).refine(isEmpty, unsupported)),
-    presence_penalty: neutral(z.literal(0, unsupported)),
-    frequency_penalty: neutral(z.literal(0, unsupported)),
     logit_bias: neutral(z.strictObject({})),
-    logprobs: neutral(z.literal(false, unsupported)),
     tools: neutral(z.array(z.unknown()).refine(isEmpty, unsupported)),
     tool_choice: neutral(z.enum(["none", "auto"], unsupported)),
     response_format: neutral(z.strictObject({ type: z.literal("text", { error: "must be `text`" }) })),
@@ -55,6 +57,10 @@ export const CreateChatCompletion = z
     prompt_cache_key: ignored,
     prompt_cache_retention: ignored,
     parallel_tool_calls: ignored,
+  })
+  .superRefine((asked, context) => {
+    const fault = topLogprobsFault(asked);
+    if (fault !== null) context.addIssue({ code: "custom", path: ["top_logprobs"], message: fault });
   })
   .meta({ id: "CreateChatCompletion" });
 export type CreateChatCompletion = z.infer<typeof CreateChatCompletion>;
@@ -76,7 +82,8 @@ export const ChatCompletion = z
       z.object({
         index: z.int(),
         message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
-        logprobs: z.null(),
+        // Not `nullable()`, which of a named schema makes an OpenAPI schema that null does not fit.
+        logprobs: z.union([Logprobs, z.null()]),
         finish_reason: FinishReason,
       }),
     ),
@@ -94,6 +101,8 @@ export type ChatCompletionChunk = {
   choices: {
     index: 0;
     delta: { role?: "assistant"; content?: string };
+    /** Of the whole answer, with its end. */
+    logprobs: Logprobs | null;
     finish_reason: z.infer<typeof FinishReason> | null;
   }[];
   usage?: Usage | null;

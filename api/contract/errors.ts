@@ -17,6 +17,8 @@ export const ERRORS = {
   quote_not_found: { status: 404, retryable: false, title: "No such quote" },
   upload_not_found: { status: 404, retryable: false, title: "No such upload" },
   document_not_found: { status: 404, retryable: false, title: "No such document" },
+  file_not_found: { status: 404, retryable: false, title: "No such file" },
+  batch_not_found: { status: 404, retryable: false, title: "No such batch" },
   model_not_found: { status: 404, retryable: false, title: "No such model" },
   webhook_event_not_found: { status: 404, retryable: false, title: "No such webhook event" },
   method_not_allowed: { status: 405, retryable: false, title: "The method is not allowed here" },
@@ -28,6 +30,7 @@ export const ERRORS = {
   too_many_webhook_keys: { status: 409, retryable: false, title: "Too many webhook keys sign at the same time" },
   job_not_finished: { status: 409, retryable: true, title: "The job is not over yet" },
   job_not_retryable: { status: 409, retryable: false, title: "The job needs no other try" },
+  batch_over: { status: 409, retryable: false, title: "The batch is over already" },
   idempotency_in_progress: {
     status: 409,
     retryable: true,

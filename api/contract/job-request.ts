@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { JobEvent, JobWebhook, Price, Priority } from "./job.ts";
 import { limits } from "./limits.ts";
+import { Metadata } from "./metadata.ts";
+import { Sampling, samplingDefaults, topLogprobsFault } from "./sampling.ts";
 
 const Question = z.string().min(1).max(limits.questionCharacters);
 
@@ -11,27 +13,13 @@ const DocumentRef = z
   })
   .refine((document) => (document.text === undefined) !== (document.id === undefined), {
     message: "must have either `text` or `id`",
-  });
+  })
+  .meta({ id: "DocumentRef", oneOf: [{ required: ["text"] }, { required: ["id"] }] });
 
 export const ChatMessage = z
   .strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() })
   .meta({ id: "ChatMessage" });
 export type ChatMessage = z.infer<typeof ChatMessage>;
-
-/** How tokens are chosen, as the engine can. */
-const sampling = {
-  temperature: z.number().min(0).max(2).default(0).meta({ description: "0 takes the likeliest token each time." }),
-  top_p: z.number().gt(0).max(1).default(1),
-  top_k: z.int().min(0).default(0).meta({ description: "0 is off." }),
-  seed: z.int().min(0).default(0),
-  ignore_eos: z.boolean().default(false).meta({ description: "Generate `max_tokens` whatever the model says." }),
-};
-
-const Metadata = z
-  .record(z.string().min(1).max(limits.metadataKeyCharacters), z.string().max(limits.metadataValueCharacters))
-  .refine((metadata) => Object.keys(metadata).length <= limits.metadataPairs, {
-    message: `must not have more than ${limits.metadataPairs} pairs`,
-  });
 
 const asks = ["question", "questions", "messages", "prompt"] as const;
 type Asks = { [K in (typeof asks)[number]]?: unknown };
@@ -65,7 +53,7 @@ const createJob = {
     .min(1)
     .default(limits.defaultMaxTokens)
     .meta({ description: "Of each answer. Prompt and answer together must fit the model." }),
-  ...sampling,
+  ...samplingDefaults,
   priority: Priority.default("normal"),
   deliver_by: z
     .number()
@@ -102,6 +90,18 @@ const createJob = {
     .optional(),
 };
 
+const aDocument = { anyOf: [{ required: ["document"] }, { required: ["documents"] }] };
+/** The rules between fields, for readers of the OpenAPI; superRefine below says them in words. */
+const choices = {
+  oneOf: [
+    { required: ["question"], ...aDocument },
+    { required: ["questions"], ...aDocument },
+    { required: ["messages"] },
+    { required: ["prompt"], not: aDocument },
+  ],
+  not: { required: ["document", "documents"] },
+};
+
 /** What a client sends to POST /v1/jobs. */
 export const CreateJob = z
   .strictObject(createJob)
@@ -113,16 +113,29 @@ export const CreateJob = z
     const documents = job.document !== undefined || job.documents !== undefined;
     if (job.document && job.documents) refuse("documents", "cannot be given beside `document`: choose one");
     if ((job.question ?? job.questions) !== undefined && !documents) refuse("document", "is missing: give an object");
+    const fault = topLogprobsFault(job);
+    if (fault !== null) refuse("top_logprobs", fault);
     if (job.prompt !== undefined && documents) refuse("prompt", "goes without a document: put all of it into `prompt`");
   })
-  .meta({ id: "CreateJob" });
+  .meta({ id: "CreateJob", ...choices });
 export type CreateJob = z.infer<typeof CreateJob>;
 
-/** What is asked, of which texts. */
+/** What is asked, of which texts. Of a batch: to validate its lines, or to run those of a shard. */
 const JobInput = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("questions"), document_ids: z.array(z.string()), questions: z.array(z.string()) }),
   z.object({ kind: z.literal("messages"), document_ids: z.array(z.string()), messages: z.array(ChatMessage) }),
   z.object({ kind: z.literal("prompt"), document_ids: z.array(z.string()), prompt: z.string() }),
+  z.object({ kind: z.literal("batch"), document_ids: z.array(z.string()), batch: z.string() }),
+  z.object({
+    kind: z.literal("shard"),
+    document_ids: z.array(z.string()),
+    batch: z.string(),
+    shard: z.int(),
+    /** Of the batch's input: the number of its first line, and its bytes, [start, end). */
+    first_line: z.int(),
+    start_byte: z.int(),
+    end_byte: z.int(),
+  }),
 ]);
 export type JobInput = z.infer<typeof JobInput>;
 
@@ -134,11 +147,7 @@ export const JobRequest = z.object({
   prompt_tokens: z.array(z.int()),
   /** Of each sequence, with every cap of the job applied. */
   max_tokens: z.int(),
-  temperature: z.number(),
-  top_p: z.number(),
-  top_k: z.int(),
-  seed: z.int(),
-  ignore_eos: z.boolean(),
+  ...Sampling.shape,
   priority: Priority,
   deliver_by_ms: z.int().nullable(),
   ttl_ms: z.int().nullable(),

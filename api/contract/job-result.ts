@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Usage } from "./job.ts";
+import { Logprobs } from "./logprobs.ts";
 
 /** `cancelled`: the job ended, cancelled or expired, before this answer did; what there was of it is kept. */
 const FinishReason = z.enum(["stop", "length", "cancelled"]);
@@ -17,6 +18,8 @@ export const JobResult = z
         question: z.string().nullable(),
         answer: z.string(),
         finish_reason: FinishReason,
+        /** Where they were asked for, and the answer came to its end. */
+        logprobs: Logprobs.optional(),
         usage: Usage,
         timings: z.object({ queue_ms: z.number(), prefill_ms: z.number(), decode_ms: z.number() }),
         /** Bytes of this sequence's KV state, and what full attention would take. */

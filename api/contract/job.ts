@@ -102,6 +102,8 @@ export const JobState = z.object({
   quote_id: z.string().nullable(),
   /** The job of which this one is a new try. */
   retry_of: z.string().nullable(),
+  /** The batch whose lines it validates (`shard` is null) or runs. */
+  batch: z.object({ id: z.string(), shard: z.int().nullable() }).nullable().default(null),
   created_ms: z.int(),
   started_ms: z.int().nullable(),
   finished_ms: z.int().nullable(),

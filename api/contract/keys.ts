@@ -32,6 +32,26 @@ export const keys = {
   uploads: "u/",
   upload: (tenant: string, upload: string) => `u/${tenant}/${upload}/body`,
   uploadInfo: (tenant: string, upload: string) => `u/${tenant}/${upload}/upload.json`,
+  fileAll: (tenant: string, file: string) => `t/${tenant}/f/${file}/`,
+  file: (tenant: string, file: string) => `t/${tenant}/f/${file}/content`,
+  fileInfo: (tenant: string, file: string) => `t/${tenant}/f/${file}/info.json`,
+  fileIndex: (tenant: string, createdMs: number, file: string) => `t/${tenant}/fx/${newestFirst(createdMs)}-${file}`,
+  fileIndexOf: (tenant: string) => `t/${tenant}/fx/`,
+  batchState: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/batch.json`,
+  /** A copy of the input file, which may be deleted while the batch runs. */
+  batchInput: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/input.jsonl`,
+  /** The results of a shard, which only grow; in the order of a listing as in the final files. */
+  batchResults: (tenant: string, batch: string, shard: number) =>
+    `t/${tenant}/b/${batch}/results/${String(shard).padStart(5, "0")}.jsonl`,
+  batchResultsOf: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/results/`,
+  /** Which line of a shard runs alone, after its worker died. */
+  batchTrying: (tenant: string, batch: string, shard: number) => `t/${tenant}/b/${batch}/trying/${shard}.json`,
+  /** Jobs of the batch that are not over. See state/batch-parts.ts. */
+  batchOpen: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/open/`,
+  /** Shards that are over, and what they came to. */
+  batchDone: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/done/`,
+  batchIndex: (tenant: string, createdMs: number, batch: string) => `t/${tenant}/bx/${newestFirst(createdMs)}-${batch}`,
+  batchIndexOf: (tenant: string) => `t/${tenant}/bx/`,
   webhookEvents: (tenant: string, job: string) => `t/${tenant}/j/${job}/webhook/`,
   webhookEvent: (tenant: string, job: string, event: string) => `t/${tenant}/j/${job}/webhook/${event}.json`,
   /** Not below `t/`, where everything goes with its retention. */

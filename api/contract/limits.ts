@@ -60,6 +60,10 @@ export const limits = {
   defaultMaxTokens: 256,
   /** Of a chat, whose clients expect an answer to end by itself. */
   defaultChatTokens: 2048,
+  stopStrings: 16,
+  stopCharacters: 256,
+  /** Log-probabilities in one result, those of alternatives included: some 80 bytes each. */
+  logprobsPerJob: 65_536,
   messageBytes: 1024,
   /** Between looks at a job that somebody follows. */
   followPollMs: 300,
@@ -73,6 +77,31 @@ export const limits = {
   eventStreamMs: 10 * 60_000,
   /** Of an event's id: the length of each answer, and a hash. */
   eventIdCharacters: 1024,
+  /** OpenAI's limits of a batch and of its input file. */
+  batchLines: 50_000,
+  batchFileBytes: 200 * 1024 * 1024,
+  batchWindowMs: 24 * 3_600_000,
+  customIdCharacters: 512,
+  /** Errors that a batch shows; it says how many more there are. */
+  batchErrors: 100,
+  /** Lines of a shard are at least so many, and more in a batch of more shards than so many. */
+  shardLines: 32,
+  batchShards: 512,
+  /** A shard of longer prompts is closed before it has all its lines, so that workers can share them. */
+  shardTokens: 524_288,
+  /** Lines of one shard that are with the engine at once. */
+  shardSequences: 32,
+  /** Finished lines are stored, and so can be read, at most so much later. */
+  shardFlushMs: 1_000,
+  /** Deaths of a worker that had nothing but this line before the line is failed. */
+  lineDeaths: 3,
+  /** Attempts at a line within one attempt at its shard, where the engine failed it. */
+  lineAttempts: 3,
+  /** OpenAI's bounds of `expires_after.seconds`; a file with the purpose `batch` has the upper one by default. */
+  minFileExpirySeconds: 3_600,
+  maxFileExpirySeconds: 2_592_000,
+  fileListPage: 10_000,
+  filenameCharacters: 512,
   /** SQS delays a message no longer than this: what is due later is sent again in hops. */
   maxDelaySeconds: 900,
   /** A webhook that is not answered by then has failed. */

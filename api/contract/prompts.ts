@@ -13,6 +13,10 @@ export function promptsOf(input: JobInput, documents: readonly string[]): Prompt
       return [{ messages: document === "" ? input.messages : withDocument(input.messages, document) }];
     case "prompt":
       return [{ text: input.prompt }];
+    case "batch":
+    case "shard":
+      // Those are in the input of the batch.
+      return [];
   }
 }
 

@@ -22,5 +22,7 @@ export const WorkerReport = z.object({
   sequence_bytes: z.array(z.object({ prompt_tokens: z.int(), bytes: Bytes })),
   new_token_bytes: Bytes,
   updated_ms: z.int(),
+  /** Its last word: the worker is gone, and its rates are a guess at the next one's. */
+  stopping: z.boolean(),
 });
 export type WorkerReport = z.infer<typeof WorkerReport>;

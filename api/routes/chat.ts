@@ -62,8 +62,8 @@ export const chatRoutes = (deps: Deps) => {
       if (update.type === "reset") throw answeredOtherwise(state);
       if (update.type === "text") await send(describeChunk(state, { content: update.text }));
       if (update.type !== "end") continue;
-      const { finishReason, usage } = answerOf(update.state, update.result);
-      await send(describeChunk(state, {}, finishReason));
+      const { usage, ...end } = answerOf(update.state, update.result);
+      await send(describeChunk(state, {}, end));
       if (how.usage) await send(describeUsage(state, usage));
       await stream.writeSSE({ data: "[DONE]" });
       return;

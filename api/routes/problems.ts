@@ -1,12 +1,12 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { AppError, ERRORS, type ErrorCode } from "../contract/errors.ts";
-import { createRouter, problemResponses } from "../router.ts";
+import { createRouter, refusals } from "../router.ts";
 
 const getProblem = createRoute({
   method: "get",
   path: "/problems/{code}",
   summary: "What the `type` of a problem points to",
-  request: { params: z.object({ code: z.string() }) },
+  request: { params: z.object({ code: z.string().meta({ examples: ["job_not_found"] }) }) },
   responses: {
     200: {
       description: "The kind of error.",
@@ -16,7 +16,7 @@ const getProblem = createRoute({
         },
       },
     },
-    ...problemResponses(404),
+    ...refusals(404),
   },
 });
 

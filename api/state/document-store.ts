@@ -3,6 +3,7 @@ import { DocumentInfo, type DocumentType, isTextType } from "../contract/documen
 import { AppError } from "../contract/errors.ts";
 import { documentEntryMs, isId, keys } from "../contract/keys.ts";
 import { utf8Only } from "./byte-streams.ts";
+import { listNewest, type Page } from "./newest-first.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
 
@@ -14,7 +15,6 @@ export type Convert = (source: ReadableStream<Uint8Array>, type: DocumentType) =
 /** Bytes that were sent, in the store but no document yet. */
 export type Staged = { key: string; bytes: number; id: string; type: DocumentType };
 
-const READS_AT_ONCE = 50;
 /** No document is so long in the making. */
 const litterMs = 3_600_000;
 
@@ -40,10 +40,12 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     return winner;
   }
 
-  /** Removes an entry of the index that no document stands behind, once nobody can be about to make it. */
-  async function forget(entry: string): Promise<void> {
-    const createdMs = documentEntryMs(entry);
-    if (createdMs + litterMs < now()) await objects.delete(entry);
+  /** The document of an entry of the index. One that none stands behind is removed, once nobody can be about to make it. */
+  async function listed(tenant: string, id: string, entry: string): Promise<DocumentInfo | null> {
+    const info = await getInfo(tenant, id);
+    if (info !== null && entry === keys.documentIndex(tenant, info.created_ms, id)) return info;
+    if (documentEntryMs(entry) + litterMs < now()) await objects.delete(entry);
+    return null;
   }
 
   return {
@@ -119,30 +121,10 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
       return objects.presign(key, "GET", seconds);
     },
 
-    /** A tenant's documents, newest first. `next` continues after them; null at the end. */
-    async list(
-      tenant: string,
-      { after, limit }: { after: string | null; limit: number },
-    ): Promise<{ documents: DocumentInfo[]; next: string | null }> {
+    /** A tenant's documents, newest first. */
+    async list(tenant: string, page: { after: string | null; limit: number }): Promise<Page<DocumentInfo>> {
       const prefix = keys.documentIndexOf(tenant);
-      const documents: DocumentInfo[] = [];
-      let cursor = after;
-      for (;;) {
-        const page = await objects.list(prefix, {
-          limit: Math.min(READS_AT_ONCE, limit - documents.length + 1),
-          ...(cursor === null ? {} : { after: prefix + cursor }),
-        });
-        if (page.length === 0) return { documents, next: null };
-        const names = page.map(({ key }) => key.slice(prefix.length));
-        const infos = await Promise.all(names.map((name) => getInfo(tenant, name.slice(name.indexOf("-") + 1))));
-        for (const [index, info] of infos.entries()) {
-          if (documents.length === limit) return { documents, next: cursor };
-          cursor = names[index] ?? cursor;
-          const key = page[index]?.key ?? "";
-          if (info !== null && key === keys.documentIndex(tenant, info.created_ms, info.id)) documents.push(info);
-          else await forget(key);
-        }
-      }
+      return listNewest({ objects, prefix, read: (id, name) => listed(tenant, id, prefix + name) }, page);
     },
 
     /** Removes the document and everything below it. False if there is none, though what a broken-off try left goes too. */

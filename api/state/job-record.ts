@@ -45,6 +45,7 @@ export function newJob({ id, tenant, request, nowMs }: NewJob): JobState {
     price: request.price,
     quote_id: request.quote_id,
     retry_of: request.retry_of,
+    batch: batchOf(request.input),
     created_ms: nowMs,
     started_ms: null,
     finished_ms: null,
@@ -54,6 +55,11 @@ export function newJob({ id, tenant, request, nowMs }: NewJob): JobState {
     hit_rate: null,
     error: null,
   };
+}
+
+function batchOf(input: JobRequest["input"]): JobState["batch"] {
+  if (input.kind === "batch") return { id: input.batch, shard: null };
+  return input.kind === "shard" ? { id: input.batch, shard: input.shard } : null;
 }
 
 /** The pointer to a job. */

@@ -8,8 +8,10 @@ export type WorkerReports = ReturnType<typeof createWorkerReports>;
 
 const readAgainMs = 5_000;
 const maxWorkers = 200;
-/** A rate of yesterday is still a better guess than none; the object of a worker that is gone for longer is litter. */
+/** A rate of yesterday is still a better guess than none: of each model the last report stays so long, */
 const forgetMs = 7 * 24 * 3_600_000;
+/** and of the other workers that are gone so long. Workers that come and go must not fill the listing. */
+const forgetOthersMs = 10 * 60_000;
 
 /** How fast the workers are and what they can hold, by what they say. */
 export function createWorkerReports({ objects, now }: { objects: ObjectStore; now: () => number }) {
@@ -20,19 +22,28 @@ export function createWorkerReports({ objects, now }: { objects: ObjectStore; no
   async function read(): Promise<void> {
     try {
       const found = await objects.list(keys.workers, { limit: maxWorkers });
-      const records = await Promise.all(found.map(({ key }) => readRecord(objects, key, WorkerReport)));
-      reports = records.flatMap((record) => (record === null ? [] : [record.value]));
+      const records = await Promise.all(
+        found.map(async ({ key }) => ({ key, report: (await readRecord(objects, key, WorkerReport))?.value })),
+      );
+      reports = records.flatMap(({ report }) => (report === undefined ? [] : [report]));
       readMs = now();
-      const forgotten = found.filter((_, index) => (records[index]?.value.updated_ms ?? readMs) < readMs - forgetMs);
+      const forgotten = records.filter(({ report }) => report !== undefined && isForgotten(report));
       await Promise.all(forgotten.map(({ key }) => objects.delete(key)));
     } finally {
       reading = null;
     }
   }
 
+  const latestOf = (model: string): WorkerReport | null =>
+    reports
+      .filter((report) => report.model === model)
+      .reduce<WorkerReport | null>((a, b) => (a && a.updated_ms > b.updated_ms ? a : b), null);
+
+  const isForgotten = (report: WorkerReport): boolean =>
+    report.updated_ms < readMs - (report === latestOf(report.model) ? forgetMs : forgetOthersMs);
+
   return {
     put: (id: string, report: WorkerReport) => objects.put(keys.worker(id), encode(report)),
-    remove: (id: string) => objects.delete(keys.worker(id)),
 
     /** Of the workers of `model`: those that are there, or else the last ones that were. */
     async ofModel(model: string): Promise<{ reports: WorkerReport[]; live: boolean }> {
@@ -40,10 +51,10 @@ export function createWorkerReports({ objects, now }: { objects: ObjectStore; no
         reading ??= read();
         await reading;
       }
-      const mine = reports.filter((report) => report.model === model);
-      const live = mine.filter(({ updated_ms }) => updated_ms > now() - 3 * limits.workerReportMs);
+      const since = now() - 3 * limits.workerReportMs;
+      const live = reports.filter((report) => report.model === model && !report.stopping && report.updated_ms > since);
       if (live.length > 0) return { reports: live, live: true };
-      const latest = mine.reduce<WorkerReport | null>((a, b) => (a && a.updated_ms > b.updated_ms ? a : b), null);
+      const latest = latestOf(model);
       return { reports: latest === null ? [] : [latest], live: false };
     },
   };

@@ -30,7 +30,7 @@ type Props = StackProps & {
 };
 
 /** Tenants' objects, the index of unfinished jobs and the probe: what every part that runs jobs' states needs. */
-const JOB_PREFIXES = ["t/", keys.active, keys.probes];
+const JOB_PREFIXES = ["t/", keys.active, keys.workers, keys.probes];
 
 export class GnomonStack extends Stack {
   constructor(scope: Construct, id: string, { settings, lambdaCode, ...props }: Props) {

@@ -31,7 +31,8 @@ const isForTokens = (file: string) => /\.(json|model|jinja)$/.test(file) && !fil
 export async function stageApp({ folder, model, engine = false }: Options): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "package.json"), JSON.stringify({ name: "gnomon", private: true, type: "module" }));
+  const { name, version, type } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
+  await writeFile(join(folder, "package.json"), JSON.stringify({ name, version, private: true, type }));
   for (const source of SOURCES) await cp(join(ROOT, source), join(folder, source), { recursive: true });
   await stageNative(folder, model, engine);
   await stagePackages(folder);

@@ -66,8 +66,10 @@ Napi::Value load(const Napi::CallbackInfo& info) {
     try {
       if (chooses) choose_rank(options);
       const auto engine = std::make_shared<LiveEngine>(Engine::load(options));
-      channel->post([engine, deferred, channel](Napi::Env env) {
-        deferred.Resolve(EngineWrap::make(env, engine, channel));
+      channel->post([engine, deferred, channel, rank = options.cache.rank](Napi::Env env) {
+        Napi::Object wrap = EngineWrap::make(env, engine, channel);
+        wrap["rank"] = static_cast<double>(rank);
+        deferred.Resolve(wrap);
       });
     } catch (...) {
       channel->post(

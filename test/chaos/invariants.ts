@@ -94,7 +94,7 @@ async function checkDocuments({ objects }: Stored, ledger: Ledger, { lost, dupli
   const listed = new Map<string, number>();
   for (let after: string | null = null, isMore = true; isMore; isMore = after !== null) {
     const page: Awaited<ReturnType<typeof documents.list>> = await documents.list(TENANT, { after, limit: 100 });
-    for (const { id } of page.documents) listed.set(id, (listed.get(id) ?? 0) + 1);
+    for (const { id } of page.items) listed.set(id, (listed.get(id) ?? 0) + 1);
     after = page.next;
   }
   for (const { id, text } of ledger.documents) {

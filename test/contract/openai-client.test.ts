@@ -69,6 +69,34 @@ describe("a chat", () => {
     expect(usage?.completion_tokens).toBe(2);
   });
 
+  it("ends before a stop string, streamed or not, and never shows a part of it", { timeout: PATIENCE_MS }, async () => {
+    const whole = (await client.chat.completions.create(chat)).choices[0]?.message.content ?? "";
+    const stop = whole.slice(whole.length >> 1, (whole.length >> 1) + 5);
+    const expected = whole.slice(0, whole.indexOf(stop));
+    const { choices } = await client.chat.completions.create({ ...chat, stop: ["never said", stop] });
+    expect(choices[0]).toMatchObject({ message: { content: expected }, finish_reason: "stop" });
+    let streamed = "";
+    for await (const chunk of await client.chat.completions.create({ ...chat, stop, stream: true })) {
+      streamed += chunk.choices[0]?.delta.content ?? "";
+      expect(expected.startsWith(streamed)).toBe(true);
+    }
+    expect(streamed).toBe(expected);
+  });
+
+  it("has log-probabilities whose tokens spell the answer, streamed or not", { timeout: PATIENCE_MS }, async () => {
+    const asking = { ...chat, logprobs: true, top_logprobs: 2 };
+    const [choice] = (await client.chat.completions.create(asking)).choices;
+    const content = choice?.logprobs?.content ?? [];
+    expect(Buffer.from(content.flatMap(({ bytes }) => bytes ?? [])).toString()).toBe(choice?.message.content);
+    for (const { token, logprob, top_logprobs } of content) {
+      expect(top_logprobs).toHaveLength(2);
+      // Greedy: what was taken is the likeliest.
+      expect(top_logprobs[0]).toMatchObject({ token, logprob });
+    }
+    const stream = client.chat.completions.stream({ ...asking, stream: true });
+    expect((await stream.finalChatCompletion()).choices[0]?.logprobs?.content).toEqual(content);
+  });
+
   it("is cancelled when its client hangs up", { timeout: PATIENCE_MS }, async () => {
     const leaving = new AbortController();
     const { data: stream, response } = await client.chat.completions

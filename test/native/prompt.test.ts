@@ -39,6 +39,19 @@ async function modelWith(name: string, files: Record<string, unknown>): Promise<
 
 const readJson = async (file: string) => JSON.parse(await readFile(join(NEEDLE, file), "utf8"));
 
+describe("tokenTexts", () => {
+  test("spell together what decode makes of them", async () => {
+    const text = "The contract — naïve, 🧑‍🚀 — was signed\n\nin Riga.";
+    const ids = [...(await prompts.encode({ text }))].filter((id) => id > 5);
+    const bytes = (await prompts.tokenTexts(ids)).flatMap((token) => token.bytes ?? []);
+    expect(Buffer.from(bytes).toString()).toBe(await prompts.decode(Uint32Array.from(ids)));
+  });
+
+  test("show special tokens under their own names", async () => {
+    expect(await prompts.tokenTexts([4])).toEqual([{ token: "<|eot_id|>", bytes: [...Buffer.from("<|eot_id|>")] }]);
+  });
+});
+
 describe("encode", () => {
   test.each([
     ["plain words", "The contract was signed in Riga.", "Where was it signed?"],

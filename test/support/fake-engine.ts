@@ -1,5 +1,6 @@
 import type { Prompt } from "../../api/contract/prompts.ts";
 import type { Engine, GenerateControl, GenerateOptions, GenerateResult, Plan } from "../../native/index.ts";
+import { DEFAULT_CACHE } from "../../native/options.ts";
 
 const NO_BYTES = { device: 0, host: 0 };
 
@@ -52,12 +53,24 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
       eosTokenIds: [],
       weightBytes: 0,
     },
+    device: "cpu",
+    cache: DEFAULT_CACHE,
     close: async () => {},
   };
 
-  function run(request: GenerateOptions, { signal, onProgress, onTokens }: GenerateControl): Promise<GenerateResult> {
+  function run(request: GenerateOptions, control: GenerateControl): Promise<GenerateResult> {
+    const { signal, finish, onProgress, onTokens } = control;
+    const made: number[] = [];
     return new Promise((resolve, reject) => {
       const promptTokens = request.tokens.length;
+      const { topLogprobs } = request;
+      const logprobOf = (token: number) => ({
+        logprob: -token,
+        top: Array.from({ length: topLogprobs ?? 0 }, (_, index) => ({
+          token: token + index,
+          logprob: -token - index,
+        })),
+      });
       const end = (settle: () => void) => {
         if (sequence.ended) return;
         sequence.ended = true;
@@ -68,7 +81,10 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
         ended: false,
         progress: (prefillTokens, generatedTokens = 0) =>
           onProgress?.({ phase: generatedTokens ? "decode" : "prefill", prefillTokens, promptTokens, generatedTokens }),
-        tokens: (...tokens) => onTokens?.(Uint32Array.from(tokens)),
+        tokens(...tokens) {
+          made.push(...tokens);
+          onTokens?.(Uint32Array.from(tokens));
+        },
         finish: (...tokens) =>
           end(() =>
             resolve({
@@ -81,6 +97,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
               cache: { device: 10, host: 20 },
               cacheFull: { device: 100, host: 0 },
               hitRate: 0.5,
+              ...(topLogprobs !== undefined && { logprobs: tokens.map(logprobOf) }),
             }),
           ),
         fail: (error) => end(() => reject(error)),
@@ -88,6 +105,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
       sequences.push(sequence);
       if (signal?.aborted) sequence.fail(signal.reason);
       signal?.addEventListener("abort", () => sequence.fail(signal.reason));
+      finish?.addEventListener("abort", () => sequence.finish(...made));
     });
   }
 
@@ -115,4 +133,5 @@ export function wordsOf(prompt: Prompt): string[] {
 export const WORD_PROMPTS = {
   encode: async (prompt: Prompt) => Uint32Array.from(wordsOf(prompt).keys()),
   decode: async (tokens: Uint32Array) => `tokens ${tokens.join(" ")}`,
+  tokenTexts: async (ids: readonly number[]) => ids.map((id) => ({ token: `${id}`, bytes: [...Buffer.from(`${id}`)] })),
 };

@@ -1,6 +1,7 @@
 import type { JobProgress, Usage } from "../../api/contract/job.ts";
 import type { JobRequest } from "../../api/contract/job-request.ts";
 import type { JobResult } from "../../api/contract/job-result.ts";
+import { Sampling } from "../../api/contract/sampling.ts";
 
 export const usage = (prompt: number, completion: number): Usage => ({
   prompt_tokens: prompt,
@@ -14,11 +15,7 @@ export const jobRequest: JobRequest = {
   input: { kind: "questions", document_ids: ["doc_1"], questions: ["What is the code of the north gate?"] },
   prompt_tokens: [9_000],
   max_tokens: 32,
-  temperature: 0,
-  top_p: 1,
-  top_k: 0,
-  seed: 0,
-  ignore_eos: false,
+  ...Sampling.parse({}),
   priority: "normal",
   deliver_by_ms: null,
   ttl_ms: null,

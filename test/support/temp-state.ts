@@ -8,6 +8,7 @@ import { openDatabase } from "../../api/state/embedded/database.ts";
 import { createFileObjectStore } from "../../api/state/embedded/file-object-store.ts";
 import { createObjectUrls, urlSecret } from "../../api/state/embedded/object-urls.ts";
 import { createSqliteJobQueue } from "../../api/state/embedded/sqlite-job-queue.ts";
+import { createFileStore } from "../../api/state/file-store.ts";
 import { createJobStore } from "../../api/state/job-store.ts";
 import { createJobStreams } from "../../api/state/job-streams.ts";
 import { createWebhookKeyrings } from "../../api/state/webhook-keyring.ts";
@@ -36,6 +37,7 @@ export async function openTempState({ leaseMs = limits.leaseMs as number, maxRec
     keyrings: createWebhookKeyrings({ objects, now, newId }),
     jobs: createJobStore({ objects, queue, now, newId, onTerminal: webhooks.emit, leaseMs }),
     documents: createDocumentStore({ objects, now }),
+    files: createFileStore({ objects, now, newId }),
     now,
     advance: (ms: number): void => {
       aheadMs += ms;

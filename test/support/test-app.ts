@@ -11,7 +11,7 @@ import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
 import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
 import { createConverter } from "../../api/convert/converter.ts";
-import { createApiKeyStore } from "../../api/state/api-key-store.ts";
+import { type ApiKeyStore, createApiKeyStore } from "../../api/state/api-key-store.ts";
 import { measureBacklog } from "../../api/state/backlog.ts";
 import type { Claim } from "../../api/state/job-store.ts";
 import { createUploadStore } from "../../api/state/upload-store.ts";
@@ -26,13 +26,17 @@ const WORD_MODEL = {
   countPromptTokens: async (prompt: Prompt) => 1 + wordsOf(prompt).length,
 };
 
-/** The real app on real embedded state; what it logs is kept. Whether it asks for API keys is as with `loopback`. */
+/**
+ * The real app on real embedded state; what it logs is kept. Whether it asks for API keys is as with `loopback`, and
+ * `findKey` finds them in place of the store.
+ */
 export async function openTestApp({
   checkReady = async () => {},
   loopback = true,
   maxDocumentBytes = 1e9,
   quota = { jobs: 0, tokens: 0 },
   price = null as Price | null,
+  findKey = null as ApiKeyStore["find"] | null,
 } = {}) {
   const state = await openTempState();
   const logged: { fields: object; message: string }[] = [];
@@ -42,6 +46,7 @@ export async function openTestApp({
   const app = createApp({
     jobs: state.jobs,
     documents: state.documents,
+    files: state.files,
     backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
     streams: state.streams,
     uploads,
@@ -55,7 +60,12 @@ export async function openTestApp({
     objects: state.objects,
     quota,
     price,
-    access: createAccess({ apiKeys, loopback, now: state.now, log: { error: log } }),
+    access: createAccess({
+      apiKeys: { ...apiKeys, find: findKey ?? apiKeys.find },
+      loopback,
+      now: state.now,
+      log: { error: log },
+    }),
     apiKeys,
     checkReady,
     now: state.now,

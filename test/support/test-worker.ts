@@ -5,6 +5,7 @@ import type { ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { Plan } from "../../native/index.ts";
 import { delay } from "../../worker/delay.ts";
 import { createDelivery } from "../../worker/delivery.ts";
+import { engineInfo } from "../../worker/engine-info.ts";
 import { createHeartbeat } from "../../worker/heartbeat.ts";
 import { createIntake } from "../../worker/intake.ts";
 import type { Delivery } from "../../worker/job-consumer.ts";
@@ -37,6 +38,7 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     delay,
     onEngineDead,
     owner: "this worker",
+    engineInfo: engineInfo(fake.engine, "the revision"),
     log: { ...log, child: () => log },
   };
   const take = createIntake({ ...deps, deliver: (pointer, message) => createDelivery(pointer, message, deps) });

@@ -16,5 +16,6 @@ export const workerReport = (changes: Partial<WorkerReport> = {}): WorkerReport 
   ],
   new_token_bytes: { device: 1, host: 0 },
   updated_ms: Date.now(),
+  stopping: false,
   ...changes,
 });

@@ -48,17 +48,55 @@ describe("a job that runs through", () => {
   });
 
   it("passes the request's sampling on, with a seed for each question", async () => {
-    await worker.submit(["why", "why"], { temperature: 0.5, top_p: 0.9, top_k: 40 });
+    const penalties = { repetition_penalty: 1.1, presence_penalty: 0.5, frequency_penalty: -0.5 };
+    await worker.submit(["why", "why"], {
+      ...{ temperature: 0.5, top_p: 0.9, top_k: 40, min_p: 0.05, ignore_eos: true },
+      ...penalties,
+      seed: Number.MAX_SAFE_INTEGER,
+    });
     const delivery = worker.deliver(await worker.receive());
     const sequences = [await worker.sequence(0), await worker.sequence(1)];
-    const common = { temperature: 0.5, topP: 0.9, topK: 40 };
+    const common = {
+      ...{ temperature: 0.5, topP: 0.9, topK: 40, minP: 0.05 },
+      ...{ repetitionPenalty: 1.1, presencePenalty: 0.5, frequencyPenalty: -0.5 },
+    };
     expect(sequences.map(({ request }) => request.sampling)).toEqual([
-      { ...common, seed: 3 },
-      { ...common, seed: 4 },
+      { ...common, seed: 2n ** 53n - 1n },
+      { ...common, seed: 2n ** 53n },
     ]);
-    expect(sequences[0]?.request.maxNewTokens).toBe(7);
+    expect(sequences[0]?.request).toMatchObject({ maxNewTokens: 7, ignoreEos: true });
+    expect(sequences[0]?.request).not.toHaveProperty("topLogprobs");
     for (const sequence of sequences) sequence.finish(1);
     await delivery.done;
+  });
+
+  it("ends an answer before a stop string, and counts the tokens up to it", async () => {
+    const id = await worker.submit(["why"], { stop: ["zebra", "6 7"] });
+    const delivery = worker.deliver(await worker.receive());
+    const sequence = await worker.sequence(0);
+    sequence.tokens(5);
+    sequence.tokens(6);
+    sequence.tokens(7);
+    await delivery.done;
+    expect((await worker.state.jobs.getResult("default", id))?.answers[0]).toMatchObject({
+      answer: "tokens 5 ",
+      finish_reason: "stop",
+      usage: usage(5, 3),
+    });
+  });
+
+  it("tells log-probabilities in OpenAI's form where they are asked for", async () => {
+    const id = await worker.submit(["why"], { logprobs: true, top_logprobs: 2 });
+    const delivery = worker.deliver(await worker.receive());
+    const sequence = await worker.sequence(0);
+    expect(sequence.request.topLogprobs).toBe(2);
+    sequence.finish(3);
+    await delivery.done;
+    const three = { token: "3", bytes: [51], logprob: -3 };
+    expect((await worker.state.jobs.getResult("default", id))?.answers[0]?.logprobs).toEqual({
+      content: [{ ...three, top_logprobs: [three, { token: "4", bytes: [52], logprob: -4 }] }],
+      refusal: null,
+    });
   });
 
   it("takes the seats of its questions, one less as each ends", async () => {

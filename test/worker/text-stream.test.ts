@@ -79,6 +79,26 @@ describe("the text of a running job", () => {
     expect((await worker.job(id)).status).toBe("succeeded");
   });
 
+  it("holds back what may be the beginning of a stop string, and never shows one", async () => {
+    const id = await worker.submit(["why"], { stop: ["8 9"] });
+    await watch(id);
+    const written = vi.spyOn(worker.deps.streams, "write");
+    const shown = () => written.mock.calls.map(([, , { texts }]) => texts[0]);
+    const delivery = worker.deliver(await worker.receive());
+    const sequence = await worker.sequence(0);
+    sequence.tokens(7, 8);
+    sequence.progress(5, 2);
+    await vi.waitFor(() => expect(shown()).toContain("tokens 7 "));
+    sequence.tokens(8);
+    sequence.progress(5, 3);
+    await vi.waitFor(() => expect(shown()).toContain("tokens 7 8 "));
+    sequence.tokens(9);
+    sequence.progress(5, 4);
+    await delivery.done;
+    expect((await worker.state.jobs.getResult("default", id))?.answers[0]?.answer).toBe("tokens 7 8 ");
+    for (const text of shown()) expect("tokens 7 8 ".startsWith(text ?? "")).toBe(true);
+  });
+
   it("never ends within a character", async () => {
     worker.deps.prompts = { ...worker.deps.prompts, decode: async () => "caf�" };
     const id = await worker.submit();

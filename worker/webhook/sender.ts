@@ -1,5 +1,6 @@
 import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { Delay } from "../delay.ts";
+import { createReceive } from "../receive.ts";
 
 type Deps = {
   queue: Pick<JobQueue, "receive">;
@@ -11,28 +12,13 @@ type Deps = {
 };
 
 const MAX_RECEIVE = 10;
-const RETRY_MS = 1_000;
 
 /** Keeps up to `webhookConcurrency` deliveries going. One that breaks off comes back when its visibility ends. */
 export function startWebhookSender({ queue, deliver, limits, delay, log }: Deps) {
   const stopping = new AbortController();
+  const { longPollMs: waitMs, webhookVisibilityMs: visibilityMs } = limits;
+  const receive = createReceive({ queue, waitMs, visibilityMs, signal: stopping.signal, delay, log });
   const running = new Set<Promise<void>>();
-
-  async function receive(max: number): Promise<ReceivedMessage[]> {
-    try {
-      const { signal } = stopping;
-      return await queue.receive({
-        max,
-        waitMs: limits.longPollMs,
-        visibilityMs: limits.webhookVisibilityMs,
-        signal,
-      });
-    } catch (error) {
-      log.error({ err: error }, "receive of webhooks failed");
-      await delay(RETRY_MS, stopping.signal);
-      return [];
-    }
-  }
 
   function begin(message: ReceivedMessage): void {
     const delivery = deliver(message)

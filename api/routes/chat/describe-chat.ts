@@ -2,6 +2,7 @@ import type { ChatCompletion, ChatCompletionChunk } from "../../contract/chat.ts
 import { AppError, ERRORS, type ErrorCode } from "../../contract/errors.ts";
 import type { JobState, Usage } from "../../contract/job.ts";
 import type { JobResult } from "../../contract/job-result.ts";
+import type { Logprobs } from "../../contract/logprobs.ts";
 
 type FinishReason = ChatCompletion["choices"][number]["finish_reason"];
 
@@ -17,11 +18,11 @@ export function answerOf(state: JobState, result: JobResult | null) {
   if (state.status !== "succeeded" || answer === undefined) throw notAnswered(state);
   // "cancelled" is of jobs that did not succeed.
   const finishReason: FinishReason = answer.finish_reason === "length" ? "length" : "stop";
-  return { text: answer.answer, usage: answer.usage, finishReason };
+  return { text: answer.answer, usage: answer.usage, logprobs: answer.logprobs ?? null, finishReason };
 }
 
 export function describeChat(state: JobState, result: JobResult | null): ChatCompletion {
-  const { text, usage, finishReason } = answerOf(state, result);
+  const { text, usage, logprobs, finishReason } = answerOf(state, result);
   return {
     ...common(state),
     object: "chat.completion",
@@ -30,7 +31,7 @@ export function describeChat(state: JobState, result: JobResult | null): ChatCom
       {
         index: 0,
         message: { role: "assistant", content: text, refusal: null },
-        logprobs: null,
+        logprobs,
         finish_reason: finishReason,
       },
     ],
@@ -44,11 +45,11 @@ const fingerprint = ({ engine }: JobState): string | null =>
 export const describeChunk = (
   state: JobState,
   delta: ChatCompletionChunk["choices"][number]["delta"],
-  finish_reason: FinishReason | null = null,
+  { finishReason = null, logprobs = null }: { finishReason?: FinishReason | null; logprobs?: Logprobs | null } = {},
 ): ChatCompletionChunk => ({
   ...common(state),
   object: "chat.completion.chunk",
-  choices: [{ index: 0, delta, finish_reason }],
+  choices: [{ index: 0, delta, logprobs, finish_reason: finishReason }],
 });
 
 export const describeUsage = (state: JobState, usage: Usage): ChatCompletionChunk => ({

@@ -1,9 +1,12 @@
 import type { CreateChatCompletion } from "../../contract/chat.ts";
 import { type ChatMessage, CreateJob } from "../../contract/job-request.ts";
 import { limits } from "../../contract/limits.ts";
+import { samplingFields } from "../../contract/sampling.ts";
 import { checkModelIsServed, countFittingPrompts, type ServedModel } from "../../served-model.ts";
 
 type Deps = { model: ServedModel; randomSeed: () => number };
+
+const SAMPLING = Object.keys(samplingFields) as (keyof typeof samplingFields)[];
 
 /** The job that answers a chat. What is left out is as with OpenAI: temperature 1, and another answer each time. */
 export async function resolveChat(asked: CreateChatCompletion, { model, randomSeed }: Deps): Promise<CreateJob> {
@@ -12,13 +15,16 @@ export async function resolveChat(asked: CreateChatCompletion, { model, randomSe
   return CreateJob.parse({
     messages,
     max_tokens: asked.max_completion_tokens ?? asked.max_tokens ?? (await roomFor(messages, model)),
+    ...samplingOf(asked),
     temperature: asked.temperature ?? 1,
-    top_p: asked.top_p ?? 1,
-    top_k: asked.top_k ?? 0,
     seed: asked.seed === null || asked.seed === undefined ? randomSeed() : Math.abs(asked.seed),
     metadata: asked.metadata ?? {},
   });
 }
+
+/** What is null is left out, so that it takes its default. */
+const samplingOf = (asked: CreateChatCompletion) =>
+  Object.fromEntries(SAMPLING.map((field) => [field, asked[field] ?? undefined]));
 
 function toChatMessage({ role, content }: CreateChatCompletion["messages"][number]): ChatMessage {
   return {

@@ -30,6 +30,6 @@ export const listDocumentsRoute = ({ documents }: DocumentDeps) =>
   createRouter().openapi(listDocuments, async (c) => {
     const { limit, after } = c.req.valid("query");
     const page = await documents.list(c.get("tenant"), { after: after ?? null, limit });
-    const data = page.documents.map(describeDocument);
+    const data = page.items.map(describeDocument);
     return c.json({ object: "list" as const, data, has_more: page.next !== null, next_cursor: page.next }, 200);
   });

@@ -30,7 +30,9 @@ const listJobs = createRoute({
         .record(z.string(), z.string())
         .optional()
         .meta({
-          description: "Only jobs with these pairs: `metadata[team]=archive`.",
+          description: "Only jobs with all of these pairs: `metadata[team]=archive`.",
+          // Whatever it looks like, in a query it is text.
+          additionalProperties: { type: ["string", "number", "boolean", "null"] },
           param: { style: "deepObject", explode: true },
         }),
     }),
@@ -74,7 +76,7 @@ export const listJobsRoute = ({ jobs, estimates }: JobDeps) => {
 
   return createRouter().openapi(listJobs, async (c) => {
     const { limit, after, status } = c.req.valid("query");
-    const filter = { status, metadata: metadataFilter(c.req.query()) };
+    const filter = { status, metadata: metadataFilter(c.req.queries()) };
     const { found, next } = await scan(c.get("tenant"), after ?? null, limit, filter);
     const data = await Promise.all(found.map((state) => describeJob(state, estimates)));
     return c.json({ object: "list" as const, data, has_more: next !== null, next_cursor: next }, 200);
@@ -86,14 +88,18 @@ const matches = (state: JobState, { status, metadata }: Filter): boolean =>
   metadata.every(([name, value]) => state.metadata[name] === value);
 
 /** `metadata[name]=value` of a query. */
-const metadataFilter = (query: Record<string, string>): [string, string][] =>
-  Object.entries(query).flatMap(([parameter, value]): [string, string][] => {
+const metadataFilter = (query: Record<string, string[]>): [string, string][] =>
+  Object.entries(query).flatMap(([parameter, values]): [string, string][] => {
     const name = /^metadata\[(.*)\]$/s.exec(parameter)?.[1];
-    if (name?.includes("][")) {
-      throw new AppError("invalid_request", "nested metadata filter", {
-        field: "metadata",
-        detail: "`metadata` is not nested: filter by `metadata[name]=value`.",
-      });
-    }
-    return name === undefined ? [] : [[name, value]];
+    if (name === undefined) return [];
+    if (name.includes("][")) throw badFilter("nested", "`metadata` is not nested");
+    const [value = "", ...others] = values;
+    if (others.length > 0) throw badFilter("repeated", `\`metadata[${name}]\` can have one value only`);
+    return [[name, value]];
+  });
+
+const badFilter = (how: string, why: string): AppError =>
+  new AppError("invalid_request", `${how} metadata filter`, {
+    field: "metadata",
+    detail: `${why}: filter by \`metadata[name]=value\`.`,
   });

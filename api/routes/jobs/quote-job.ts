@@ -18,7 +18,7 @@ const postQuote = createRoute({
   request: { body: { required: true, content: { "application/json": { schema: CreateJob } } } },
   responses: {
     200: { description: "The quote.", content: { "application/json": { schema: JobQuote } } },
-    ...problemResponses(400, 404, 413, 415),
+    ...problemResponses(400, 404, 409, 413, 415),
   },
 });
 

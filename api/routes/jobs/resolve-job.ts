@@ -4,6 +4,7 @@ import type { Price } from "../../contract/job.ts";
 import type { CreateJob, JobInput, JobRequest } from "../../contract/job-request.ts";
 import { limits } from "../../contract/limits.ts";
 import { promptsOf } from "../../contract/prompts.ts";
+import { Sampling } from "../../contract/sampling.ts";
 import { checkModelIsServed, countFittingPrompts } from "../../served-model.ts";
 import { documentNotFound } from "../documents/describe-document.ts";
 import { capTokens } from "./budget.ts";
@@ -44,7 +45,9 @@ export async function measureJob(tenant: string, asked: CreateJob, deps: Deps): 
     sources.map(({ text }) => text),
   );
   const promptTokens = await countFittingPrompts(model, prompts, asked.max_tokens);
-  return { sources, promptTokens, maxTokens: capTokens(asked, promptTokens, price, quote), price };
+  const maxTokens = capTokens(asked, promptTokens, price, quote);
+  checkLogprobs(asked, promptTokens.length, maxTokens);
+  return { sources, promptTokens, maxTokens, price };
 }
 
 /** The request of a job with every default, count and cap in it. Stores the inline texts. Throws as measureJob does. */
@@ -58,11 +61,7 @@ export async function resolveJob(tenant: string, asked: CreateJob, deps: Deps): 
     input: inputOf(asked, ids),
     prompt_tokens: promptTokens,
     max_tokens: maxTokens,
-    temperature: asked.temperature,
-    top_p: asked.top_p,
-    top_k: asked.top_k,
-    seed: asked.seed,
-    ignore_eos: asked.ignore_eos,
+    ...Sampling.parse(asked),
     priority: asked.priority,
     deliver_by_ms: asked.deliver_by === undefined ? null : Math.round(asked.deliver_by * 1000),
     ttl_ms: asked.ttl_seconds === undefined ? null : asked.ttl_seconds * 1000,
@@ -73,6 +72,22 @@ export async function resolveJob(tenant: string, asked: CreateJob, deps: Deps): 
     retry_of: null,
     idempotency_hash: null,
   };
+}
+
+/** A result is one object in memory, and log-probabilities could make it far larger than its text. */
+function checkLogprobs(asked: CreateJob, answers: number, maxTokens: number): void {
+  const each = asked.logprobs ? 1 + asked.top_logprobs : 0;
+  const total = answers * maxTokens * each;
+  if (total <= limits.logprobsPerJob) return;
+  const n = (count: number) => count.toLocaleString("en-US");
+  const fitting = Math.floor(limits.logprobsPerJob / (answers * each));
+  throw new AppError("invalid_request", `${total} log-probabilities`, {
+    field: asked.top_logprobs > 0 ? "top_logprobs" : "logprobs",
+    detail:
+      `${n(answers)} answer(s) of up to ${n(maxTokens)} tokens with ${n(each)} log-probabilities a token make ` +
+      `${n(total)}, and a job has at most ${n(limits.logprobsPerJob)}: lower ` +
+      `${asked.top_logprobs > 0 ? "`top_logprobs`, or " : ""}max_tokens to ${n(fitting)} or less.`,
+  });
 }
 
 const quoteNotFound = (id: string): AppError =>

@@ -89,6 +89,38 @@ describe("200", () => {
     });
   });
 
+  it("passes on everything that says how tokens are chosen, and takes null for what is left out", async () => {
+    const told = {
+      ...{ top_k: 40, min_p: 0.05, repetition_penalty: 1.1, presence_penalty: 0.5, frequency_penalty: -0.5 },
+      ...{ ignore_eos: true, logprobs: true, top_logprobs: 3 },
+    };
+    void post({ ...chat, ...told, stop: "END" });
+    expect(await requestOf(await takeJob())).toMatchObject({ ...told, stop: ["END"] });
+    void post({ ...chat, stop: null, presence_penalty: null, logprobs: null, top_logprobs: null, seed: null });
+    expect(await requestOf(await takeJob())).toMatchObject({
+      ...{ stop: [], presence_penalty: 0, repetition_penalty: 1, min_p: 0 },
+      ...{ logprobs: false, top_logprobs: 0, ignore_eos: false, seed: 5 },
+    });
+  });
+
+  it("tells log-probabilities; in a stream with its end", async () => {
+    const token = { token: "It", logprob: -0.5, bytes: [73, 116] };
+    const logprobs = { content: [{ ...token, top_logprobs: [token] }], refusal: null };
+    const asking = { ...chat, logprobs: true, top_logprobs: 1 };
+    const succeedWith = async (claim: Claim) => {
+      const result = jobResult(claim.state.id, claim.state.attempt, "It is up.");
+      for (const answer of result.answers) answer.logprobs = logprobs;
+      await api.state.jobs.settleSucceeded(claim, result);
+    };
+    const asked = client.chat.completions.create(asking);
+    await succeedWith(await takeJob());
+    expect((await asked).choices[0]?.logprobs).toEqual(logprobs);
+
+    const stream = client.chat.completions.stream({ ...asking, stream: true });
+    await succeedWith(await takeJob());
+    expect((await stream.finalChatCompletion()).choices[0]?.logprobs).toEqual(logprobs);
+  });
+
   it("leaves an answer the room that the prompt leaves, where no limit is given", async () => {
     const { max_completion_tokens: _, ...open } = chat;
     void client.chat.completions.create(open).catch(() => undefined);
@@ -203,25 +235,38 @@ describe("a client that goes away", () => {
 describe("400", () => {
   it.each([
     [{ n: 2 }, "n"],
-    [{ stop: ["x"] }, "stop[0]"],
-    [{ stop: "x" }, "stop"],
+    [{ stop: Array.from({ length: 17 }, (_, index) => `s${index}`) }, "stop"],
+    [{ stop: "" }, "stop"],
+    [{ stop: ["a", 1] }, "stop"],
     [{ tools: [{ type: "function", function: { name: "f" } }] }, "tools[0]"],
     [{ response_format: { type: "json_object" } }, "response_format.type"],
-    [{ logprobs: true }, "logprobs"],
-    [{ presence_penalty: 1 }, "presence_penalty"],
+    [{ logprobs: 1 }, "logprobs"],
+    [{ top_logprobs: 2 }, "top_logprobs"],
+    [{ logprobs: true, top_logprobs: 21 }, "top_logprobs"],
+    [{ presence_penalty: 2.5 }, "presence_penalty"],
+    [{ frequency_penalty: -2.5 }, "frequency_penalty"],
+    [{ repetition_penalty: 0 }, "repetition_penalty"],
+    [{ min_p: 1.5 }, "min_p"],
+    [{ top_k: -1 }, "top_k"],
+    [{ seed: 0.5 }, "seed"],
+    [{ ignore_eos: "yes" }, "ignore_eos"],
     [{ messages: [] }, "messages"],
     [
       { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] },
       "messages[0].content",
     ],
     [{ temperature: 3 }, "temperature"],
+    [{ metadata: { "": "a" } }, "metadata"],
+    [{ metadata: { ["k".repeat(65)]: "a" } }, "metadata"],
+    [{ metadata: { k: "v".repeat(513) } }, "metadata.k"],
+    [{ metadata: Object.fromEntries(Array.from({ length: 17 }, (_, index) => [index, "a"])) }, "metadata"],
     [{ something: 1 }, "something"],
   ])("refuses what it cannot do, in OpenAI's words and ours: %j", async (change, field) => {
     const response = await post({ ...chat, ...change });
     expect(response.status).toBe(400);
     const problem = await readProblem(response);
     expect(problem.field?.startsWith(field.replace(/\[0\]$/, ""))).toBe(true);
-    expect(problem.detail).toMatch(/leave it out|remove it|must (?:be|not)/);
+    expect(problem.detail).toMatch(/leave (?:it|this) out|remove it|must (?:be|not)/);
     expect(problem.error).toMatchObject({ type: "invalid_request_error", param: problem.field });
   });
 

@@ -56,7 +56,7 @@ test("a put that broke off is listed once when it is sent again, and what it lef
   nowMs += 1_000;
   await documents.putDocument("acme", "text");
   const entries = async () => (await state.objects.list(keys.documentIndexOf("acme"))).map(({ key }) => key);
-  const listed = async () => (await documents.list("acme", { after: null, limit: 10 })).documents;
+  const listed = async () => (await documents.list("acme", { after: null, limit: 10 })).items;
   expect(await listed()).toEqual([await documents.getDocumentInfo("acme", id)]);
   expect(await entries()).toHaveLength(2);
   nowMs += 3_600_001;
@@ -67,7 +67,7 @@ test("a put that broke off is listed once when it is sent again, and what it lef
 test("two puts at once make one document, listed once", async () => {
   const later = createDocumentStore({ objects: state.objects, now: () => nowMs + 5 });
   await Promise.all([documents.putDocument("acme", "text"), later.putDocument("acme", "text")]);
-  expect((await documents.list("acme", { after: null, limit: 10 })).documents).toHaveLength(1);
+  expect((await documents.list("acme", { after: null, limit: 10 })).items).toHaveLength(1);
   expect(await state.objects.list(keys.documentIndexOf("acme"))).toHaveLength(1);
 });
 

@@ -56,6 +56,16 @@ describe("POST /v1/jobs: 202", () => {
     expect((job.expires_at ?? 0) - job.created_at).toBe(600);
   });
 
+  it("keeps what says how tokens are chosen", async () => {
+    const told = {
+      ...{ temperature: 0.7, top_p: 0.9, top_k: 40, min_p: 0.05, seed: 11 },
+      ...{ repetition_penalty: 1.1, presence_penalty: 0.5, frequency_penalty: -0.5 },
+      ...{ stop: ["END", "\n\n"], ignore_eos: true, logprobs: true, top_logprobs: 20 },
+    };
+    expect(await requestOf((await app.submit(told)).id)).toMatchObject(told);
+    expect(await requestOf((await app.submit({ stop: "END" })).id)).toMatchObject({ stop: ["END"], logprobs: false });
+  });
+
   it("shares a cap on all tokens out among the answers", async () => {
     const job = await app.submit({ questions: ["why", "where is it"], max_total_tokens: 23 });
     expect(job.progress.prompt_tokens).toBe(6 + 8);
@@ -137,6 +147,15 @@ describe("POST /v1/jobs: 400", () => {
     ["document and documents", { ...JOB, documents: [{ text: "b" }] }, "documents", /choose one/],
     ["an unknown role", { messages: [{ role: "tool", content: "a" }] }, "messages[0].role", /./],
     ["an unknown priority", { ...JOB, priority: "urgent" }, "priority", /./],
+    ["an empty stop string", { ...JOB, stop: [""] }, "stop[0]", /not be shorter than 1/],
+    ["too many stop strings", { ...JOB, stop: Array.from("abcdefghijklmnopq") }, "stop", /at most 16/],
+    ["alternatives without logprobs", { ...JOB, top_logprobs: 2 }, "top_logprobs", /needs `logprobs`/],
+    ["too many alternatives", { ...JOB, logprobs: true, top_logprobs: 21 }, "top_logprobs", /at most 20/],
+    ["a penalty out of range", { ...JOB, presence_penalty: -3 }, "presence_penalty", /at least -2/],
+    ["another one", { ...JOB, frequency_penalty: 3 }, "frequency_penalty", /at most 2/],
+    ["no repetition penalty at all", { ...JOB, repetition_penalty: 0 }, "repetition_penalty", /at least 0.01/],
+    ["a share above one", { ...JOB, min_p: 2 }, "min_p", /at most 1/],
+    ["a negative seed", { ...JOB, seed: -1 }, "seed", /at least 0/],
     ["no life at all", { ...JOB, ttl_seconds: 0 }, "ttl_seconds", /at least 1/],
     [
       "an event that does not exist",
