@@ -62,6 +62,8 @@ export type AppDeps = {
   apiKeys: ApiKeyStore;
   /** Throws AppError `unavailable` where the service cannot take jobs. */
   checkReady: () => Promise<void>;
+  /** A request that waits for a job is answered by then, as it would be cut off otherwise. */
+  waitMs: number;
   now: () => number;
   newId: () => string;
   randomSeed: () => number;

@@ -25,6 +25,7 @@ async function startApi(): Promise<Running> {
     host: env.GNOMON_HOST,
     log,
     isStopping: () => stopping,
+    waitMs: Number.POSITIVE_INFINITY,
   });
 
   const uploadSweep = setInterval(() => {

@@ -32,13 +32,15 @@ type Deps = {
   log: Log & StateLog;
   /** True once the process takes no new work; the service then says that it is not ready. */
   isStopping: () => boolean;
+  /** Of AppDeps. */
+  waitMs: number;
 };
 
 /**
  * Opens what the environment names and puts the app on it: for a listening server and for a Lambda alike. Throws
  * AppError `exposed_without_keys` where others than this machine could use it without a key.
  */
-export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
+export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: Deps) {
   const now = Date.now;
   const newId = randomUUID;
   const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
@@ -93,6 +95,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping }: Deps) {
     access: createAccess({ apiKeys, loopback, now, log }),
     apiKeys,
     checkReady,
+    waitMs,
     now,
     newId,
     randomSeed: () => randomInt(2 ** 31),

@@ -41,12 +41,15 @@ export async function countFittingPrompts(
   const excess = longest + maxTokens - model.maxPositions;
   const n = (tokens: number) => tokens.toLocaleString("en-US");
   const lowered = maxTokens - excess;
+  const remedies = [
+    ...(excess < longest ? [`shorten the ${fieldOf(prompts[0])} by ${n(excess)} tokens`] : []),
+    ...(lowered >= 1 ? [`set max_tokens to ${n(lowered)} or less`] : []),
+  ];
   throw new AppError("context_overflow", `longest prompt is ${longest} tokens of ${model.maxPositions}`, {
     field: lowered >= 1 ? "max_tokens" : fieldOf(prompts[0]),
     detail:
       `The longest prompt is ${n(longest)} tokens, and with max_tokens ${n(maxTokens)} makes ${n(longest + maxTokens)}; ` +
-      `${model.id} takes ${n(model.maxPositions)}. Shorten the ${fieldOf(prompts[0])} by ${n(excess)} tokens` +
-      (lowered >= 1 ? `, or set max_tokens to ${n(lowered)} or less.` : "."),
+      `${model.id} takes ${n(model.maxPositions)}: ${remedies.join(", or ") || "lower both"}.`,
     extra: {
       prompt_tokens: longest,
       max_tokens: maxTokens,

@@ -16,7 +16,12 @@ const NOT_LISTENING = "127.0.0.1";
 
 const env = parseEnv(ApiEnv, process.env);
 const log = createLog("upkeep", env.GNOMON_LOG_LEVEL);
-const { jobs, uploads, backlog } = await openApp(env, { host: NOT_LISTENING, log, isStopping: () => false });
+const { jobs, uploads, backlog } = await openApp(env, {
+  host: NOT_LISTENING,
+  log,
+  isStopping: () => false,
+  waitMs: 0,
+});
 /** Where the last minute's sweep stopped. */
 let after: string | undefined;
 

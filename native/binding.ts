@@ -32,6 +32,7 @@ export type NativeRequest = {
   seed: bigint;
   stopTokenIds: Uint32Array;
   ignoreEos: boolean;
+  reuseScope: string;
   wantTokens: boolean;
 };
 /** Called in order; `done` or `error` comes last. */
@@ -76,6 +77,8 @@ export type GenerateResult = {
   tokens: Uint32Array;
   finishReason: "stop" | "length";
   promptTokens: number;
+  /** Of the prompt, computed once for this request and others that began with the same. */
+  cachedTokens: number;
   queueMs: number;
   prefillMs: number;
   decodeMs: number;
@@ -101,7 +104,9 @@ export type EngineStats = {
   decoding: number;
   used: CacheBytes;
   capacity: CacheBytes;
+  /** Prompt tokens computed, and those that needed no computing because another prompt began with them. */
   prefilledTokens: number;
+  cachedTokens: number;
   decodedTokens: number;
   prefillSeconds: number;
   decodeSeconds: number;

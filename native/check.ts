@@ -6,6 +6,7 @@ export type Check = {
   number(name: string, value: unknown, min: number, max?: number): number;
   oneOf<T extends string>(name: string, value: unknown, choices: readonly T[]): T;
   boolean(name: string, value: unknown): boolean;
+  text(name: string, value: unknown): string;
   /** An object with no other keys than these. */
   keys(name: string, value: unknown, known: readonly string[]): void;
   refuse(message: string): never;
@@ -37,6 +38,9 @@ export function createCheck(code: EngineErrorCode): Check {
     },
     boolean(name, value) {
       return typeof value === "boolean" ? value : expect(name, value, "true or false");
+    },
+    text(name, value) {
+      return typeof value === "string" ? value : expect(name, value, "a text");
     },
     keys(name, value, known) {
       if (typeof value !== "object" || value === null) return expect(name, value, "an object");

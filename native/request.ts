@@ -11,6 +11,8 @@ export type GenerateOptions = {
   ignoreEos?: boolean;
   /** Log-probabilities of each token, and of so many of the likeliest at its place, up to 20. */
   topLogprobs?: number;
+  /** Only prompts with the same one share the prefill of a common beginning. Default: "". */
+  reuseScope?: string;
 };
 
 /** Default: greedy (temperature 0). topP 1, topK 0, minP 0, repetitionPenalty 1, other penalties 0 are off; seed is 0. */
@@ -29,6 +31,15 @@ export type SamplingOptions = {
 };
 
 const MAX_TOP_LOGPROBS = 20;
+const KEYS = [
+  "tokens",
+  "maxNewTokens",
+  "sampling",
+  "stopTokenIds",
+  "ignoreEos",
+  "topLogprobs",
+  "reuseScope",
+] as const satisfies readonly (keyof GenerateOptions)[];
 const SAMPLING = [
   "temperature",
   "topP",
@@ -44,7 +55,7 @@ const check: Check = createCheck("invalid_request");
 
 /** The request with every default filled in. Throws invalid_request or context_overflow. */
 export function fillRequest(request: GenerateOptions, model: ModelInfo): Omit<NativeRequest, "wantTokens"> {
-  check.keys("request", request, ["tokens", "maxNewTokens", "sampling", "stopTokenIds", "ignoreEos", "topLogprobs"]);
+  check.keys("request", request, KEYS);
   const { tokens, sampling = {}, stopTokenIds = [], ignoreEos = false } = request;
   checkTokens(tokens, model.vocabSize);
   const maxNewTokens = check.wholeNumber("maxNewTokens", request.maxNewTokens, 1);
@@ -70,6 +81,7 @@ export function fillRequest(request: GenerateOptions, model: ModelInfo): Omit<Na
       check.wholeNumber("an id of stopTokenIds", id, 0, model.vocabSize - 1),
     ),
     ignoreEos: check.boolean("ignoreEos", ignoreEos),
+    reuseScope: check.text("reuseScope", request.reuseScope ?? ""),
   };
 }
 

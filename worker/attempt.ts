@@ -132,5 +132,6 @@ async function startRun(
     }
     texts.push(text);
   }
-  return startJob({ id: state.id, attempt: state.attempt, request, documents: texts }, { engine, prompts }, control);
+  const { id, tenant, attempt } = state;
+  return startJob({ id, tenant, attempt, request, documents: texts }, { engine, prompts }, control);
 }

@@ -28,6 +28,7 @@ type RunDeps = { engine: Engine; prompts: Prompts };
 
 type Job = {
   id: string;
+  tenant: string;
   attempt: number;
   request: JobRequest;
   /** The texts of the request's document_ids, in that order. */
@@ -68,7 +69,7 @@ export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
       };
       const sequence = startSequence(
         { engine: deps.engine, decode: deps.prompts.decode },
-        generateOptions(job.request, tokens, index),
+        generateOptions(job, tokens, index),
         { signal, onProgress },
       );
       sequences.push(sequence);
@@ -99,7 +100,7 @@ export function startJob(job: Job, deps: RunDeps, control: RunControl): JobRun {
 }
 
 /** What the engine is asked for one prompt. */
-function generateOptions(request: JobRequest, tokens: Uint32Array, index: number) {
+function generateOptions({ tenant, request }: Job, tokens: Uint32Array, index: number) {
   return {
     tokens,
     maxNewTokens: request.max_tokens,
@@ -117,6 +118,8 @@ function generateOptions(request: JobRequest, tokens: Uint32Array, index: number
     },
     stop: request.stop,
     ignoreEos: request.ignore_eos,
+    // cached_tokens must not tell one tenant what another has sent.
+    reuseScope: tenant,
     ...(request.logprobs ? { topLogprobs: request.top_logprobs } : {}),
   } satisfies GenerateOptions & { stop: readonly string[] };
 }
@@ -147,7 +150,7 @@ async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Pr
     answer: result.text,
     finish_reason: result.finishReason,
     ...(logprobs[index] && { logprobs: logprobs[index] }),
-    usage: usage(result.promptTokens, result.tokens.length),
+    usage: usage(result.promptTokens, result.cachedTokens, result.tokens.length),
     timings: { queue_ms: result.queueMs, prefill_ms: result.prefillMs, decode_ms: result.decodeMs },
     cache: {
       device_bytes: result.cache.device,
@@ -156,21 +159,21 @@ async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Pr
       hit_rate: result.hitRate,
     },
   }));
-  const total = (field: "prompt_tokens" | "completion_tokens") => answers.reduce((sum, a) => sum + a.usage[field], 0);
+  const total = (field: "promptTokens" | "cachedTokens") => results.reduce((sum, result) => sum + result[field], 0);
+  const completion = results.reduce((sum, { tokens }) => sum + tokens.length, 0);
   return {
     object: "job.result",
     id: job.id,
     model: job.request.model,
     attempt: job.attempt,
     answers,
-    usage: usage(total("prompt_tokens"), total("completion_tokens")),
+    usage: usage(total("promptTokens"), total("cachedTokens"), completion),
   };
 }
 
-const usage = (prompt: number, completion: number): Usage => ({
+const usage = (prompt: number, cached: number, completion: number): Usage => ({
   prompt_tokens: prompt,
-  // Every sequence has a prefill of its own.
-  prompt_tokens_details: { cached_tokens: 0 },
+  prompt_tokens_details: { cached_tokens: cached },
   completion_tokens: completion,
   total_tokens: prompt + completion,
 });

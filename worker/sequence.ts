@@ -66,6 +66,8 @@ export function startSequence(
         text: cutAtStop(await decode(tokens), stop),
         finishReason: "cancelled",
         promptTokens,
+        // Known once the prefill has ended, and then only to the engine.
+        cachedTokens: 0,
         queueMs: begun - startedMs,
         prefillMs: decoding - begun,
         decodeMs: nowMs - decoding,

@@ -65,6 +65,12 @@ export const CreateChatCompletion = z
   .meta({ id: "CreateChatCompletion" });
 export type CreateChatCompletion = z.infer<typeof CreateChatCompletion>;
 
+export const chatExample = {
+  model: "needle",
+  messages: [{ role: "user", content: "Contract AB-1234 expires on 3 May 2030. When does contract AB-1234 expire?" }],
+  max_completion_tokens: 64,
+} satisfies z.input<typeof CreateChatCompletion>;
+
 const FinishReason = z.enum(["stop", "length"]);
 
 const common = {

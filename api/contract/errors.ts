@@ -49,6 +49,7 @@ export const ERRORS = {
   store_unsuitable: { status: 500, retryable: false, title: "The object store lacks compare-and-swap" },
   engine_failed: { status: 500, retryable: true, title: "The engine failed" },
   lease_lost: { status: 500, retryable: true, title: "Another worker took the job over" },
+  answer_too_slow: { status: 504, retryable: false, title: "The answer takes longer than a request may" },
   unavailable: { status: 503, retryable: true, title: "The service is not available now" },
   internal: { status: 500, retryable: true, title: "An internal error" },
 } as const satisfies Record<string, { status: number; retryable: boolean; title: string }>;

@@ -120,6 +120,13 @@ export const CreateJob = z
   .meta({ id: "CreateJob", ...choices });
 export type CreateJob = z.infer<typeof CreateJob>;
 
+/** For who tries it out: what a tool would make up from the schema has every field at once, and is refused. */
+export const jobExample = {
+  document: { text: "Contract AB-1234 expires on 3 May 2030." },
+  question: "When does contract AB-1234 expire?",
+  max_tokens: 64,
+} satisfies z.input<typeof CreateJob>;
+
 /** What is asked, of which texts. Of a batch: to validate its lines, or to run those of a shard. */
 const JobInput = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("questions"), document_ids: z.array(z.string()), questions: z.array(z.string()) }),

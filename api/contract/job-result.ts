@@ -35,3 +35,17 @@ export const JobResult = z
   })
   .meta({ id: "JobResult" });
 export type JobResult = z.infer<typeof JobResult>;
+
+/** How long prompts of the job were in prefill: one after the other, or several at once that begin alike. */
+export function timeInPrefillMs(answers: JobResult["answers"]): number {
+  const spans = answers
+    .map(({ timings }) => ({ from: timings.queue_ms, to: timings.queue_ms + timings.prefill_ms }))
+    .sort((a, b) => a.from - b.from);
+  let total = 0;
+  let until = Number.NEGATIVE_INFINITY;
+  for (const { from, to } of spans) {
+    total += Math.max(0, to - Math.max(from, until));
+    until = Math.max(until, to);
+  }
+  return total;
+}

@@ -33,7 +33,7 @@ export type JobFailure = z.infer<typeof JobFailure>;
 export const Usage = z
   .object({
     prompt_tokens: z.int(),
-    /** Of the prompt tokens, those whose prefill an earlier sequence had done. */
+    /** Of the prompt tokens, those computed for another prompt that began with them. */
     prompt_tokens_details: z.object({ cached_tokens: z.int() }),
     completion_tokens: z.int(),
     total_tokens: z.int(),

@@ -38,6 +38,10 @@ export const limits = {
   metadataKeyCharacters: 64,
   metadataValueCharacters: 512,
   listPage: 100,
+  /** AWS's HTTP API cuts a request off after this; */
+  httpApiMs: 30_000,
+  /** behind it, one that waits for a job is answered by then. */
+  httpApiWaitMs: 25_000,
   /** How long `Prefer: wait` can hold a request. */
   maxWaitSeconds: 60,
   documentsPerJob: 64,

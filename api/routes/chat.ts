@@ -1,8 +1,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
-import { ChatCompletion, type ChatCompletionChunk, CreateChatCompletion } from "../contract/chat.ts";
+import { ChatCompletion, type ChatCompletionChunk, CreateChatCompletion, chatExample } from "../contract/chat.ts";
 import { AppError } from "../contract/errors.ts";
-import type { JobState } from "../contract/job.ts";
+import { isTerminal, type JobState } from "../contract/job.ts";
 import { limits } from "../contract/limits.ts";
 import { mediaTypes } from "../media-types.ts";
 import { openAiError } from "../openai-error.ts";
@@ -26,21 +26,23 @@ const postChat = createRoute({
     "A job behind one request: it waits in the same queue, and is cancelled if the client goes away. The header " +
     "`X-Job-Id` names it. With `stream`, the answer comes as server-sent events and ends with `data: [DONE]`.",
   middleware: mediaTypes("application/json"),
-  request: { body: { required: true, content: { "application/json": { schema: CreateChatCompletion } } } },
+  request: {
+    body: { required: true, content: { "application/json": { schema: CreateChatCompletion, example: chatExample } } },
+  },
   responses: {
     200: {
       description: "The answer.",
       headers: z.object({ "X-Job-Id": z.string() }),
       content: { "application/json": { schema: ChatCompletion }, "text/event-stream": { schema: z.string() } },
     },
-    ...problemResponses(400, 404, 409, 413, 415, 429, 503),
+    ...problemResponses(400, 404, 409, 413, 415, 429, 503, 504),
   },
 });
 
 type Deps = JobDeps & { randomSeed: () => number };
 
 export const chatRoutes = (deps: Deps) => {
-  const { jobs } = deps;
+  const { jobs, waitMs } = deps;
 
   /** Nobody is left to read the answer. */
   async function cancelIfGone({ tenant, id }: JobState, gone: AbortSignal): Promise<void> {
@@ -49,12 +51,16 @@ export const chatRoutes = (deps: Deps) => {
 
   async function answer(state: JobState, gone: AbortSignal): Promise<ChatCompletion> {
     const read = async () => (await jobs.get(state.tenant, state.id)) ?? wasDeleted(state);
-    const ended = await waitForEnd(read, Number.POSITIVE_INFINITY, gone);
+    const ended = await waitForEnd(read, waitMs, gone);
     await cancelIfGone(state, gone);
+    if (!isTerminal(ended.status) && !gone.aborted) {
+      await jobs.cancel(state.tenant, state.id);
+      throw tooSlow(waitMs);
+    }
     return describeChat(ended, await jobs.getResult(state.tenant, state.id));
   }
 
-  async function streamAnswer(stream: SSEStreamingApi, state: JobState, how: { usage: boolean; signal: AbortSignal }) {
+  async function streamAnswer(stream: SSEStreamingApi, state: JobState, how: StreamOptions) {
     const send = (chunk: ChatCompletionChunk) => stream.writeSSE({ data: JSON.stringify(chunk) });
     await send(describeChunk(state, { role: "assistant", content: "" }));
     for await (const update of followJob(state, deps, { sent: createSentText(), signal: how.signal })) {
@@ -68,6 +74,7 @@ export const chatRoutes = (deps: Deps) => {
       await stream.writeSSE({ data: "[DONE]" });
       return;
     }
+    if (how.late.aborted) throw tooSlow(waitMs);
     if (!how.signal.aborted) wasDeleted(state);
   }
 
@@ -82,10 +89,11 @@ export const chatRoutes = (deps: Deps) => {
 
     c.header("X-Accel-Buffering", "no");
     return streamSSE(c, async (stream) => {
-      const signal = endOf(stream, c.req.raw.signal);
+      const late = Number.isFinite(waitMs) ? AbortSignal.timeout(waitMs) : new AbortController().signal;
+      const signal = AbortSignal.any([endOf(stream, c.req.raw.signal), late]);
       const beat = setInterval(() => void stream.write(": still here\n\n"), limits.eventKeepAliveMs);
       try {
-        await streamAnswer(stream, state, { usage: asked.stream_options?.include_usage === true, signal });
+        await streamAnswer(stream, state, { usage: asked.stream_options?.include_usage === true, signal, late });
       } catch (thrown) {
         const error = openAiError(await toAppError(thrown, c));
         await stream.writeSSE({ data: JSON.stringify({ error }) });
@@ -96,6 +104,16 @@ export const chatRoutes = (deps: Deps) => {
     });
   });
 };
+
+/** `late`: the answer has taken too long. `signal`: that, or nobody reads it any more. */
+type StreamOptions = { usage: boolean; signal: AbortSignal; late: AbortSignal };
+
+const tooSlow = (waitMs: number): AppError =>
+  new AppError("answer_too_slow", `no answer after ${waitMs} ms`, {
+    detail:
+      `This service answers a request within ${waitMs / 1000} s, and the answer takes longer; it was cancelled. ` +
+      "Send it to POST /v1/jobs, and collect it when it is there.",
+  });
 
 function wasDeleted({ id }: JobState): never {
   throw new AppError("job_not_found", `job ${id} was deleted`, { detail: `Job \`${id}\` was deleted while it ran.` });

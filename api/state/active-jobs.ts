@@ -20,6 +20,8 @@ const page = 1_000;
 /** A listing is used for at least so long, and for a multiple of the time that it took. */
 const freshMs = 1_000;
 const freshFactor = 20;
+/** A listing that takes no longer is waited for by everybody. */
+const quickMs = 100;
 
 /**
  * The jobs that are not over, as the last listing had them and with what this process added since: counts for each
@@ -32,6 +34,7 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
   let listing: Promise<void> | null = null;
   let staleAtMs = Number.NEGATIVE_INFINITY;
   let asOfMs = 0;
+  let tookMs = 0;
 
   async function list(): Promise<void> {
     const begunMs = now();
@@ -48,7 +51,8 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
       next.sort();
       current = next;
       asOfMs = begunMs;
-      staleAtMs = now() + Math.max(freshMs, freshFactor * (now() - begunMs));
+      tookMs = now() - begunMs;
+      staleAtMs = now() + Math.max(freshMs, freshFactor * tookMs);
     } finally {
       added = null;
       listing = null;
@@ -61,13 +65,16 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
   };
 
   return {
-    /** Makes a new listing if the last one is old. `wait` waits for it; otherwise what there is serves meanwhile. */
+    /**
+     * Makes a new listing if the last one is old. `wait` waits for it, however long it takes; otherwise a long one goes
+     * on while what there is serves, and one that fails leaves it in place.
+     */
     async update(wait: boolean): Promise<void> {
       if (now() < staleAtMs) return;
       const refreshed = refresh();
-      if (wait || staleAtMs === Number.NEGATIVE_INFINITY) await refreshed;
-      // Whoever must know the answer waits; a failure here only leaves the old one in place.
-      else refreshed.catch(() => undefined);
+      if (wait || staleAtMs === Number.NEGATIVE_INFINITY) return refreshed;
+      const done = refreshed.catch(() => undefined);
+      if (tookMs <= quickMs) await done;
     },
 
     /** When the last listing was made. */

@@ -9,7 +9,7 @@ import {
   type Usage,
 } from "../contract/job.ts";
 import type { JobRequest } from "../contract/job-request.ts";
-import type { JobResult } from "../contract/job-result.ts";
+import { type JobResult, timeInPrefillMs } from "../contract/job-result.ts";
 
 export type Lease = NonNullable<JobState["lease"]>;
 
@@ -124,7 +124,7 @@ const NOTHING_RUN: Run = {
   decodeMs: 0,
 };
 
-/** Prefills run one after the other, decodes together; a hit rate counts by the tokens that were decoded with it. */
+/** Decodes run together; a hit rate counts by the tokens that were decoded with it. */
 function summarise({ answers, usage }: JobResult): Run {
   const decoded = answers.reduce((sum, answer) => sum + answer.usage.completion_tokens, 0);
   return {
@@ -133,7 +133,7 @@ function summarise({ answers, usage }: JobResult): Run {
       decoded === 0
         ? null
         : answers.reduce((sum, { cache, usage }) => sum + cache.hit_rate * usage.completion_tokens, 0) / decoded,
-    prefillMs: answers.reduce((sum, { timings }) => sum + timings.prefill_ms, 0),
+    prefillMs: timeInPrefillMs(answers),
     decodeMs: Math.max(0, ...answers.map(({ timings }) => timings.decode_ms)),
   };
 }

@@ -4,12 +4,10 @@ import { HttpLambdaIntegration } from "aws-cdk-lib/aws-apigatewayv2-integrations
 import type { IRole } from "aws-cdk-lib/aws-iam";
 import type { ILogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { limits } from "../../api/contract/limits.ts";
 import { GnomonFunction } from "./lambda-function.ts";
 
 type Props = { code: string; environment: Record<string, string>; logGroup: ILogGroup; accessLogGroup: ILogGroup };
-
-/** An HTTP API cuts a request off after this; the function ends a little sooner, with an answer of its own. */
-const GATEWAY_SECONDS = 30;
 
 /** The api as a Lambda function behind an HTTP API. */
 export class LambdaApi extends Construct {
@@ -24,7 +22,8 @@ export class LambdaApi extends Construct {
       environment,
       // At 1,769 MB a function has one whole processor; counting the tokens of a long document is bound by it.
       memoryMiB: 1_769,
-      timeout: Duration.seconds(GATEWAY_SECONDS - 1),
+      // A little before the HTTP API cuts the request off.
+      timeout: Duration.millis(limits.httpApiMs - 1_000),
       logGroup,
     });
     const api = new HttpApi(this, "HttpApi", {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { JobResult } from "../../api/contract/job-result.ts";
+import { type JobResult, timeInPrefillMs } from "../../api/contract/job-result.ts";
 
 export const SampleQuestions = z.array(z.object({ question: z.string(), expected: z.string() })).min(1);
 export type SampleQuestions = z.infer<typeof SampleQuestions>;
@@ -10,6 +10,8 @@ export type SampleReport = {
   answers: { question: string; answer: string; expected: string }[];
   /** Of each answer's prompt, all answers together. */
   prompt_tokens: number;
+  /** Of these, those that the questions had in common, beyond the first one's. */
+  cached_tokens: number;
   prefill_tokens_per_second: number;
   decode_tokens_per_second: number;
   /** What full attention would keep on the device. */
@@ -32,11 +34,14 @@ export function reportSample(questions: SampleQuestions, result: JobResult): Sam
   const decodeRates = result.answers.map(
     ({ usage, timings }) => (usage.completion_tokens - 1) / Math.max(timings.decode_ms / 1000, 1e-6),
   );
+  const { prompt_tokens, prompt_tokens_details } = result.usage;
+  const computed = prompt_tokens - prompt_tokens_details.cached_tokens;
   return {
     ok: answers.length === questions.length && answers.every(({ answer, expected }) => answer === expected),
     answers,
-    prompt_tokens: result.usage.prompt_tokens,
-    prefill_tokens_per_second: round(result.usage.prompt_tokens / (sum(({ timings }) => timings.prefill_ms) / 1000)),
+    prompt_tokens,
+    cached_tokens: prompt_tokens_details.cached_tokens,
+    prefill_tokens_per_second: round(computed / (timeInPrefillMs(result.answers) / 1000)),
     decode_tokens_per_second: round(Math.max(...decodeRates)),
     kv_bytes_full: sum(({ cache }) => cache.full_bytes),
     kv_bytes_shadow: sum(({ cache }) => cache.device_bytes),
@@ -59,7 +64,7 @@ export function formatReport(report: SampleReport, { answers }: JobResult, docum
       ...(answer === expected ? [] : [`  expected: ${expected}`]),
     ]),
     "",
-    `prompts    ${n(report.prompt_tokens)} tokens`,
+    `prompts    ${n(report.prompt_tokens)} tokens, ${n(report.cached_tokens)} of them in common and computed once`,
     `prefill    ${n(report.prefill_tokens_per_second)} tokens/s`,
     `decode     ${n(report.decode_tokens_per_second)} tokens/s`,
     `KV state   full attention ${mib(report.kv_bytes_full)}, ShadowKV ${mib(report.kv_bytes_shadow)} + ${mib(report.kv_bytes_shadow_host)} of values moved to the host`,

@@ -101,6 +101,7 @@ GenerateRequest to_generate_request(const Napi::Object& object) {
   request.sampling.seed = object.Get("seed").As<Napi::BigInt>().Uint64Value(&lossless);
   request.stop_token_ids = tokens(object, "stopTokenIds");
   request.ignore_eos = boolean(object, "ignoreEos");
+  request.reuse_scope = string(object, "reuseScope");
   return request;
 }
 
@@ -124,6 +125,7 @@ Napi::Value to_js(Napi::Env env, const GenerateResult& result) {
   object["tokens"] = to_js(env, std::span<const uint32_t>(result.tokens));
   object["finishReason"] = result.finish_reason;
   object["promptTokens"] = static_cast<double>(result.prompt_tokens);
+  object["cachedTokens"] = static_cast<double>(result.cached_tokens);
   object["queueMs"] = result.queue_ms;
   object["prefillMs"] = result.prefill_ms;
   object["decodeMs"] = result.decode_ms;
@@ -153,6 +155,7 @@ Napi::Value to_js(Napi::Env env, const EngineStats& stats) {
   object["used"] = to_js(env, stats.used);
   object["capacity"] = to_js(env, stats.capacity);
   object["prefilledTokens"] = static_cast<double>(stats.prefilled_tokens);
+  object["cachedTokens"] = static_cast<double>(stats.cached_tokens);
   object["decodedTokens"] = static_cast<double>(stats.decoded_tokens);
   object["prefillSeconds"] = stats.prefill_seconds;
   object["decodeSeconds"] = stats.decode_seconds;

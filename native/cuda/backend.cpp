@@ -76,6 +76,7 @@ class CudaBackend final : public Backend {
   }
   int64_t prefill_rows() const override { return 8192; }
   int64_t attention_rows() const override { return std::numeric_limits<int64_t>::max() / 2; }
+  bool shares_prefixes() const override { return false; }
 
   std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) override {
     const int64_t padded = PrefillAttention::padded_rows(rows);

@@ -29,6 +29,9 @@ struct Weight {
 struct CacheBytes {
   int64_t device = 0;
   int64_t host = 0;  // values that ShadowKV moved out
+
+  CacheBytes operator+(CacheBytes b) const { return {device + b.device, host + b.host}; }
+  CacheBytes operator-(CacheBytes b) const { return {device - b.device, host - b.host}; }
 };
 
 struct CacheStats {
@@ -77,6 +80,8 @@ class Backend : public WeightStore {
   virtual int64_t prefill_rows() const { return 512; }
   /// Prompt rows that one call of prefill_attention takes.
   virtual int64_t attention_rows() const { return prefill_rows(); }
+  /// Whether prefill_attention may begin anywhere in the prompt, so that prompts share a beginning.
+  virtual bool shares_prefixes() const { return true; }
 
   // Memory. Contents start undefined. Throws out_of_memory.
   virtual std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) = 0;

@@ -52,6 +52,7 @@ struct GenerateRequest {
   std::vector<uint32_t> stop_token_ids;  // besides the model's own end-of-sequence ids
   bool ignore_eos = false;
   int64_t top_logprobs = -1;  // alternatives to report for each token; -1: no logprobs at all
+  std::string reuse_scope{};  // only prompts of one scope share the prefill of how they begin
 };
 
 struct Progress {
@@ -66,12 +67,13 @@ struct GenerateResult {
   std::vector<uint32_t> tokens;  // the stop token is not among them
   std::string finish_reason;     // "stop" or "length"
   int64_t prompt_tokens = 0;
-  double queue_ms = 0;    // submitted until prefill began
-  double prefill_ms = 0;  // prefill began until first token, decode steps of others in between
-  double decode_ms = 0;   // first token until last
-  CacheBytes cache;       // of this sequence
-  CacheBytes cache_full;  // what full attention would have taken for it
-  double hit_rate = 0;    // 0 where nothing was selected
+  int64_t cached_tokens = 0;  // of the prompt, computed once for this and other requests
+  double queue_ms = 0;        // submitted until prefill began
+  double prefill_ms = 0;      // prefill began until first token, decode steps of others in between
+  double decode_ms = 0;       // first token until last
+  CacheBytes cache;           // of this sequence
+  CacheBytes cache_full;      // what full attention would have taken for it
+  double hit_rate = 0;        // 0 where nothing was selected
   std::vector<TokenLogprobs> logprobs;  // of each token, if asked for
 };
 
@@ -101,6 +103,7 @@ struct EngineStats {
   CacheBytes used;
   CacheBytes capacity;
   int64_t prefilled_tokens = 0;  // since load
+  int64_t cached_tokens = 0;     // prompt tokens that were not prefilled, as others began with them
   int64_t decoded_tokens = 0;
   double prefill_seconds = 0;  // engine time spent
   double decode_seconds = 0;

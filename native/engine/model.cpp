@@ -107,9 +107,12 @@ void Model::finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidd
   backend_.linear_add(mlp, *layer.down, hidden);
 }
 
-void Model::finish(Matrix hidden) {
-  last_ = first_rows(final_->matrix(), hidden.rows);
-  backend_.rms_norm(hidden, *weights_.final_norm, config_.rms_norm_eps, last_);
+void Model::finish(std::span<const Matrix> rows) {
+  last_ = first_rows(final_->matrix(), static_cast<int64_t>(rows.size()));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    backend_.rms_norm(rows[i], *weights_.final_norm, config_.rms_norm_eps,
+                      row_range(last_, static_cast<int64_t>(i), 1, backend_.element_bytes()));
+  }
 }
 
 std::span<const float> Model::logits() {

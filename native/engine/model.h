@@ -48,8 +48,8 @@ class Model {
   /// Residual attention output projection and MLP of one layer, in place on `hidden`.
   /// attended (n, num_heads * head_dim), hidden (n, hidden_size).
   void finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidden);
-  /// Keeps the final norm of hidden (n, hidden_size) for logits() and greedy_tokens().
-  void finish(Matrix hidden);
+  /// Keeps the final norm of these rows (1, hidden_size) for logits() and greedy_tokens().
+  void finish(std::span<const Matrix> rows);
 
   ModelConfig config_;
   ModelWeights weights_;

@@ -7,7 +7,6 @@
 
 #include "engine/logprobs.h"
 #include "engine/sampler.h"
-#include "engine/value_placement.h"
 
 namespace gnomon {
 
@@ -16,12 +15,6 @@ namespace {
 // While a prompt is in prefill, a decode step runs once this many times its own duration has gone
 // to the prefill: running sequences keep moving, and lose the prefill at most a fifth of its speed.
 constexpr int kPrefillShare = 4;
-
-CacheBytes plus(CacheBytes a, CacheBytes b) { return {a.device + b.device, a.host + b.host}; }
-
-CacheBytes workspace(const Model& model, const Backend& backend, int64_t prompt_tokens) {
-  return {Prefill::workspace_bytes(model.config(), backend, prompt_tokens), 0};
-}
 
 }  // namespace
 
@@ -33,24 +26,6 @@ Scheduler::Scheduler(Model& model, const CacheOptions& cache, int64_t max_batch)
   totals_.capacity = ledger_.capacity();
 }
 
-CacheGeometry Scheduler::place(int64_t prompt_tokens, int64_t max_new_tokens,
-                               CacheBytes in_use) const {
-  const Backend& backend = model_.backend();
-  CacheGeometry device = resolve_geometry(cache_options_, prompt_tokens, max_new_tokens);
-  device.first_position = first_position(model_.config(), prompt_tokens + max_new_tokens);
-  if (device.dense || backend.unified_memory() ||
-      cache_options_.values != ValuePlacement::automatic) {
-    return device;
-  }
-  CacheGeometry host = device;
-  host.values_on_host = true;
-  const CacheBytes work = workspace(model_, backend, prompt_tokens);
-  const bool to_host =
-      prefers_host(plus(backend.cache_bytes(device), work), plus(backend.cache_bytes(host), work),
-                   in_use, ledger_.capacity());
-  return to_host ? host : device;
-}
-
 Plan Scheduler::plan(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes in_use,
                      int64_t active) const {
   const Backend& backend = model_.backend();
@@ -59,12 +34,12 @@ Plan Scheduler::plan(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes i
   Plan plan;
   plan.cache = backend.cache_bytes(place(prompt_tokens, max_new_tokens, in_use));
   plan.cache_full = backend.cache_bytes(resolve_geometry(full, prompt_tokens, max_new_tokens));
-  const CacheBytes work = workspace(model_, backend, prompt_tokens);
-  plan.workspace_bytes = work.device;
+  plan.workspace_bytes = Prefill::workspace_bytes(model_.config(), backend, prompt_tokens);
+  const CacheBytes work{plan.workspace_bytes, 0};
   const CacheBytes alone = backend.cache_bytes(place(prompt_tokens, max_new_tokens, {}));
-  plan.reason = ledger_.refusal(plus(alone, work), {});
+  plan.reason = ledger_.refusal(alone + work, {});
   plan.fits = plan.reason.empty();
-  plan.fits_now = plan.fits && active < max_batch_ && ledger_.fits(plus(plan.cache, work), in_use);
+  plan.fits_now = plan.fits && active < max_batch_ && ledger_.fits(plan.cache + work, in_use);
   return plan;
 }
 
@@ -96,18 +71,24 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) {
     return;
   }
   sequence->cache_full_bytes = plan.cache_full;
-  sequence->workspace_bytes = {plan.workspace_bytes, 0};
   waiting_.push_back(std::move(sequence));
+  newcomers_ = true;
 }
 
 void Scheduler::cancel(uint64_t id) {
-  const auto has_id = [id](const auto& sequence) { return sequence && sequence->id == id; };
+  const auto has_id = [id](const auto& sequence) { return sequence->id == id; };
   std::unique_ptr<Sequence> found;
   if (auto it = std::ranges::find_if(waiting_, has_id); it != waiting_.end()) {
     found = std::move(*it);
     waiting_.erase(it);
-  } else if (has_id(prefilling_)) {
-    found = std::move(prefilling_);
+  } else if (auto it = std::ranges::find_if(prefilling_, has_id); it != prefilling_.end()) {
+    found = std::move(*it);
+    prefilling_.erase(it);
+    if (prefilling_.empty()) {
+      end_prefill();
+    } else {
+      prefill_->drop(*found->cache);
+    }
     release(*found);
   } else if (auto it = std::ranges::find_if(decoding_, has_id); it != decoding_.end()) {
     found = std::move(*it);
@@ -129,21 +110,21 @@ void Scheduler::fail_all(const EngineError& error) {
   std::vector<std::unique_ptr<Sequence>> all;
   for (auto& sequence : waiting_) all.push_back(std::move(sequence));
   waiting_.clear();
-  if (prefilling_) {
-    release(*prefilling_);
-    all.push_back(std::move(prefilling_));
+  if (prefill_) end_prefill();
+  for (auto* running : {&prefilling_, &decoding_}) {
+    for (auto& sequence : *running) {
+      release(*sequence);
+      all.push_back(std::move(sequence));
+    }
+    running->clear();
   }
-  for (auto& sequence : decoding_) {
-    release(*sequence);
-    all.push_back(std::move(sequence));
-  }
-  decoding_.clear();
   for (auto& sequence : all) sequence->callbacks.on_error(error);
 }
 
 bool Scheduler::step() {
-  if (!prefilling_ && !admit() && decoding_.empty()) return false;
-  if (prefilling_ && !decode_is_due()) {
+  if (prefill_ && newcomers_) join_newcomers();
+  if (!prefill_ && !admit() && decoding_.empty()) return false;
+  if (prefill_ && !decode_is_due()) {
     prefill_step();
   } else {
     decode_step();
@@ -153,75 +134,6 @@ bool Scheduler::step() {
 
 bool Scheduler::decode_is_due() const {
   return !decoding_.empty() && Clock::now() - decode_ended_ >= kPrefillShare * decode_took_;
-}
-
-/// Starts the prefill of the first waiting request if memory and batch have room for it. Requests
-/// keep their order: a large one is not overtaken for ever by small ones.
-bool Scheduler::admit() {
-  if (waiting_.empty() || static_cast<int64_t>(decoding_.size()) >= max_batch_) return false;
-  if (out_of_pieces_) return false;
-  Sequence& next = *waiting_.front();
-  next.geometry = place(next.prompt_tokens(), next.request.max_new_tokens, ledger_.used());
-  next.cache_bytes = model_.backend().cache_bytes(next.geometry);
-  const CacheBytes need = plus(next.cache_bytes, next.workspace_bytes);
-  if (!ledger_.fits(need, ledger_.used())) return false;
-  prefilling_ = std::move(waiting_.front());
-  waiting_.pop_front();
-  ledger_.add(need);
-  prefilling_->prefill_started = Clock::now();
-  try {
-    prefilling_->cache = model_.backend().make_cache(prefilling_->geometry);
-    prefilling_->prefill =
-        std::make_unique<Prefill>(model_, prefilling_->request.tokens, *prefilling_->cache);
-  } catch (...) {
-    const EngineError error = as_engine_error(std::current_exception());
-    auto failed = std::move(prefilling_);
-    failed->cache.reset();
-    release(*failed);
-    // Others hold memory in between: once one of them ends, there will be larger pieces.
-    if (error.code == "out_of_memory" && !decoding_.empty()) {
-      out_of_pieces_ = true;
-      waiting_.push_front(std::move(failed));
-      return false;
-    }
-    failed->callbacks.on_error(error);
-    if (error.code == "device_failed") throw error;
-    return admit();
-  }
-  return true;
-}
-
-void Scheduler::prefill_step() {
-  Sequence& sequence = *prefilling_;
-  const auto started = Clock::now();
-  bool prefilled = false;
-  try {
-    prefilled = sequence.prefill->step();
-  } catch (...) {
-    const EngineError error = as_engine_error(std::current_exception());
-    const auto failed = std::move(prefilling_);
-    release(*failed);
-    failed->callbacks.on_error(error);
-    if (error.code == "device_failed") throw error;
-    return;
-  }
-  totals_.prefill_seconds += milliseconds(Clock::now() - started) / 1e3;
-  report_progress(sequence);
-  if (!prefilled) return;
-
-  totals_.prefilled_tokens += sequence.prompt_tokens();
-  sequence.prefill.reset();
-  ledger_.remove(sequence.workspace_bytes);
-  sequence.workspace_bytes = {};
-  sequence.decode_started = Clock::now();
-  if (Penalties::needed(sequence.request.sampling)) {
-    sequence.penalties.emplace(sequence.request.sampling, sequence.request.tokens);
-  }
-  if (take_token(sequence, std::move(next_tokens({&prefilling_, 1}).front()))) {
-    prefilling_.reset();
-  } else {
-    decoding_.push_back(std::move(prefilling_));
-  }
 }
 
 void Scheduler::decode_step() {
@@ -319,9 +231,8 @@ void Scheduler::report_progress(const Sequence& sequence) const {
   Progress progress;
   progress.prompt_tokens = sequence.prompt_tokens();
   progress.generated_tokens = static_cast<int64_t>(sequence.generated.size());
-  const bool in_prefill = sequence.prefill != nullptr;
-  progress.phase = in_prefill ? Progress::Phase::prefill : Progress::Phase::decode;
-  progress.prefill_tokens = in_prefill ? sequence.prefill->tokens_done() : progress.prompt_tokens;
+  progress.phase = sequence.phase;
+  progress.prefill_tokens = sequence.prefilled;
   sequence.callbacks.on_progress(progress);
 }
 
@@ -332,6 +243,7 @@ void Scheduler::finish(Sequence& sequence, const char* reason) {
   result.logprobs = std::move(sequence.logprobs);
   result.finish_reason = reason;
   result.prompt_tokens = sequence.prompt_tokens();
+  result.cached_tokens = sequence.cached_tokens;
   result.queue_ms = milliseconds(sequence.prefill_started - sequence.submitted);
   result.prefill_ms = milliseconds(sequence.decode_started - sequence.prefill_started);
   result.decode_ms = milliseconds(now - sequence.decode_started);
@@ -349,13 +261,13 @@ void Scheduler::finish(Sequence& sequence, const char* reason) {
 
 void Scheduler::release(const Sequence& sequence) {
   out_of_pieces_ = false;
-  ledger_.remove(plus(sequence.cache_bytes, sequence.workspace_bytes));
+  ledger_.remove(sequence.cache_bytes);
 }
 
 EngineStats Scheduler::stats() const {
   EngineStats stats = totals_;
   stats.waiting = static_cast<int64_t>(waiting_.size());
-  stats.prefilling = prefilling_ ? 1 : 0;
+  stats.prefilling = static_cast<int64_t>(prefilling_.size());
   stats.decoding = static_cast<int64_t>(decoding_.size());
   stats.used = ledger_.used();
   if (selected_.selected_chunks > 0) {

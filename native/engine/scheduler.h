@@ -7,13 +7,14 @@
 
 #include "engine/memory_ledger.h"
 #include "engine/model.h"
+#include "engine/prefill.h"
 #include "engine/sequence.h"
 
 namespace gnomon {
 
 /// Continuous batching on one thread: requests wait in order until the ledger has room, are
-/// prefilled one at a time in small steps, then decode together; each leaves at its own end.
-/// Admitted work is never thrown away to make room.
+/// prefilled in small steps, then decode together; each leaves at its own end. Those that begin
+/// with the same long text are prefilled as one. Admitted work is never thrown away to make room.
 class Scheduler {
  public:
   Scheduler(Model& model, const CacheOptions& cache, int64_t max_batch);
@@ -36,7 +37,17 @@ class Scheduler {
  private:
   /// The geometry of a request, with the place of its values chosen as memory stands.
   CacheGeometry place(int64_t prompt_tokens, int64_t max_new_tokens, CacheBytes in_use) const;
+  void place(Sequence& sequence, CacheBytes in_use) const;
+  int64_t free_seats() const;
   bool admit();
+  /// Adds to prefilling_ what of waiting_ is worth prefilling with it and fits; false if nothing.
+  bool gather();
+  /// Starts the prefill of prefilling_. False if it could not; they wait again or have their error.
+  bool begin_prefill();
+  bool put_back(const EngineError& error);
+  void join_newcomers();
+  void end_prefill();
+  void begin_decoding();
   void prefill_step();
   void decode_step();
   bool decode_is_due() const;
@@ -59,7 +70,12 @@ class Scheduler {
   MemoryLedger ledger_;
   bool out_of_pieces_ = false;  // memory that the ledger counts as free lies in too small pieces
   std::deque<std::unique_ptr<Sequence>> waiting_;
-  std::unique_ptr<Sequence> prefilling_;
+  std::vector<std::unique_ptr<Sequence>> prefilling_;  // together, in the order they came
+  std::unique_ptr<Prefill> prefill_;                   // of prefilling_
+  CacheBytes prefill_workspace_;
+  double thrown_away_ = 0;    // of prefill_, done again because others joined
+  bool newcomers_ = false;    // since the last look at who may join prefill_
+  bool admit_alone_ = false;  // a group did not start: its first tries without the others
   std::vector<std::unique_ptr<Sequence>> decoding_;
 
   Clock::time_point decode_ended_;

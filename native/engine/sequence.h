@@ -7,7 +7,6 @@
 
 #include "engine/engine.h"
 #include "engine/penalties.h"
-#include "engine/prefill.h"
 
 namespace gnomon {
 
@@ -26,13 +25,15 @@ struct Sequence {
   CacheGeometry geometry;
   CacheBytes cache_bytes;
   CacheBytes cache_full_bytes;
-  CacheBytes workspace_bytes;  // during prefill
 
   std::unique_ptr<SequenceCache> cache;
-  std::unique_ptr<Prefill> prefill;  // while in prefill
   std::vector<uint32_t> generated;
   std::optional<Penalties> penalties;
   std::vector<TokenLogprobs> logprobs;  // of `generated`, if asked for
+
+  Progress::Phase phase = Progress::Phase::prefill;
+  int64_t prefilled = 0;      // prompt tokens, as reported: never goes back
+  int64_t cached_tokens = 0;  // prompt tokens that another's prefill computed
 
   Clock::time_point submitted;
   Clock::time_point prefill_started;

@@ -45,6 +45,15 @@ describe("200", () => {
     expect(document.components).toHaveProperty("schemas.CreateJob.additionalProperties", false);
   });
 
+  it("gives an example of each body that must not have all its fields at once, and takes it", async () => {
+    const { paths } = await readJson(OpenApi, await app.get("/openapi.json"));
+    for (const path of ["/v1/jobs", "/v1/jobs/quote"]) {
+      const Body = z.object({ content: z.object({ "application/json": z.object({ example: z.looseObject({}) }) }) });
+      const { example } = Body.parse(paths[path]?.post?.requestBody).content["application/json"];
+      expect((await app.post(path, example)).status).toBeLessThan(300);
+    }
+  });
+
   it("explains what the type of a problem points to", async () => {
     const { type } = await readProblem(await app.get("/nowhere"));
     expect(await (await app.get(type)).json()).toMatchObject({ code: "not_found", status: 404, retryable: false });

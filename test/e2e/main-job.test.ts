@@ -47,6 +47,10 @@ describe("a long document and two questions, over HTTP", () => {
       questions_total: 2,
     } satisfies JobProgress);
 
+    // The document is computed once for both.
+    expect(result.usage.prompt_tokens_details.cached_tokens).toBeGreaterThan(8_000);
+    expect(ended.usage).toEqual(result.usage);
+
     const prefilled = seen.map(({ progress }) => progress.prefill_tokens);
     expect(prefilled).toEqual(prefilled.toSorted((a, b) => a - b));
     expect(prefilled.some((tokens) => tokens > 0 && tokens < job.progress.prompt_tokens)).toBe(true);

@@ -160,6 +160,7 @@ it("the quickstart prints one JSON object and nothing else on stdout", { timeout
     "ok",
     "answers",
     "prompt_tokens",
+    "cached_tokens",
     "prefill_tokens_per_second",
     "decode_tokens_per_second",
     "kv_bytes_full",

@@ -283,6 +283,23 @@ describe("plan", () => {
   });
 });
 
+test("prompts of one scope that begin alike are computed once, and answered as alone", async () => {
+  const base = await engine.generate(greedy(700, 6));
+  const before = await idleStats();
+  // Keeps the engine from the others until all of them are there.
+  const earlier = engine.generate({ ...greedy(4000, 1), reuseScope: "earlier" });
+  const [first, second, other] = await Promise.all([
+    engine.generate(greedy(700, 6)),
+    engine.generate(greedy(700, 6)),
+    engine.generate({ ...greedy(700, 6), reuseScope: "another tenant" }),
+  ]);
+  await earlier;
+  for (const { tokens } of [first, second, other]) expect(tokens).toEqual(base.tokens);
+  expect([first, second, other].map(({ cachedTokens }) => cachedTokens)).toEqual([0, 699, 0]);
+  await expect.poll(() => engine.stats().cachedTokens).toBe(before.cachedTokens + 699);
+  expect(engine.stats().prefilledTokens).toBe(before.prefilledTokens + 4000 + 2 * 700 + 1);
+});
+
 test("stats count what was done", async () => {
   const before = await idleStats();
   await engine.generate(greedy(100, 10));

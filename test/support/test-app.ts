@@ -15,6 +15,7 @@ import { type ApiKeyStore, createApiKeyStore } from "../../api/state/api-key-sto
 import { measureBacklog } from "../../api/state/backlog.ts";
 import type { Claim } from "../../api/state/job-store.ts";
 import { createUploadStore } from "../../api/state/upload-store.ts";
+import { onlyDocumented } from "./documented.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState } from "./temp-state.ts";
 
@@ -32,6 +33,7 @@ const WORD_MODEL = {
  */
 export async function openTestApp({
   checkReady = async () => {},
+  waitMs = Number.POSITIVE_INFINITY,
   loopback = true,
   maxDocumentBytes = 1e9,
   quota = { jobs: 0, tokens: 0 },
@@ -43,7 +45,7 @@ export async function openTestApp({
   const log = (fields: object, message: string) => void logged.push({ fields, message });
   const apiKeys = createApiKeyStore({ objects: state.objects, now: state.now });
   const uploads = createUploadStore({ objects: state.objects, now: state.now, newId: randomUUID });
-  const app = createApp({
+  const routes = createApp({
     jobs: state.jobs,
     documents: state.documents,
     files: state.files,
@@ -68,11 +70,13 @@ export async function openTestApp({
     }),
     apiKeys,
     checkReady,
+    waitMs,
     now: state.now,
     newId: randomUUID,
     randomSeed: () => 5,
     log: { info: log, error: log },
   });
+  const app = { request: onlyDocumented(routes) };
   return {
     app,
     state,

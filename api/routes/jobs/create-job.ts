@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { CreateJob } from "../../contract/job-request.ts";
+import { CreateJob, jobExample } from "../../contract/job-request.ts";
 import { Job } from "../../contract/job-resource.ts";
 import { mediaTypes } from "../../media-types.ts";
 import { createRouter, problemResponses } from "../../router.ts";
@@ -19,7 +19,7 @@ const postJob = createRoute({
   middleware: mediaTypes("application/json"),
   request: {
     headers: IdempotencyHeaders,
-    body: { required: true, content: { "application/json": { schema: CreateJob } } },
+    body: { required: true, content: { "application/json": { schema: CreateJob, example: jobExample } } },
   },
   responses: {
     202: {

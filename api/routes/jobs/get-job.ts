@@ -37,19 +37,19 @@ const getJob = createRoute({
   },
 });
 
-export const getJobRoute = ({ jobs, estimates }: JobDeps) =>
+export const getJobRoute = ({ jobs, estimates, waitMs }: JobDeps) =>
   createRouter().openapi(getJob, async (c) => {
     const { id } = c.req.valid("param");
     const tenant = c.get("tenant");
-    const waitSeconds = parseWait(c.req.valid("header").prefer);
+    const waitSeconds = parseWait(c.req.valid("header").prefer, Math.min(limits.maxWaitSeconds, waitMs / 1000));
     if (waitSeconds !== null) c.header("Preference-Applied", `wait=${waitSeconds}`);
     const state = await waitForEnd(() => readJob(jobs, tenant, id), (waitSeconds ?? 0) * 1000, c.req.raw.signal);
     return c.json(await describeJob(state, estimates), 200);
   });
 
 /** The seconds of RFC 7240's `wait` preference; null without one. Preferences that make no sense are to be ignored. */
-function parseWait(prefer: string | undefined): number | null {
+function parseWait(prefer: string | undefined, maxSeconds: number): number | null {
   const wait = /(?:^|[,;])\s*wait\s*(?:=\s*"?(\d+)"?)?\s*(?=$|[,;])/i.exec(prefer ?? "");
   if (wait === null) return null;
-  return Math.min(limits.maxWaitSeconds, wait[1] === undefined ? limits.maxWaitSeconds : Number(wait[1]));
+  return Math.min(maxSeconds, wait[1] === undefined ? maxSeconds : Number(wait[1]));
 }

@@ -21,5 +21,7 @@ export type JobDeps = {
   estimates: Estimates;
   streams: JobStreams;
   checkWebhook: CheckWebhook;
+  /** A request that waits for a job is answered by then. */
+  waitMs: number;
   now: () => number;
 };

@@ -39,7 +39,7 @@ const getEvents = createRoute({
 /** The id of the last event. */
 const DONE = "done";
 
-export const jobEventsRoute = (deps: FollowDeps & Pick<JobDeps, "estimates">) =>
+export const jobEventsRoute = (deps: FollowDeps & Pick<JobDeps, "estimates" | "waitMs">) =>
   createRouter().openapi(getEvents, async (c) => {
     const first = await readJob(deps.jobs, c.get("tenant"), c.req.valid("param").id);
     const lastEventId = c.req.valid("header")["last-event-id"];
@@ -48,7 +48,10 @@ export const jobEventsRoute = (deps: FollowDeps & Pick<JobDeps, "estimates">) =>
     return streamSSE(c, async (stream) => {
       const sent = createSentText(lastEventId);
       // A client that has had the stream for long comes back with its last id.
-      const signal = AbortSignal.any([endOf(stream, c.req.raw.signal), AbortSignal.timeout(limits.eventStreamMs)]);
+      const signal = AbortSignal.any([
+        endOf(stream, c.req.raw.signal),
+        AbortSignal.timeout(Math.min(limits.eventStreamMs, deps.waitMs)),
+      ]);
       const beat = setInterval(() => void stream.write(": still here\n\n"), limits.eventKeepAliveMs);
       try {
         for await (const update of followJob(first, deps, { sent, signal })) {

@@ -1,5 +1,5 @@
 import { createRoute } from "@hono/zod-openapi";
-import { CreateJob } from "../../contract/job-request.ts";
+import { CreateJob, jobExample } from "../../contract/job-request.ts";
 import { JobQuote } from "../../contract/quote.ts";
 import { mediaTypes } from "../../media-types.ts";
 import { createRouter, problemResponses } from "../../router.ts";
@@ -15,7 +15,7 @@ const postQuote = createRoute({
     "Takes what POST /v1/jobs takes and stores none of it. The `id`, given as `quote_id` of a job, caps that job at the " +
     "tokens of the quote and keeps its price.",
   middleware: mediaTypes("application/json"),
-  request: { body: { required: true, content: { "application/json": { schema: CreateJob } } } },
+  request: { body: { required: true, content: { "application/json": { schema: CreateJob, example: jobExample } } } },
   responses: {
     200: { description: "The quote.", content: { "application/json": { schema: JobQuote } } },
     ...problemResponses(400, 404, 409, 413, 415),

@@ -323,6 +323,27 @@ describe("500", () => {
   });
 });
 
+describe("504", () => {
+  it("cancels what takes longer than a request may, and is not to be tried again", async () => {
+    await using slow = await openTestApp({ waitMs: 50 });
+    const response = await slow.post("/v1/chat/completions", chat);
+    expect(response.headers.get("x-should-retry")).toBe("false");
+    expect((await readProblem(response)).code).toBe("answer_too_slow");
+    const job = await slow.state.jobs.get("default", response.headers.get("x-job-id") ?? "");
+    expect(job?.status).toBe("cancelled");
+  });
+
+  it("ends a stream with the error", async () => {
+    await using slow = await openTestApp({ waitMs: 50 });
+    const response = await slow.post("/v1/chat/completions", { ...chat, stream: true });
+    expect(await response.text()).toContain('"code":"answer_too_slow"');
+    await vi.waitFor(async () => {
+      const job = await slow.state.jobs.get("default", response.headers.get("x-job-id") ?? "");
+      expect(job?.status).toBe("cancelled");
+    });
+  });
+});
+
 describe("a request to the other API", () => {
   it("has no error of OpenAI's", async () => {
     expect((await readProblem(await api.get("/v1/jobs/job_none"))).error).toBeUndefined();

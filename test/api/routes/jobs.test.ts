@@ -149,16 +149,23 @@ describe("POST /v1/jobs: 400", () => {
         { index: 1, prompt_tokens: 96, excess_tokens: 6 },
       ],
       detail:
-        "The longest prompt is 96 tokens, and with max_tokens 10 makes 106; words takes 100. " +
-        "Shorten the document by 6 tokens, or set max_tokens to 4 or less.",
+        "The longest prompt is 96 tokens, and with max_tokens 10 makes 106; words takes 100: " +
+        "shorten the document by 6 tokens, or set max_tokens to 4 or less.",
     });
+  });
+
+  it("does not offer to shorten a prompt by more than it has", async () => {
+    const { detail } = await refuse({ ...JOB, max_tokens: 5_000 });
+    expect(detail).toMatch(/words takes 100: set max_tokens to 91 or less\.$/);
+    const { detail: both } = await refuse({ ...JOB, document: { text: words(200) }, max_tokens: 5_000 });
+    expect(both).toMatch(/words takes 100: lower both\.$/);
   });
 
   it("does not offer a smaller max_tokens where the prompt alone is too long", async () => {
     const problem = await refuse({ document: { text: words(2000) }, questions: ["q", "q"], max_tokens: 1 });
     expect(problem).toMatchObject({ code: "context_overflow", field: "document", prompt_tokens: 2002 });
     expect(problem.questions).toEqual([{ index: 0, prompt_tokens: 2002, excess_tokens: 1903 }]);
-    expect(problem.detail).toMatch(/Shorten the document by 1,903 tokens\.$/);
+    expect(problem.detail).toMatch(/: shorten the document by 1,903 tokens\.$/);
   });
 
   it("stores nothing of a job it refuses", async () => {

@@ -3,12 +3,12 @@ import type { JobResult } from "../../../api/contract/job-result.ts";
 import { formatReport, reportSample } from "../../../infra/local/sample-report.ts";
 import { usage } from "../../support/job-fixtures.ts";
 
-const answer = (text: string, tokens: number, decodeMs: number): JobResult["answers"][number] => ({
+const answer = (text: string, tokens: number, queueMs: number): JobResult["answers"][number] => ({
   question: `${text}?`,
   answer: text,
   finish_reason: "stop",
   usage: usage(1000, tokens),
-  timings: { queue_ms: 0, prefill_ms: 500, decode_ms: decodeMs },
+  timings: { queue_ms: queueMs, prefill_ms: 500, decode_ms: 1000 },
   cache: { device_bytes: 2 ** 20, host_bytes: 2 ** 21, full_bytes: 2 ** 22, hit_rate: 0.5 },
 });
 const result: JobResult = {
@@ -16,7 +16,7 @@ const result: JobResult = {
   id: "job_1",
   model: "needle",
   attempt: 1,
-  answers: [answer("yes", 11, 1000), answer("no", 101, 1000)],
+  answers: [answer("yes", 11, 0), answer("no", 101, 500)],
   usage: usage(2000, 112),
 };
 const questions = [
@@ -32,12 +32,23 @@ it("adds the answers up, and takes the rate of the sequence that decoded undistu
       { question: "no?", answer: "no", expected: "no" },
     ],
     prompt_tokens: 2000,
+    cached_tokens: 0,
     prefill_tokens_per_second: 2000,
     decode_tokens_per_second: 100,
     kv_bytes_full: 2 ** 23,
     kv_bytes_shadow: 2 ** 21,
     kv_bytes_shadow_host: 2 ** 22,
   });
+});
+
+it("counts a prefill that answers shared once, with the tokens computed in it", () => {
+  const shared = { ...usage(2000, 112), prompt_tokens_details: { cached_tokens: 900 } };
+  const report = reportSample(questions, {
+    ...result,
+    answers: [answer("yes", 11, 0), answer("no", 101, 0)],
+    usage: shared,
+  });
+  expect(report).toMatchObject({ cached_tokens: 900, prefill_tokens_per_second: 2200 });
 });
 
 it("is not ok if any answer differs, and shows what was expected", () => {

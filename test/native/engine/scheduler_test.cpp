@@ -21,10 +21,12 @@ struct Bench {
         scheduler(model, options, max_batch) {}
 
   void add(uint64_t id, std::vector<uint32_t> tokens, int64_t max_new_tokens,
-           SamplingOptions sampling = {}, std::vector<uint32_t> stop = {}) {
+           SamplingOptions sampling = {}, std::vector<uint32_t> stop = {},
+           std::string reuse_scope = "") {
     auto sequence = std::make_unique<Sequence>();
     sequence->id = id;
     sequence->request = {std::move(tokens), max_new_tokens, sampling, std::move(stop), false};
+    sequence->request.reuse_scope = std::move(reuse_scope);
     sequence->submitted = Clock::now();
     sequence->callbacks.on_done = [this, id](GenerateResult result) {
       order.push_back(id);
@@ -179,4 +181,172 @@ TEST_CASE("scheduler: the batch limit holds") {
   while (bench.scheduler.step()) most = std::max(most, bench.scheduler.stats().decoding);
   CHECK(most == 2);
   CHECK(bench.results.size() == 5);
+}
+
+namespace {
+
+/// A document of `shared` tokens, the same for every question, and a question of its own.
+std::vector<uint32_t> question_on(int64_t shared, uint64_t document, int64_t own, uint64_t seed) {
+  std::vector<uint32_t> tokens = random_tokens(shared, document);
+  const std::vector<uint32_t> rest = random_tokens(own, seed);
+  tokens.insert(tokens.end(), rest.begin(), rest.end());
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("scheduler: questions on one document are prefilled together and answered as alone") {
+  for (const CacheOptions& options : {full_cache(), sparse_cache()}) {
+    CAPTURE(static_cast<int>(options.kind));
+    Bench together(options);
+    for (uint64_t id = 1; id <= 5; ++id) {
+      together.add(id, question_on(300, 77, 3 * id, 1000 + id), 12);
+    }
+    together.scheduler.step();
+    CHECK(together.scheduler.stats().prefilling == 5);
+    together.drain();
+    for (uint64_t id = 1; id <= 5; ++id) {
+      CAPTURE(id);
+      Bench alone(options);
+      alone.add(id, question_on(300, 77, 3 * id, 1000 + id), 12);
+      alone.drain();
+      CHECK(alone.results.at(id).tokens == together.results.at(id).tokens);
+      CHECK(alone.results.at(id).cached_tokens == 0);
+      CHECK(together.results.at(id).cached_tokens == (id == 1 ? 0 : 300));
+      CHECK(together.results.at(id).prompt_tokens == 300 + 3 * static_cast<int64_t>(id));
+      CHECK(together.progress.at(id).back().prefill_tokens == 300 + 3 * static_cast<int64_t>(id));
+    }
+    const EngineStats stats = together.scheduler.stats();
+    CHECK(stats.prefilled_tokens == 300 + 3 * (1 + 2 + 3 + 4 + 5));
+    CHECK(stats.cached_tokens == 4 * 300);
+    CHECK(stats.used.device == 0);
+    CHECK(stats.used.host == 0);
+  }
+}
+
+TEST_CASE("scheduler: equal prompts, and one that another goes on from, share their prefill") {
+  Bench bench(sparse_cache());
+  const std::vector<uint32_t> prompt = random_tokens(400, 5);
+  std::vector<uint32_t> longer = prompt;
+  longer.push_back(9);
+  longer.push_back(11);
+  bench.add(1, prompt, 8);
+  bench.add(2, longer, 8);
+  bench.add(3, prompt, 8);
+  bench.drain();
+  Bench alone(sparse_cache());
+  alone.add(1, prompt, 8);
+  alone.drain();
+  alone.add(2, longer, 8);
+  alone.drain();
+  CHECK(bench.results.at(1).tokens == alone.results.at(1).tokens);
+  CHECK(bench.results.at(2).tokens == alone.results.at(2).tokens);
+  CHECK(bench.results.at(3).tokens == alone.results.at(1).tokens);
+  CHECK(bench.results.at(3).cached_tokens == 399);
+}
+
+TEST_CASE("scheduler: a group passes over what begins otherwise, and what is of another scope") {
+  Bench bench(full_cache());
+  bench.add(1, question_on(300, 7, 5, 1), 4);
+  bench.add(2, random_tokens(300, 2), 4);
+  bench.add(3, question_on(300, 7, 5, 3), 4, {}, {}, "other");
+  bench.add(4, question_on(300, 7, 5, 4), 4);
+  bench.drain();
+  REQUIRE(bench.results.size() == 4);
+  CHECK(bench.order == std::vector<uint64_t>{1, 4, 2, 3});
+  CHECK(bench.results.at(2).cached_tokens == 0);
+  CHECK(bench.results.at(3).cached_tokens == 0);
+  CHECK(bench.results.at(4).cached_tokens == 300);
+}
+
+TEST_CASE("scheduler: who comes while a prefill has hardly begun joins it, and later ones do not") {
+  Bench bench(sparse_cache());
+  bench.add(1, question_on(3000, 7, 5, 1), 4);
+  bench.scheduler.step();
+  REQUIRE(bench.scheduler.stats().prefilling == 1);
+  bench.add(2, question_on(3000, 7, 9, 2), 4);
+  bench.scheduler.step();
+  CHECK(bench.scheduler.stats().prefilling == 2);
+  while (bench.progress.at(1).back().prefill_tokens < 1500) bench.scheduler.step();
+  bench.add(3, question_on(3000, 7, 2, 3), 4);
+  bench.scheduler.step();
+  CHECK(bench.scheduler.stats().prefilling == 2);
+  bench.drain();
+  CHECK(bench.results.at(1).cached_tokens == 0);
+  CHECK(bench.results.at(2).cached_tokens == 3000);
+  CHECK(bench.results.at(3).cached_tokens == 0);
+  for (uint64_t id = 1; id <= 3; ++id) {
+    const auto& seen = bench.progress.at(id);
+    for (size_t i = 1; i < seen.size(); ++i) {
+      CHECK(seen[i].prefill_tokens >= seen[i - 1].prefill_tokens);
+    }
+  }
+  Bench alone(sparse_cache());
+  alone.add(1, question_on(3000, 7, 5, 1), 4);
+  alone.drain();
+  CHECK(alone.results.at(1).tokens == bench.results.at(1).tokens);
+  CHECK(bench.scheduler.stats().used.device == 0);
+}
+
+TEST_CASE("scheduler: any member of a group can be cancelled at any step") {
+  Bench whole(sparse_cache());
+  for (uint64_t id = 1; id <= 3; ++id) whole.add(id, question_on(600, 7, 40 * id, id), 6);
+  int64_t steps = 0;
+  while (whole.scheduler.stats().decoding == 0 && whole.scheduler.step()) ++steps;
+  whole.drain();
+  for (uint64_t victim = 1; victim <= 3; ++victim) {
+    for (int64_t at = 1; at < steps; ++at) {
+      CAPTURE(victim);
+      CAPTURE(at);
+      Bench bench(sparse_cache());
+      for (uint64_t id = 1; id <= 3; ++id) bench.add(id, question_on(600, 7, 40 * id, id), 6);
+      for (int64_t i = 0; i < at; ++i) bench.scheduler.step();
+      REQUIRE(bench.scheduler.stats().prefilling == 3);
+      bench.scheduler.cancel(victim);
+      bench.drain();
+      CHECK(bench.errors == std::map<uint64_t, std::string>{{victim, "cancelled"}});
+      REQUIRE(bench.results.size() == 2);
+      int64_t uncached = 0;
+      for (const auto& [id, result] : bench.results) {
+        CHECK(result.tokens == whole.results.at(id).tokens);
+        if (result.cached_tokens == 0) ++uncached;
+      }
+      CHECK(uncached == 1);
+      CHECK(bench.scheduler.stats().used.device == 0);
+      CHECK(bench.scheduler.stats().used.host == 0);
+    }
+  }
+  Bench bench(sparse_cache());
+  for (uint64_t id = 1; id <= 3; ++id) bench.add(id, question_on(600, 7, 40 * id, id), 6);
+  bench.scheduler.step();
+  for (uint64_t id = 1; id <= 3; ++id) bench.scheduler.cancel(id);
+  CHECK_FALSE(bench.scheduler.step());
+  CHECK(bench.scheduler.stats().used.device == 0);
+}
+
+TEST_CASE("scheduler: a group is no larger than memory and batch have room for") {
+  const auto bytes = [](int64_t batch) {
+    Bench probe(full_cache());
+    const Plan plan = probe.scheduler.plan(405, 20, {}, 0);
+    return batch * (plan.cache.device + plan.cache.host) + plan.workspace_bytes;
+  };
+  // Room for three and for what the suffixes of two take besides.
+  Bench bench(full_cache(), 8, bytes(3) + bytes(1) / 4);
+  for (uint64_t id = 1; id <= 5; ++id) bench.add(id, question_on(400, 7, 5, id), 20);
+  bench.scheduler.step();
+  CHECK(bench.scheduler.stats().prefilling == 3);
+  int64_t most = 0;
+  while (bench.scheduler.step()) {
+    const EngineStats stats = bench.scheduler.stats();
+    most = std::max(most, stats.used.device + stats.used.host);
+  }
+  CHECK(most <= bytes(3) + bytes(1) / 4);
+  CHECK(bench.results.size() == 5);
+
+  Bench small(full_cache(), 2);
+  for (uint64_t id = 1; id <= 5; ++id) small.add(id, question_on(400, 7, 5, id), 20);
+  small.scheduler.step();
+  CHECK(small.scheduler.stats().prefilling == 2);
+  small.drain();
+  CHECK(small.results.size() == 5);
 }

@@ -48,6 +48,7 @@ export const serviceCases: Cases = {
         return chat(app);
       },
     },
+    504: { app: { waitMs: 10 }, ask: (app) => chat(app) },
   },
   "GET /v1/webhooks/keys": { 200: (app) => app.get("/v1/webhooks/keys") },
   "POST /v1/webhooks/keys/rotate": {

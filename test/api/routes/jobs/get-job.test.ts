@@ -61,6 +61,14 @@ describe("GET /v1/jobs/{id}: 200", () => {
     expect((await readJson(Job, response)).status).toBe("queued");
   });
 
+  it("holds none for longer than whatever is before the service lets it", async () => {
+    await using own = await openTestApp({ waitMs: 1_000 });
+    const { id } = await own.submit();
+    const response = await own.get(`/v1/jobs/${id}`, { Prefer: "wait=30" });
+    expect(response.headers.get("preference-applied")).toBe("wait=1");
+    expect((await readJson(Job, response)).status).toBe("queued");
+  });
+
   it("holds no request for more than a minute", async () => {
     const { id } = await app.submit();
     await app.state.jobs.cancel("default", id);
