@@ -33,7 +33,7 @@ for (let byte = 0, next = 256; byte < 256; byte++) {
 
 function byteLevelBytes(token: string): Buffer {
   return Buffer.concat(
-    [...token].map((character) => {
+    Array.from(token, (character) => {
       const byte = BYTE_OF.get(character);
       return byte === undefined ? Buffer.from(character) : Buffer.of(byte);
     }),

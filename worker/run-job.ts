@@ -143,7 +143,7 @@ async function allOrFirstFailure<T>(runs: Promise<T>[]): Promise<T[]> {
 async function gather(job: Job, results: SequenceResult[], prompts: Prompts): Promise<JobResult> {
   const { input } = job.request;
   const logprobs = await Promise.all(
-    results.map((result) => result.logprobs && describeLogprobs(result, prompts.tokenTexts)),
+    results.map(async (result) => result.logprobs && describeLogprobs(result, prompts.tokenTexts)),
   );
   const answers = results.map((result, index) => ({
     question: input.kind === "questions" ? (input.questions[index] ?? null) : null,
