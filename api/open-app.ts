@@ -18,6 +18,7 @@ import { createFileStore } from "./state/file-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { createJobStreams } from "./state/job-streams.ts";
+import { openModel } from "./state/open-model.ts";
 import { openState } from "./state/open-state.ts";
 import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
@@ -43,7 +44,8 @@ type Deps = {
 export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: Deps) {
   const now = Date.now;
   const newId = randomUUID;
-  const [prompts, state] = await Promise.all([loadPrompts(env.GNOMON_MODEL), openState(env, { now, newId })]);
+  const { folder: modelFolder } = await openModel(env, { part: "tokenizer", now, log });
+  const [prompts, state] = await Promise.all([loadPrompts(modelFolder), openState(env, { now, newId })]);
   const apiKeys = createApiKeyStore({ objects: state.objects, now });
   const loopback = host !== null && isLoopback(host);
   const keyed = await apiKeys.any();
@@ -52,8 +54,8 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     throw exposedWithoutKeys(host);
   }
   const model: ServedModel = {
-    id: basename(env.GNOMON_MODEL),
-    createdMs: (await stat(join(env.GNOMON_MODEL, "config.json"))).mtimeMs,
+    id: basename(modelFolder),
+    createdMs: (await stat(join(modelFolder, "config.json"))).mtimeMs,
     maxPositions: prompts.maxPositions,
     countPromptTokens: prompts.count,
   };

@@ -8,6 +8,7 @@ import { createLog, type Lifecycle, type Running, runProcess } from "../api/proc
 import { createDocumentStore } from "../api/state/document-store.ts";
 import { createJobStore } from "../api/state/job-store.ts";
 import { createJobStreams } from "../api/state/job-streams.ts";
+import { openModel } from "../api/state/open-model.ts";
 import { openState } from "../api/state/open-state.ts";
 import { startSweeper } from "../api/state/sweeper.ts";
 import { createWebhookStore } from "../api/state/webhook-store.ts";
@@ -41,7 +42,11 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const log = createLog("worker", env.GNOMON_LOG_LEVEL);
   const now = Date.now;
   const newId = randomUUID;
-  const options = engineOptions(env);
+  // From here on the process is alive, however long a model takes.
+  const file = env.GNOMON_LIVENESS_FILE;
+  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
+  const model = await openModel(env, { part: "all", now, log });
+  const options = engineOptions({ ...env, GNOMON_MODEL: model.folder });
   const leaseTimes = leaseLimits(env.GNOMON_LEASE_SECONDS * 1000);
   const leases = createLeases({ now });
   const onFailed = (error: Error): void => {
@@ -52,8 +57,8 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     openState(env, { now, newId }),
     startHeartbeatThread({ env, limits: leaseTimes, stallMs: leaseTimes.stallMs, onFailed }, leases.tell),
     loadEngine(options),
-    loadPrompts(env.GNOMON_MODEL),
-    modelRevision(env.GNOMON_MODEL),
+    loadPrompts(model.folder),
+    modelRevision(model.folder),
   ]);
   leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
@@ -64,7 +69,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     queue: state.queue,
     engine,
     prompts,
-    model: basename(env.GNOMON_MODEL),
+    model: basename(model.folder),
     limits: leaseTimes,
     streams: createJobStreams({ objects: state.objects }),
     leases,
@@ -78,8 +83,6 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
 
   const { ECS_AGENT_URI: agentUri } = parseEnv(EcsEnv, process.env);
   const protection = agentUri === undefined ? null : createTaskProtection({ agentUri, fetch, now, log });
-  const file = env.GNOMON_LIVENESS_FILE;
-  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
   const consumer = createJobConsumer({
     queue: state.queue,
     take: createIntake({

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AppError } from "./errors.ts";
 import { limits } from "./limits.ts";
+import { parseModelSource } from "./model-source.ts";
 import { type Network, parseNetwork } from "./public-address.ts";
 import type { WebhookPolicy } from "./webhook-target.ts";
 
@@ -28,8 +29,13 @@ const state = {
 };
 
 const model = {
-  /** A Hugging Face model directory: the API needs its tokenizer, the worker all of it. */
-  GNOMON_MODEL: z.string().default("native/models/needle"),
+  /** A Hugging Face model directory, or one in S3 as `s3://bucket/prefix`: the API needs its tokenizer, the worker all of it. */
+  GNOMON_MODEL: z
+    .string()
+    .refine((text) => parseModelSource(text) !== null, "must be a folder or s3://bucket/prefix")
+    .default("native/models/needle"),
+  /** Where a model from S3 is kept; on a local disk with room for it. Processes of one machine may share it. */
+  GNOMON_MODEL_CACHE: z.string().default("/tmp/gnomon-models"),
 };
 
 const listOf = <T>(parse: (item: string) => T | null, what: string) =>
@@ -91,6 +97,12 @@ function requireAws(env: StateFields, context: z.RefinementCtx): void {
   }
 }
 
+type ModelFields = StateFields & z.infer<z.ZodObject<typeof model>>;
+function requireRegion(env: ModelFields, context: z.RefinementCtx): void {
+  if (env.GNOMON_STATE === "aws" || env.AWS_REGION !== undefined || !env.GNOMON_MODEL.startsWith("s3://")) return;
+  context.addIssue({ code: "custom", path: ["AWS_REGION"], message: "needed where GNOMON_MODEL is in S3" });
+}
+
 export const StateEnv = z.object(state).superRefine(requireAws);
 export type StateEnv = z.infer<typeof StateEnv>;
 
@@ -123,7 +135,8 @@ export const ApiEnv = z
     /** How fast the workers' GPU is beside an H200; see contract/backlog.ts. */
     GNOMON_GPU_SPEED: z.coerce.number().positive().default(1),
   })
-  .superRefine(requireAws);
+  .superRefine(requireAws)
+  .superRefine(requireRegion);
 export type ApiEnv = z.infer<typeof ApiEnv>;
 
 /** Of a process that only delivers webhooks. */
@@ -163,7 +176,8 @@ export const WorkerEnv = z
     GNOMON_DEVICE_BYTES: countOrAuto,
     GNOMON_HOST_BYTES: countOrAuto,
   })
-  .superRefine(requireAws);
+  .superRefine(requireAws)
+  .superRefine(requireRegion);
 export type WorkerEnv = z.infer<typeof WorkerEnv>;
 
 /** What ECS sets in every container, and nobody else may. */

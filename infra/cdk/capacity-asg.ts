@@ -18,6 +18,17 @@ import { ManagedPolicy, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import type { Capacity } from "./capacity-managed.ts";
 import { acknowledgeWildcards } from "./wildcards.ts";
 
+/** Where an instance keeps models for its tasks. */
+export const MODEL_CACHE_ON_HOST = "/mnt/gnomon-models";
+
+/** The instance's own disk where it has one, else a folder of the root volume. */
+const modelCacheOnNvme = [
+  `mkdir -p ${MODEL_CACHE_ON_HOST}`,
+  "disk=$(lsblk --nodeps --noheadings --output PATH,MODEL | awk '/Instance Storage/ { print $1; exit }')",
+  `[ -z "$disk" ] || { mkfs.ext4 -q -m 0 "$disk" && mount "$disk" ${MODEL_CACHE_ON_HOST}; }`,
+  `chown 10001:10001 ${MODEL_CACHE_ON_HOST}`,
+];
+
 /** Instances of an Auto Scaling group, for a machine image, driver or network of one's own. */
 export function asgCapacity({ scope, vpc, cluster, securityGroup, settings }: Capacity): CapacityProviderStrategy[] {
   const role = new Role(scope, "InstanceRole", {
@@ -37,6 +48,7 @@ export function asgCapacity({ scope, vpc, cluster, securityGroup, settings }: Ca
   userData.addCommands("echo ECS_ENABLE_GPU_SUPPORT=true >> /etc/ecs/ecs.config");
   userData.addCommands("echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config");
   userData.addCommands("echo ECS_CONTAINER_STOP_TIMEOUT=120s >> /etc/ecs/ecs.config");
+  userData.addCommands(...modelCacheOnNvme);
   const launchTemplate = new LaunchTemplate(scope, "LaunchTemplate", {
     machineImage: MachineImage.fromSsmParameter(settings.machine_image_parameter, { userData }),
     instanceType: new InstanceType(settings.instance_types[0] ?? ""),
@@ -50,7 +62,13 @@ export function asgCapacity({ scope, vpc, cluster, securityGroup, settings }: Ca
     blockDevices: [
       {
         deviceName: "/dev/xvda",
-        volume: BlockDeviceVolume.ebs(100, { volumeType: EbsDeviceVolumeType.GP3, encrypted: true }),
+        // Of gp3's own 125 MB/s, a model of 16 GB would take two minutes to be read back.
+        volume: BlockDeviceVolume.ebs(100, {
+          volumeType: EbsDeviceVolumeType.GP3,
+          encrypted: true,
+          throughput: 1_000,
+          iops: 4_000,
+        }),
       },
     ],
   });

@@ -39,6 +39,8 @@ export function apiEnvironment(state: State) {
     ...stateEnvironment(state),
     ...webhooks,
     GNOMON_MODEL: state.settings.model,
+    // Below /tmp, the one place that can be written.
+    GNOMON_MODEL_CACHE: "",
     GNOMON_LOG_LEVEL: "info",
     GNOMON_HOST: "0.0.0.0",
     GNOMON_PORT: "8080",
@@ -60,6 +62,8 @@ export function workerEnvironment(state: State, graceSeconds: number) {
     ...stateEnvironment(state),
     ...webhooks,
     GNOMON_MODEL: state.settings.model,
+    // Below /tmp, the one place that can be written.
+    GNOMON_MODEL_CACHE: "",
     GNOMON_LOG_LEVEL: "info",
     GNOMON_GRACE_SECONDS: String(graceSeconds),
     GNOMON_LIVENESS_FILE: "/tmp/alive",

@@ -13,6 +13,7 @@ import { FargateApi } from "./api-fargate.ts";
 import { LambdaApi } from "./api-lambda.ts";
 import { Budget } from "./budget.ts";
 import { apiEnvironment, webhooksEnvironment, workerEnvironment } from "./environment.ts";
+import { grantModel } from "./model-access.ts";
 import { Network } from "./network.ts";
 import { Observability } from "./observability.ts";
 import { grantSendAndConsume, Queues } from "./queues.ts";
@@ -29,7 +30,7 @@ type Props = StackProps & {
   lambdaCode: string;
 };
 
-/** Tenants' objects, the index of unfinished jobs and the probe: what every part that runs jobs' states needs. */
+/** Tenants' objects, the index of unfinished jobs, the workers' reports, the probe: what whoever runs jobs' states needs. */
 const JOB_PREFIXES = ["t/", keys.active, keys.workers, keys.probes];
 
 export class GnomonStack extends Stack {
@@ -77,6 +78,7 @@ export class GnomonStack extends Stack {
     storage.grantPrefixes(worker, [...JOB_PREFIXES, keys.webhookSettings]);
     grantSendAndConsume(queues.jobs, worker);
     grantSendAndConsume(queues.webhooks, worker);
+    for (const role of [api.role, upkeep.role, worker]) grantModel(role, settings.model);
     storage.grantPrefixes(sender.taskRole, [keys.webhookEvents("*", "*"), keys.webhookSettings, keys.probes]);
     grantSendAndConsume(queues.webhooks, sender.taskRole);
 

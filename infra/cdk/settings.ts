@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseModelSource } from "../../api/contract/model-source.ts";
 import { scalingDefaults } from "../scaling/policy.ts";
 
 const count = z.coerce.number().int().min(0);
@@ -13,8 +14,11 @@ const Settings = z.object({
   /** ECR repository and tag of the images that infra/containers builds. */
   api_image: imageUri.default("gnomon/api:latest"),
   worker_image: imageUri.default("gnomon/worker:latest"),
-  /** A model directory inside the images. */
-  model: z.string().default("native/models/needle"),
+  /** A model directory inside the images, or one in S3: `s3://bucket/prefix`. */
+  model: z
+    .string()
+    .refine((text) => parseModelSource(text) !== null, "must be a folder or s3://bucket/prefix")
+    .default("native/models/needle"),
   /** Of the load balancer; needed for `api=fargate`. */
   certificate_arn: z.string().optional(),
   instance_types: z

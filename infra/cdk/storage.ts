@@ -9,8 +9,15 @@ import { acknowledgeWildcards, nagName } from "./wildcards.ts";
 type Props = { retentionDays: number };
 
 /** Patterns of the objects that only change by compare-and-swap, or are written once and never again. */
-const swapped = [keys.jobState("*", "*"), keys.idempotency("*", "*")];
-const writtenOnce = [keys.jobResult("*", "*"), keys.documentInfo("*", "*")];
+const swapped = [
+  keys.jobState("*", "*"),
+  keys.batchState("*", "*"),
+  keys.idempotency("*", "*"),
+  keys.webhookEvent("*", "*", "*"),
+  keys.webhookKeyring("*"),
+  keys.apiKey("*", "*"),
+];
+const writtenOnce = [keys.jobResult("*", "*"), keys.documentInfo("*", "*"), keys.fileInfo("*", "*")];
 
 /** The bucket that is the whole database. */
 export class Storage extends Construct {

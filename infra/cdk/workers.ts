@@ -16,7 +16,7 @@ import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { ILogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { asCluster } from "./as-interface.ts";
-import { asgCapacity } from "./capacity-asg.ts";
+import { asgCapacity, MODEL_CACHE_ON_HOST } from "./capacity-asg.ts";
 import { managedCapacity } from "./capacity-managed.ts";
 import { hardenedContainer } from "./container.ts";
 import type { Settings } from "./settings.ts";
@@ -33,6 +33,7 @@ type Props = {
 
 /** ECS kills a container this long after SIGTERM, at most; a Spot notice leaves the same two minutes. */
 const STOP_SECONDS = 120;
+const MODEL_CACHE = "/models";
 /** Leaves time to give back what has not ended by then. */
 const GRACE_SECONDS = 90;
 
@@ -51,7 +52,7 @@ export class Workers extends Construct {
       // Of the smallest instance, less what its agent keeps; the container itself may take what there is.
       ...(managed && { cpu: "4096", memoryMiB: "24576" }),
     });
-    hardenedContainer(this.task, {
+    const container = hardenedContainer(this.task, {
       name: "worker",
       image,
       environment: environment(GRACE_SECONDS),
@@ -60,7 +61,14 @@ export class Workers extends Construct {
       stopTimeout: Duration.seconds(STOP_SECONDS),
       gpuCount: 1,
       ...(!managed && { memoryReservationMiB: 24_576 }),
-    }).addUlimits({ name: UlimitName.MEMLOCK, softLimit: -1, hardLimit: -1 });
+    });
+    container.addUlimits({ name: UlimitName.MEMLOCK, softLimit: -1, hardLimit: -1 });
+    if (!managed) {
+      // Outlives the task, so that the next one on this instance has the model at once.
+      this.task.addVolume({ name: "models", host: { sourcePath: MODEL_CACHE_ON_HOST } });
+      container.addMountPoints({ sourceVolume: "models", containerPath: MODEL_CACHE, readOnly: false });
+      container.addEnvironment("GNOMON_MODEL_CACHE", MODEL_CACHE);
+    }
     this.task.addToTaskRolePolicy(
       new PolicyStatement({
         actions: ["ecs:UpdateTaskProtection", "ecs:GetTaskProtection"],

@@ -9,7 +9,7 @@ root=${2:?usage: build-root.sh api|worker ROOT [MODEL]}
 
 staged=$(mktemp -d)
 trap 'rm -rf "$staged"' EXIT
-node "$here/../local/with-setup.mjs" run infra/containers/stage.ts "$image" "$staged" "${3:-native/models/needle}"
+node "$here/../local/with-setup.mjs" stage "$image" "$staged" "${3:-native/models/needle}"
 "$here/make-root.sh" "$root"
 mkdir -p "$root/steps" && cp -r "$staged" "$root/steps/out" && cp "$here/finish.sh" "$root/steps"
 "$here/enter-root.sh" "$root" /steps/finish.sh /steps/out

@@ -1,4 +1,4 @@
-// Step 1 of an image: collects what runs. `node infra/local/with-setup.mjs run infra/containers/stage.ts api OUT [MODEL]`
+// Step 1 of an image: collects what runs. `node infra/local/with-setup.mjs stage api OUT [MODEL]`
 import { chmod, cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { stageApp } from "./stage-app.ts";

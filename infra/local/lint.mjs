@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { layoutProblems } from "./layout.mjs";
 import { sourceFiles } from "./source-files.mjs";
 import { BUILD, PROJECT_ENV, run } from "./step.mjs";
@@ -16,6 +17,12 @@ export async function lint() {
     report(name, status === 0 ? "" : output || `exit status ${status}`);
   };
 
+  const checkIfInstalled = async (name, args) => {
+    const program = `${BUILD}/venv/bin/${name}`;
+    if (existsSync(program)) await check(name, program, args);
+    else console.log(`skipped ${name} (not installed here, and no PyPI)`);
+  };
+
   await check("biome", "biome", ["check", "--error-on-warnings", "."]);
   await check("oxlint", "oxlint", ["--type-aware", "--deny-warnings"]);
   await check("tsc", "tsc", ["-p", "."]);
@@ -29,6 +36,12 @@ export async function lint() {
       "-Werror",
       ...files.filter((file) => /\.(cpp|h|cu|cuh)$/.test(file)),
     ]);
+  await checkIfInstalled("hadolint", ["infra/containers/Dockerfile"]);
+  await checkIfInstalled("check-jsonschema", [
+    "--builtin-schema",
+    "vendor.compose-spec",
+    "infra/containers/compose.yaml",
+  ]);
   report("layout", layoutProblems(files).join("\n"));
   return failed.length === 0 ? 0 : 1;
 }

@@ -6,7 +6,8 @@ import { setUp } from "./set-up.mjs";
 import { SetupError } from "./step.mjs";
 import { test } from "./test.mjs";
 
-const USAGE = "usage: with-setup.mjs run FILE.ts [args...] | test [vitest filters...] | contract [args...] | lint";
+const USAGE =
+  "usage: with-setup.mjs run FILE.ts [args...] | test [vitest filters...] | contract [args...] | lint | stage api|worker OUT [MODEL]";
 
 async function main([command, ...args]) {
   switch (command) {
@@ -14,6 +15,9 @@ async function main([command, ...args]) {
       if (args.length === 0) throw new SetupError(USAGE);
       return runProgram(await setUp(), args);
     }
+    case "stage":
+      // The engine takes minutes to build, and only the worker has it.
+      return runProgram(await setUp({ native: args[0] === "worker" }), ["infra/containers/stage.ts", ...args]);
     case "test":
       return test(await setUp({ tests: args.length === 0, python: true }), args);
     case "contract":

@@ -6,12 +6,14 @@
 //         [--rank N] [--chunk-size N] [--sparse-budget N[,N]] [--outlier-chunks N]
 //         [--local-window N] [--slots N] [--values auto|device|host] [--hit-rates 0.6,0.8]
 //         [--prefills N] [--threads N] [--device-bytes N] [--host-bytes N]
+//   bench ... --questions 1,4,16 [--question-tokens 64]
 //
 // FILE holds uint32 token ids; prompts are windows of it. Without it, tokens are random. A shape
 // has random weights: its times are real, its answers and hit rates are not those of a trained
 // model, so --hit-rates steers the queries of ShadowKV. With --prefills only so many prompts are
 // prefilled, and the other sequences of a batch are copies. Of several sparse budgets, each goes
-// with the prompt length at its place.
+// with the prompt length at its place. With --questions nothing decodes: it times the prefill of so
+// many prompts that differ in their last --question-tokens only, one after the other and together.
 
 #include <algorithm>
 #include <cstdio>
@@ -23,6 +25,7 @@
 #include "bench/arguments.h"
 #include "bench/measurement.h"
 #include "bench/random_model.h"
+#include "bench/shared_prefix.h"
 #include "engine/error.h"
 
 using namespace gnomon;
@@ -64,6 +67,9 @@ json run(Arguments arguments) {
   for (const std::string& rate : arguments.list("hit-rates", "")) {
     m.hit_rates.push_back(std::stod(rate));
   }
+  const auto questions = arguments.list("questions", "");
+  SharedPrefix shared;
+  shared.question_tokens = arguments.number("question-tokens", 64);
   m.prefills = arguments.number("prefills", 0);
   m.steps = arguments.number("steps", 64);
   BackendOptions backend_options;
@@ -101,6 +107,11 @@ json run(Arguments arguments) {
       check_cache_options(m.cache, config.key_width());
       if (name == "full") m.cache.kind = CacheKind::full;
       m.prompt_tokens = std::stoll(prompts[i]);
+      for (const std::string& count : questions) {
+        shared.questions = std::stoll(count);
+        rows.push_back(measure_shared_prefix(model, text, m, shared));
+      }
+      if (!questions.empty()) continue;
       measure(model, text, m, rows);
     }
   }

@@ -21,6 +21,8 @@ namespace {
 constexpr size_t kLinearWorkspaceBytes = size_t{64} << 20;
 // Left free for cuBLAS, cuDNN, graphs and the driver.
 constexpr int64_t kReserveBytes = int64_t{3} << 30;
+// Prompt rows behind a shared beginning that attend in one call.
+constexpr int64_t kBlockRows = 4096;
 
 struct CudaBuffer final : Buffer {
   CudaBuffer(int64_t allocated_rows, int64_t rows, int64_t cols)
@@ -81,9 +83,10 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) override {
     const int64_t padded = PrefillAttention::padded_rows(rows);
     auto buffer = std::make_unique<CudaBuffer>(padded, rows, cols);
-    // Attention multiplies padding rows by zero, which leaves a NaN of earlier use a NaN.
-    CUDA_CHECK(cudaMemsetAsync(buffer->block.as<__nv_bfloat16>() + rows * cols, 0,
-                               (padded - rows) * cols * element_bytes(), stream_));
+    // Attention multiplies rows behind those that count by zero, which leaves a NaN of earlier use
+    // a NaN.
+    CUDA_CHECK(
+        cudaMemsetAsync(buffer->block.as<void>(), 0, padded * cols * element_bytes(), stream_));
     return buffer;
   }
   int64_t matrix_bytes(int64_t rows, int64_t cols) const override {
@@ -147,7 +150,8 @@ class CudaBackend final : public Backend {
                          Matrix out) override {
     summariser_.inputs_ready(stream_);
     if (query.rows == 1) return attend_last_row(query, first, key, value, out);
-    attention_.run(elements(query), elements(key), elements(value), query.rows, elements(out),
+    if (first > 0) return attend_behind(query, first, key, value, out);
+    attention_.run(elements(query), 0, query.rows, elements(key), elements(value), elements(out),
                    stream_);
   }
   bool attends_in_place() const override { return false; }
@@ -247,6 +251,26 @@ class CudaBackend final : public Backend {
     return out;
   }
 
+  /// Rows in the middle of their matrices: these go through scratch that has the padding of
+  /// attention, a block at a time. The scratch is part of kReserveBytes.
+  void attend_behind(Matrix query, int64_t first, Matrix key, Matrix value, Matrix out) {
+    const int64_t block = std::min(kBlockRows, query.rows);
+    const size_t elements_of_block = PrefillAttention::padded_rows(block) * query.cols;
+    auto* scratch = reserve(behind_, behind_bytes_, 2 * elements_of_block * element_bytes())
+                        .as<__nv_bfloat16>();
+    const auto copy = [&](__nv_bfloat16* to, const __nv_bfloat16* from, int64_t rows) {
+      CUDA_CHECK(cudaMemcpyAsync(to, from, rows * query.cols * element_bytes(),
+                                 cudaMemcpyDeviceToDevice, stream_));
+    };
+    for (int64_t row = 0; row < query.rows; row += block) {
+      const int64_t rows = std::min(block, query.rows - row);
+      copy(scratch, elements(query) + row * query.cols, rows);
+      attention_.run(scratch, first + row, rows, elements(key), elements(value),
+                     scratch + elements_of_block, stream_);
+      copy(elements(out) + row * query.cols, scratch + elements_of_block, rows);
+    }
+  }
+
   /// The last prompt row of the last layer: decode attention over the prompt's own matrices.
   void attend_last_row(Matrix query, int64_t first, Matrix key, Matrix value, Matrix out) {
     std::vector<HeadView> heads(config_.num_kv_heads);
@@ -283,8 +307,8 @@ class CudaBackend final : public Backend {
   int64_t device_bytes_;
   bool in_step_ = false;
 
-  DeviceBlock logits_, tokens_;
-  size_t logits_bytes_ = 0, token_capacity_ = 0;
+  DeviceBlock logits_, tokens_, behind_;
+  size_t logits_bytes_ = 0, token_capacity_ = 0, behind_bytes_ = 0;
   int64_t weight_bytes_ = 0;  // of the linear layers
 };
 

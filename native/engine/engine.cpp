@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <future>
@@ -14,6 +15,12 @@
 namespace gnomon {
 
 namespace {
+
+// The questions of one job come one by one, within a millisecond or so. An idle engine that began
+// with the first of them would prefill their document for it alone. Short prompts do not wait.
+constexpr int64_t kLongPrompt = 1024;
+constexpr std::chrono::milliseconds kPatience{2};
+constexpr std::chrono::milliseconds kMostPatience{20};
 
 /// Everything the engine thread owns; made and used on it.
 struct Core {
@@ -56,6 +63,8 @@ struct Engine::Impl {
   std::unique_ptr<Core> core;
 
   void run(std::promise<void> loaded);
+  /// Waits for the rest of what is being submitted right now.
+  void await_company(std::unique_lock<std::mutex>& lock);
   /// Moves what callers left since the last step into the scheduler. False when closing.
   bool take_mail(bool idle);
   void publish_stats();
@@ -100,6 +109,19 @@ void Engine::Impl::run(std::promise<void> loaded) {
   for (const auto& callback : callbacks) callback();
 }
 
+void Engine::Impl::await_company(std::unique_lock<std::mutex>& lock) {
+  const auto is_long = [](const auto& sequence) {
+    return sequence->prompt_tokens() >= kLongPrompt;
+  };
+  const auto until = Clock::now() + kMostPatience;
+  size_t seen = 0;
+  while (!closing && submitted.size() > seen && Clock::now() < until &&
+         std::ranges::any_of(submitted, is_long)) {
+    seen = submitted.size();
+    wake.wait_for(lock, kPatience, [&] { return closing || submitted.size() > seen; });
+  }
+}
+
 bool Engine::Impl::take_mail(bool idle) {
   std::vector<std::unique_ptr<Sequence>> sequences;
   std::vector<uint64_t> cancels, finishes;
@@ -107,7 +129,10 @@ bool Engine::Impl::take_mail(bool idle) {
   bool stop = false;
   {
     std::unique_lock lock(mutex);
-    if (idle) wake.wait(lock, [&] { return closing || !submitted.empty() || !cancelled.empty(); });
+    if (idle) {
+      wake.wait(lock, [&] { return closing || !submitted.empty() || !cancelled.empty(); });
+      await_company(lock);
+    }
     sequences = std::move(submitted);
     submitted.clear();
     cancels = std::move(cancelled);

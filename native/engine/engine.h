@@ -69,11 +69,11 @@ struct GenerateResult {
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;  // of the prompt, computed once for this and other requests
   double queue_ms = 0;        // submitted until prefill began
-  double prefill_ms = 0;      // prefill began until first token, decode steps of others in between
-  double decode_ms = 0;       // first token until last
-  CacheBytes cache;           // of this sequence
-  CacheBytes cache_full;      // what full attention would have taken for it
-  double hit_rate = 0;        // 0 where nothing was selected
+  double prefill_ms = 0;  // its group began until first token, decode steps of others in between
+  double decode_ms = 0;   // first token until last
+  CacheBytes cache;       // of this sequence
+  CacheBytes cache_full;  // what full attention would have taken for it
+  double hit_rate = 0;    // 0 where nothing was selected
   std::vector<TokenLogprobs> logprobs;  // of each token, if asked for
 };
 

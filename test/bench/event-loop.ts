@@ -26,7 +26,8 @@ const filler = gunzipSync(await readFile(FILLER)).toString();
 const directory = await mkdtemp(join(tmpdir(), "gnomon-loop-"));
 const env = parseEnv(ApiEnv, { GNOMON_STATE_DIR: directory, GNOMON_MODEL: MODEL });
 const silent = { info() {}, warn() {}, error() {} };
-const { app, close } = await openApp(env, { host: "127.0.0.1", log: silent, isStopping: () => false });
+const waitMs = Number.POSITIVE_INFINITY;
+const { app, close } = await openApp(env, { host: "127.0.0.1", log: silent, isStopping: () => false, waitMs });
 const prompts = await loadPrompts(MODEL);
 
 async function submit(text: string): Promise<string> {

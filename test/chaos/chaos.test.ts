@@ -30,7 +30,7 @@ describe("a service whose workers are killed under load", { timeout: 240_000 }, 
   it.skipIf(motoMissing !== null)("loses and doubles nothing on S3 and SQS over a broken wire", async () => {
     const { faults } = await run(await awsBackend(seeded(107), 0.08), 8);
     // A short run sends the queue too few requests for all of the five, or for messages to shuffle.
-    const { reordered, ...counts } = faults.s3 ?? {};
+    const { reordered: _, ...counts } = faults.s3 ?? {};
     expect(Object.values(counts)).toHaveLength(5);
     expect(Math.min(...Object.values(counts))).toBeGreaterThan(0);
     expect(Object.values(faults.sqs ?? {}).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);

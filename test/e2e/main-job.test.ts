@@ -77,3 +77,23 @@ describe("many small jobs at once", () => {
     expect(new Set(answers).size).toBe(1);
   });
 });
+
+describe("jobs of one document that wait together", () => {
+  it("have it computed for fewer than each of them", { timeout: PATIENCE_MS }, async () => {
+    const { text, questions } = await readSample();
+    const [question] = questions;
+    if (question === undefined) throw new Error("the sample has no question");
+    const other = await client.sendDocument(`Notes of another year.\n\n${text}`);
+    const document = await client.sendDocument(text);
+    // The engine is busy with this one while the others come.
+    const first = await client.submit({ document: { id: other.id }, question: question.question });
+    const jobs = await Promise.all(
+      Array.from({ length: 3 }, () => client.submit({ document: { id: document.id }, question: question.question })),
+    );
+    const ends = await Promise.all([first, ...jobs].map(finish));
+    expect(ends.map(({ ended }) => ended.status)).toEqual(["succeeded", "succeeded", "succeeded", "succeeded"]);
+    const cached = ends.slice(1).map(({ ended }) => ended.usage?.prompt_tokens_details.cached_tokens ?? 0);
+    expect(Math.max(...cached)).toBeGreaterThan(8_000);
+    for (const job of jobs) expect((await client.result(job)).answers[0]?.answer).toBe(question.expected);
+  });
+});

@@ -5,16 +5,23 @@ type Options = {
   region: string;
   /** Of an S3- or SQS-compatible server; undefined for AWS. */
   endpoint: string | undefined;
+  /** Requests at once; what is more waits. */
+  connections?: number;
 };
 
 const maxAttempts = 4;
 const connectionTimeout = 3_000;
 
-export const createS3Client = ({ region, endpoint }: Options): S3Client =>
+const agents = (maxSockets: number) => ({
+  httpAgent: { keepAlive: true, maxSockets },
+  httpsAgent: { keepAlive: true, maxSockets },
+});
+
+export const createS3Client = ({ region, endpoint, connections = 50 }: Options): S3Client =>
   new S3Client({
     region,
     maxAttempts,
-    requestHandler: { connectionTimeout, socketTimeout: 20_000 },
+    requestHandler: { connectionTimeout, socketTimeout: 20_000, ...agents(connections) },
     // Checksums only where S3 demands them: the SDK would put one of an empty body into presigned PUT URLs, and servers
     // other than AWS refuse the trailers.
     requestChecksumCalculation: "WHEN_REQUIRED",

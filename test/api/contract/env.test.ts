@@ -16,6 +16,7 @@ test("an empty environment runs everything on this machine", () => {
     GNOMON_STATE: "embedded",
     GNOMON_STATE_DIR: ".gnomon",
     GNOMON_MODEL: "native/models/needle",
+    GNOMON_MODEL_CACHE: "/tmp/gnomon-models",
     GNOMON_LOG_LEVEL: "info",
     GNOMON_MAX_DOCUMENT_BYTES: 536_870_912,
     GNOMON_HOST: "127.0.0.1",

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Match, Template } from "aws-cdk-lib/assertions";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { keys } from "../../../api/contract/keys.ts";
 import { limits } from "../../../api/contract/limits.ts";
 import { createCdkApp } from "../../../infra/cdk/create-app.ts";
 
@@ -19,10 +20,16 @@ const variants = {
     api: "fargate",
     workers: "asg",
     certificate_arn: CERTIFICATE,
+    model: "s3://models/llama-3.1-8b",
     alarm_email: "ops@example.com",
   },
 };
 type Variant = keyof typeof variants;
+
+const without = (all: Set<string>, some: Set<string>) =>
+  [...all].filter((item) => !some.has(item)).sort((a, b) => a.localeCompare(b));
+
+const inBucket = (key: string) => `/${key}`;
 
 let folder: string;
 const templates = {} as Record<Variant, Template>;
@@ -49,6 +56,10 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) => {
   const template = () => templates[variant];
+  const policiesOf = (role: RegExp) =>
+    Object.values(template().findResources("AWS::IAM::Policy")).filter(({ Properties }) =>
+      Properties.Roles.some((of: { Ref: string }) => role.test(of.Ref)),
+    );
 
   it("keeps every bucket private, encrypted and on TLS", () => {
     const buckets = Object.values(template().findResources("AWS::S3::Bucket"));
@@ -67,19 +78,28 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
   });
 
   it("refuses a write of a state object that has no condition, and a second write of a result", () => {
-    const refusal = (pattern: string, absent: Record<string, string>) =>
+    const refusal = (patterns: string[], absent: Record<string, string>) =>
       Match.objectLike({
         Effect: "Deny",
         Action: "s3:PutObject",
         Principal: { AWS: "*" },
         Condition: { Null: absent, Bool: { "s3:ObjectCreationOperation": "true" } },
-        Resource: Match.arrayWith([{ "Fn::Join": ["", [Match.anyValue(), pattern]] }]),
+        Resource: patterns.map((pattern) => ({ "Fn::Join": ["", [Match.anyValue(), pattern]] })),
       });
+    const swapped = [
+      "t/*/j/*/state.json",
+      "t/*/b/*/batch.json",
+      "t/*/idem/*",
+      "t/*/j/*/webhook/*.json",
+      "w/*/keys.json",
+    ];
     template().hasResourceProperties("AWS::S3::BucketPolicy", {
       PolicyDocument: {
         Statement: Match.arrayWith([
-          refusal("/t/*/j/*/state.json", { "s3:if-match": "true", "s3:if-none-match": "true" }),
-          refusal("/t/*/j/*/result.json", { "s3:if-none-match": "true" }),
+          refusal([...swapped, "k/*/*/key.json"].map(inBucket), { "s3:if-match": "true", "s3:if-none-match": "true" }),
+          refusal(["t/*/j/*/result.json", "t/*/d/*/info.json", "t/*/f/*/info.json"].map(inBucket), {
+            "s3:if-none-match": "true",
+          }),
         ]),
       },
     });
@@ -161,21 +181,35 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
       for (const { Action, Resource } of Properties.PolicyDocument.Statement) {
         expect([Action].flat().filter((action) => /^(s3|sqs):\*$|^\*$/.test(action))).toEqual([]);
         if ([Action].flat().some((action) => /^s3:(Get|Put|Delete)/.test(action))) {
-          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|probe|k|w|u)\/\*/);
+          expect(JSON.stringify(Resource)).toMatch(/\/(t|active|workers|probe|k|w|u|llama-3\.1-8b)\/\*/);
         }
       }
     }
   });
 
+  it("lets the api, upkeep and the workers at every prefix that keys have, but for api keys", () => {
+    const made = Object.values(keys).map((key) =>
+      typeof key === "string" ? key : (key as (...ids: string[]) => string)("a", "1", "1"),
+    );
+    const prefixes = new Set(made.map((key) => `/${key.split("/")[0]}/*`));
+    const reachable = (who: RegExp) => new Set(JSON.stringify(policiesOf(who)).match(/\/[a-z]+\/\*/g));
+    for (const who of [/^Api.*Role/, /^Upkeep/]) {
+      expect(without(prefixes, reachable(who))).toEqual([]);
+    }
+    expect(without(prefixes, reachable(/^WorkersTaskTaskRole/))).toEqual(["/k/*", "/u/*"]);
+  });
+
+  it("lets whoever has the model's files read them, and write them never", () => {
+    const statements = policiesOf(/./).flatMap(({ Properties }) => Properties.PolicyDocument.Statement);
+    const ofModel = statements.filter(({ Resource }) => JSON.stringify(Resource).includes("s3:::models"));
+    const inS3 = "model" in variants[variant];
+    expect(ofModel.map(({ Action }) => Action).toSorted((a, b) => a.localeCompare(b))).toEqual(
+      inS3 ? [...Array(3).fill("s3:GetObject"), ...Array(3).fill("s3:ListBucket")] : [],
+    );
+  });
+
   it("lets the sender of webhooks see neither documents nor results", () => {
-    const [role] = Object.keys(template().findResources("AWS::IAM::Role")).filter((id) =>
-      /^WebhooksTaskTaskRole/.test(id),
-    );
-    const policies = Object.values(template().findResources("AWS::IAM::Policy"));
-    const [policy] = policies.filter(({ Properties }) =>
-      Properties.Roles.some((of: { Ref: string }) => of.Ref === role),
-    );
-    const paths = JSON.stringify(policy).match(/"\/[^"]*\*"/g);
+    const paths = JSON.stringify(policiesOf(/^WebhooksTaskTaskRole/)).match(/"\/[^"]*\*"/g);
     expect(new Set(paths)).toEqual(new Set(['"/t/*/j/*/webhook/*"', '"/w/*"', '"/probe/*"']));
   });
 

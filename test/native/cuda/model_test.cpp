@@ -135,3 +135,65 @@ TEST_CASE("cuda model: sequences of different lengths and kinds decode in one ba
     }
   }
 }
+
+TEST_CASE("cuda model: prompts that begin alike are prefilled together as each alone") {
+  NEEDS_GPU();
+  CacheOptions full;
+  full.kind = CacheKind::full;
+  for (const auto& [head_dim, kv_heads, group] :
+       {std::tuple{64, 2, 2}, {96, 1, 7}, {128, 2, 4}, {128, 1, 16}}) {
+    const TinyModel tiny(config_of(head_dim, kv_heads, group));
+    CacheOptions shadow;
+    shadow.rank = tiny.config().key_width();
+    shadow.outlier_chunks = 2;
+    shadow.local_window = 8;
+    shadow.sparse_budget = 320;  // members on both sides of it; those beyond select everything
+    shadow.values = ValuePlacement::device;
+    for (const CacheOptions& options : {full, shadow}) {
+      const auto backend = cuda::make_backend(tiny.config(), {});
+      Model model(tiny.config(), tiny.load(*backend), *backend, 8);
+      const int64_t shared = 301;
+      std::vector<std::vector<uint32_t>> texts;
+      std::vector<std::unique_ptr<SequenceCache>> caches;
+      std::vector<SequenceCache*> pointers;
+      std::vector<PrefillMember> members;
+      for (const int64_t own : {1, 2, 17, 27, 30, 6}) {
+        texts.push_back(random_tokens(shared, 5));
+        const std::vector<uint32_t> rest = random_tokens(own, 50 + own);
+        texts.back().insert(texts.back().end(), rest.begin(), rest.end());
+        caches.push_back(backend->make_cache(resolve_geometry(options, shared + own, 20)));
+        pointers.push_back(caches.back().get());
+      }
+      for (size_t i = 0; i < texts.size(); ++i) members.push_back({texts[i], pointers[i]});
+      Prefill prefill(model, members, shared);
+      CHECK(prefill.shared_tokens() == shared);
+      for (int steps = 1; !prefill.step(); ++steps) {
+        if (steps == 20) prefill.drop(*pointers.back());
+      }
+      texts.pop_back();
+      pointers.pop_back();
+      for (int step = 0;; ++step) {
+        const auto logits = model.logits();
+        REQUIRE(logits.size() == texts.size() * 131);
+        for (size_t i = 0; i < texts.size(); ++i) {
+          CAPTURE(head_dim);
+          CAPTURE(group);
+          CAPTURE(step);
+          CAPTURE(i);
+          const auto row = logits.subspan(i * 131, 131);
+          CHECK(relative_error({row.begin(), row.end()}, tiny.reference_logits(texts[i])) <
+                kTolerance);
+        }
+        if (step == 3) break;
+        std::vector<uint32_t> tokens;
+        std::vector<int32_t> positions;
+        for (size_t i = 0; i < texts.size(); ++i) {
+          positions.push_back(static_cast<int32_t>(texts[i].size()));
+          texts[i].push_back((step * 31 + i * 7) % 131);
+          tokens.push_back(texts[i].back());
+        }
+        model.decode({tokens, positions, pointers});
+      }
+    }
+  }
+}
