@@ -10,6 +10,7 @@ import { describeApi } from "./openapi.ts";
 import { problemResponse, toAppError } from "./problem.ts";
 import { type AppEnv, createRouter } from "./router.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
+import { batchRoutes } from "./routes/batches.ts";
 import { chatRoutes } from "./routes/chat.ts";
 import { documentRoutes } from "./routes/documents.ts";
 import { fileRoutes } from "./routes/files.ts";
@@ -27,6 +28,8 @@ import type { ServedModel } from "./served-model.ts";
 import { createActiveJobs } from "./state/active-jobs.ts";
 import type { ApiKeyStore } from "./state/api-key-store.ts";
 import type { Backlog } from "./state/backlog.ts";
+import type { BatchEnd } from "./state/batch-end.ts";
+import type { BatchStore } from "./state/batch-store.ts";
 import type { Convert, DocumentStore } from "./state/document-store.ts";
 import type { ObjectUrls } from "./state/embedded/object-urls.ts";
 import type { FileStore } from "./state/file-store.ts";
@@ -44,6 +47,8 @@ export type AppDeps = {
   jobs: JobStore;
   documents: DocumentStore;
   files: FileStore;
+  batches: BatchStore;
+  batchEnd: BatchEnd;
   backlog: () => Promise<Backlog>;
   streams: JobStreams;
   uploads: UploadStore;
@@ -92,6 +97,7 @@ export function createApp(deps: AppDeps) {
     .route("/", webhookRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", fileRoutes(deps))
+    .route("/", batchRoutes(jobDeps))
     .route("/", apiKeyRoutes(deps))
     .route("/", modelRoutes(deps.model))
     .route("/", scalingRoutes(deps))

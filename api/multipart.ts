@@ -26,7 +26,7 @@ export async function receiveMultipart(
 ): Promise<{ fields: Record<string, string>; file: ReceivedFile | null }> {
   const fields: Record<string, string> = {};
   const stopped = new AbortController();
-  let file: Promise<ReceivedFile> | null = null;
+  const files: Promise<ReceivedFile>[] = [];
   const stop = (error: unknown): void => stopped.abort(error);
 
   const parser = createParser(request.headers.get("content-type") ?? "");
@@ -38,13 +38,14 @@ export async function receiveMultipart(
     // From the first moment: a body may break off before anything reads this stream, or while it waits for more.
     stream.on("error", (error) => stream.destroy(error));
     stopped.signal.addEventListener("abort", () => stream.destroy());
-    if (name !== field || file !== null) {
+    if (name !== field || files.length > 0) {
       stream.resume();
       stop(malformed(`a second file, or one that is not in \`${field}\``, name));
       return;
     }
-    file = store(stream).then(({ bytes }) => ({ filename, bytes }));
+    const file = store(stream).then(({ bytes }) => ({ filename, bytes }));
     file.catch(stop);
+    files.push(file);
   });
   for (const limit of ["fieldsLimit", "partsLimit", "filesLimit"] as const) {
     parser.on(limit, () => stop(malformed("it has too many parts")));
@@ -53,12 +54,13 @@ export async function receiveMultipart(
   const body = Readable.fromWeb((request.body ?? new Blob([]).stream()) as ReadableStream);
   try {
     await pipeline(body, parser, { signal: stopped.signal });
-    return { fields, file: await file };
+    const [file = null] = await Promise.all(files);
+    return { fields, file };
   } catch (error) {
     const reason = stopped.signal.aborted ? stopped.signal.reason : error;
     stop(reason);
     // Nothing of the file is written any more when this returns.
-    await (file as Promise<unknown> | null)?.catch(() => undefined);
+    await Promise.allSettled(files);
     throw reason instanceof AppError ? reason : malformed("it ends in the middle of a part", undefined, reason);
   }
 }

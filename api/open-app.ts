@@ -13,8 +13,8 @@ import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
 import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
+import { createBatching, inTurn } from "./state/batching.ts";
 import { createDocumentStore } from "./state/document-store.ts";
-import { createFileStore } from "./state/file-store.ts";
 import type { StateLog } from "./state/job-states.ts";
 import { createJobStore } from "./state/job-store.ts";
 import { createJobStreams } from "./state/job-streams.ts";
@@ -64,13 +64,14 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     await state.objects.list("probe/", { limit: 1 });
   };
   const webhooks = createWebhookStore({ ...state, now });
+  const { files, batches, batchEnd } = createBatching({ objects: state.objects, now, newId });
   const jobs = createJobStore({
     ...state,
     now,
     newId,
     leaseMs: limits.leaseMs,
     retentionMs: env.GNOMON_RETENTION_DAYS * 24 * 3_600_000,
-    onTerminal: webhooks.emit,
+    onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded),
     log,
   });
   const measure = () =>
@@ -81,7 +82,9 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     jobs,
     backlog,
     documents: createDocumentStore({ objects: state.objects, now }),
-    files: createFileStore({ objects: state.objects, now, newId }),
+    files,
+    batches,
+    batchEnd,
     streams: createJobStreams({ objects: state.objects }),
     uploads,
     convert: createConverter(limits),

@@ -1,14 +1,13 @@
 import type { z } from "zod";
 import { AppError } from "./contract/errors.ts";
-
-type Issue = z.core.$ZodIssue;
+import { describeIssues } from "./contract/issues.ts";
 
 /** For @hono/zod-openapi's defaultHook: every offending field with what to do about it. */
 export function refuseInvalid(
-  result: { success: true } | { success: false; error: { issues: readonly Issue[] } },
+  result: { success: true } | { success: false; error: { issues: readonly z.core.$ZodIssue[] } },
 ): void {
   if (result.success) return;
-  const errors = result.error.issues.flatMap(describe);
+  const errors = describeIssues(result.error.issues);
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more, see \`errors\`)` : "";
   throw new AppError("invalid_request", "request does not match its schema", {
@@ -17,45 +16,3 @@ export function refuseInvalid(
     extra: { errors },
   });
 }
-
-/** `["questions", 3]` → `questions[3]`; the whole body is `body`. */
-function fieldPath(path: readonly PropertyKey[]): string {
-  const joined = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
-  return joined.replace(/^\./, "") || "body";
-}
-
-function describe(issue: Issue): { field: string; detail: string }[] {
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({
-      field: fieldPath([...issue.path, key]),
-      detail: "is not a known field: remove it",
-    }));
-  }
-  return [{ field: fieldPath(issue.path), detail: remedy(issue) }];
-}
-
-function remedy(issue: Issue): string {
-  switch (issue.code) {
-    case "invalid_type":
-      return issue.message.endsWith("received undefined")
-        ? `is missing: give ${aOrAn(issue.expected)}`
-        : `must be ${aOrAn(issue.expected)}`;
-    case "too_small":
-      return isLength(issue)
-        ? `must not be shorter than ${issue.minimum} ${unit(issue)}`
-        : `must be ${issue.inclusive ? "at least" : "greater than"} ${issue.minimum}`;
-    case "too_big":
-      return isLength(issue)
-        ? `must not be longer than ${issue.maximum} ${unit(issue)}`
-        : `must be ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
-    case "invalid_key":
-      return `has a name that ${issue.issues[0] ? remedy(issue.issues[0]) : "is not valid"}`;
-    default:
-      return issue.message;
-  }
-}
-
-const aOrAn = (type: string): string =>
-  (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`).replace(/\bint\b/, "integer");
-const isLength = ({ origin }: { origin: string }): boolean => origin === "string" || origin === "array";
-const unit = ({ origin }: { origin: string }): string => (origin === "string" ? "character(s)" : "item(s)");

@@ -1,9 +1,12 @@
 import { AppError, ERRORS } from "../api/contract/errors.ts";
 import type { JobFailure } from "../api/contract/job.ts";
+import type { BatchStore } from "../api/state/batch-store.ts";
 import type { DocumentStore } from "../api/state/document-store.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
+import { attemptsAllowed } from "../api/state/job-record.ts";
 import type { Claim, JobStore } from "../api/state/job-store.ts";
 import type { Engine } from "../native/index.ts";
+import { startBatchPart } from "./batch/batch-part.ts";
 import { attemptsExhausted, backoffMs, isEngineDead, toAppError } from "./failure.ts";
 import { JobStopped, type Leases } from "./lease.ts";
 import { type JobRun, type Prompts, type RunControl, startJob } from "./run-job.ts";
@@ -11,6 +14,8 @@ import { streamText, type TextStreamDeps } from "./text-stream.ts";
 
 export type AttemptDeps = TextStreamDeps & {
   jobs: JobStore;
+  batches: BatchStore;
+  newId: () => string;
   documents: Pick<DocumentStore, "getDocumentText">;
   queue: Pick<JobQueue, "extend" | "delete">;
   engine: Engine;
@@ -72,7 +77,7 @@ export async function runAttempt(
     if (control.signal.aborted) return giveBack(held, 0, "job given back", { isSpent: false });
 
     if (isEngineDead(thrown)) deps.onEngineDead(error);
-    const failure = finalFailure(error, claim.state.attempt);
+    const failure = finalFailure(error, claim.state);
     if (failure === null) {
       log.warn({ err: error }, "attempt failed");
       return giveBack(held, backoffMs(claim.state.attempt), "job given back to try again", { isSpent: true });
@@ -97,19 +102,17 @@ export async function runAttempt(
   }
 
   /** What to fail the job with; null if it is worth another attempt. */
-  function finalFailure(error: AppError, attempt: number): JobFailure | null {
+  function finalFailure(error: AppError, state: Claim["state"]): JobFailure | null {
+    const { attempt } = state;
     const readable = error.detail ?? `${ERRORS[error.code].title}.`;
     if (!error.retryable) return { code: error.code, message: readable };
-    if (attempt < limits.maxAttempts) return null;
+    if (attempt < attemptsAllowed(state, limits.maxAttempts)) return null;
     return attemptsExhausted(attempt, readable);
   }
 }
 
-async function startRun(
-  { state }: Claim,
-  { jobs, documents, engine, prompts, model }: AttemptDeps,
-  control: RunControl,
-): Promise<JobRun> {
+async function startRun({ state }: Claim, deps: AttemptDeps, control: RunControl): Promise<JobRun> {
+  const { jobs, documents, engine, prompts, model } = deps;
   // A worker that died between result and state left the answer behind.
   const earlier = state.attempt > 1 ? await jobs.getResult(state.tenant, state.id) : null;
   if (earlier !== null) {
@@ -123,6 +126,8 @@ async function startRun(
     const detail = `The job is for model ${request.model}, and its worker serves ${model}.`;
     throw new AppError("model_not_found", detail, { detail });
   }
+  const part = startBatchPart(state, request, deps, control);
+  if (part !== null) return part;
   const texts: string[] = [];
   for (const id of request.input.document_ids) {
     const text = await documents.getDocumentText(state.tenant, id);

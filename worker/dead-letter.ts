@@ -1,5 +1,6 @@
 import { type EngineInfo, isTerminal } from "../api/contract/job.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
+import { attemptsAllowed } from "../api/state/job-record.ts";
 import type { JobStore } from "../api/state/job-store.ts";
 import type { Delivery } from "./consumer.ts";
 import { attemptsExhausted } from "./failure.ts";
@@ -29,7 +30,7 @@ export function createDeadLetterDelivery(message: ReceivedMessage, deps: Deps): 
     const state = pointer && (await jobs.get(pointer.tenant, pointer.job));
     if (pointer && state && !isTerminal(state.status)) {
       const { tenant, job } = pointer;
-      if (state.attempt < limits.maxAttempts) {
+      if (state.attempt < attemptsAllowed(state, limits.maxAttempts)) {
         const claimed = await jobs.claim(tenant, job, owner, engineInfo);
         // Its worker may still make it: look again when that lease has ended.
         if (claimed.kind === "leased") return void (await queue.extend(message.receipt, limits.visibilityMs));

@@ -1,6 +1,6 @@
 import { isTerminal, type JobMessage, type JobState } from "../api/contract/job.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
-import { hasLiveLease } from "../api/state/job-record.ts";
+import { attemptsAllowed, hasLiveLease } from "../api/state/job-record.ts";
 import type { JobStore } from "../api/state/job-store.ts";
 import type { Engine } from "../native/index.ts";
 import { attemptsExhausted } from "./failure.ts";
@@ -14,7 +14,7 @@ type Deps = {
   queue: Pick<JobQueue, "extend" | "delete">;
   engine: Pick<Engine, "plan">;
   leases: Pick<Leases, "hide" | "drop">;
-  limits: { maxAttempts: number };
+  limits: { maxAttempts: number; shardSequences: number };
   now: () => number;
   log: Record<"info" | "error", (fields: object, message: string) => void>;
   deliver(pointer: JobMessage, message: ReceivedMessage): Delivery;
@@ -33,7 +33,7 @@ export function createIntake({ jobs, queue, engine, leases, limits, now, log, de
       await queue.extend(receipt, Math.max(0, (state.lease?.until_ms ?? 0) - now()));
       return null;
     }
-    if (state.attempt >= limits.maxAttempts) {
+    if (state.attempt >= attemptsAllowed(state, limits.maxAttempts)) {
       const left = await jobs.failAbandoned(pointer.tenant, pointer.job, attemptsExhausted(state.attempt));
       if (left && !isTerminal(left.status)) return null;
       return remove(message, "attempts exhausted", "error");
@@ -57,7 +57,10 @@ export function createIntake({ jobs, queue, engine, leases, limits, now, log, de
 
   function candidateOf(state: JobState, { document }: JobMessage) {
     const { tenant, priority, reserved } = state;
-    const seats = Math.max(1, state.progress.questions_total);
+    // The validation of a batch has no sequence; a shard has not all of its at once.
+    const isCheck = state.batch?.shard === null;
+    const sequences = Math.max(1, state.progress.questions_total);
+    const seats = state.batch === null ? sequences : Math.min(sequences, limits.shardSequences);
     return {
       tenant,
       document,
@@ -66,19 +69,19 @@ export function createIntake({ jobs, queue, engine, leases, limits, now, log, de
       deliverByMs: state.deliver_by_ms,
       createdMs: state.created_ms,
       receivedMs: now(),
-      tokens: reserved.prompt_tokens + reserved.completion_tokens,
-      memory: memoryOf(reserved, seats),
+      tokens: isCheck ? 1 : reserved.prompt_tokens + reserved.completion_tokens,
+      memory: isCheck ? { deviceBytes: 0, hostBytes: 0 } : memoryOf(reserved, sequences, seats),
       // A lease that ended by itself: its worker died, and this job may be why.
       isSuspect: state.status === "running",
     };
   }
 
   /** By the mean of its prompts: their sum is what the batch must hold. */
-  function memoryOf(reserved: JobState["reserved"], seats: number): Memory {
+  function memoryOf(reserved: JobState["reserved"], sequences: number, seats: number): Memory {
     try {
       const { cache } = engine.plan({
-        promptTokens: Math.max(1, Math.ceil(reserved.prompt_tokens / seats)),
-        maxNewTokens: Math.max(1, Math.ceil(reserved.completion_tokens / seats)),
+        promptTokens: Math.max(1, Math.ceil(reserved.prompt_tokens / sequences)),
+        maxNewTokens: Math.max(1, Math.ceil(reserved.completion_tokens / sequences)),
       });
       return { deviceBytes: cache.device * seats, hostBytes: cache.host * seats };
     } catch {

@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import { EcsEnv, parseEnv, WorkerEnv, webhookPolicy } from "../api/contract/env.ts";
 import { limits } from "../api/contract/limits.ts";
 import { createLog, type Lifecycle, type Running, runProcess } from "../api/process.ts";
+import { createBatching, inTurn } from "../api/state/batching.ts";
 import { createDocumentStore } from "../api/state/document-store.ts";
 import { createJobStore } from "../api/state/job-store.ts";
 import { createJobStreams } from "../api/state/job-streams.ts";
@@ -62,9 +63,18 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   ]);
   leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
-  const jobs = createJobStore({ ...state, now, newId, leaseMs: leaseTimes.leaseMs, onTerminal: webhooks.emit });
+  const { batches, batchEnd } = createBatching({ objects: state.objects, now, newId });
+  const jobs = createJobStore({
+    ...state,
+    now,
+    newId,
+    leaseMs: leaseTimes.leaseMs,
+    onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded),
+  });
   const deps = {
     jobs,
+    batches,
+    newId,
     documents: createDocumentStore({ objects: state.objects, now }),
     queue: state.queue,
     engine,

@@ -12,6 +12,10 @@ import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts
 /** As much of the model's prompt format as a job needs. */
 export type Prompts = {
   encode(prompt: Prompt): Promise<Uint32Array>;
+  /** How many tokens encode would give. */
+  count(prompt: Prompt): Promise<number>;
+  /** Prompt and answer together, in tokens. */
+  readonly maxPositions: number;
   decode(tokens: Uint32Array): Promise<string>;
   tokenTexts(ids: readonly number[]): Promise<TokenText[]>;
 };
@@ -24,7 +28,7 @@ export type RunControl = {
   onSequences: (count: number) => void;
 };
 
-type RunDeps = { engine: Engine; prompts: Prompts };
+export type RunDeps = { engine: Engine; prompts: Prompts };
 
 type Job = {
   id: string;

@@ -5,8 +5,10 @@ import type { DocumentType } from "../contract/document.ts";
 import { isTerminal } from "../contract/job.ts";
 import type { Job } from "../contract/job-resource.ts";
 import type { JobResult } from "../contract/job-result.ts";
+import { type JobEvent, jobEvents } from "./job-events.ts";
 import { pause } from "./pause.ts";
 import { ProblemError, problemError } from "./problem-error.ts";
+import { accepted, retried } from "./request.ts";
 
 type App = ReturnType<typeof createApp>;
 
@@ -28,12 +30,15 @@ export type AskOptions = {
   pollMs?: number;
 };
 
+export type SubmitOptions = {
+  signal?: AbortSignal | undefined;
+  /** The same key and question give the same job for as long as it is kept. Default: a new one. */
+  idempotencyKey?: string | undefined;
+};
+
 export type Answered = { job: Job; result: JobResult };
 
 const POLL_MS = 500;
-/** Tries of a request whose answer did not come, or said that the service is not available now. */
-const TRIES = 4;
-const RETRY_MS = 250;
 
 export type Client = ReturnType<typeof createClient>;
 
@@ -41,21 +46,25 @@ export function createClient(baseUrl: string, { apiKey, fetch: send = fetch }: C
   const headers: Record<string, string> = apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` };
   const routes = hc<App>(baseUrl, { headers, fetch: send });
 
-  /** The job as it is now, or once it is over or the signal is aborted. */
+  /** The job as it is now. */
+  function get(id: string, signal?: AbortSignal): Promise<Job> {
+    const look = () => routes.v1.jobs[":id"].$get({ param: { id }, header: {} }) as Answer<Job>;
+    return retried(`GET /v1/jobs/${id}`, look, signal);
+  }
+
+  /** The job once it is over. */
   async function wait(job: Job, { signal, onProgress, pollMs = POLL_MS }: AskOptions = {}): Promise<Job> {
     for (let current = job; ; ) {
       onProgress?.(current);
       if (isTerminal(current.status)) return current;
       await pause(pollMs, signal);
-      const { id } = current;
-      const look = () => routes.v1.jobs[":id"].$get({ param: { id }, header: {} }) as Answer<Job>;
-      current = await retried(`GET /v1/jobs/${id}`, look, signal);
+      current = await get(current.id, signal);
     }
   }
 
   /** Safe to repeat: the key makes the second request find the job of the first. */
-  function submit(json: JobQuestion, signal?: AbortSignal): Promise<Job> {
-    const header = { "idempotency-key": `"${crypto.randomUUID()}"` };
+  function submit(json: JobQuestion, { signal, idempotencyKey }: SubmitOptions = {}): Promise<Job> {
+    const header = { "idempotency-key": `"${idempotencyKey ?? crypto.randomUUID()}"` };
     return retried("POST /v1/jobs", () => routes.v1.jobs.$post({ json, header }), signal);
   }
 
@@ -75,25 +84,42 @@ export function createClient(baseUrl: string, { apiKey, fetch: send = fetch }: C
       return accepted(what, response as Awaited<ReturnType<typeof routes.v1.documents.$post>>);
     },
 
+    /** The text that jobs read of a document. */
+    async text(id: string): Promise<string> {
+      const response = await routes.v1.documents[":id"].text.$get({ param: { id } });
+      if (!response.ok) throw await problemError(`GET /v1/documents/${id}/text`, response);
+      return response.text();
+    },
+
+    get,
     submit,
     wait,
 
-    result(job: Job): Promise<JobResult> {
-      const { id } = job;
+    /** What happens to the job from now on, the text as it is generated included, until it is over. */
+    events(id: string, signal?: AbortSignal): AsyncGenerator<JobEvent> {
+      return jobEvents({ url: `${baseUrl}/v1/jobs/${encodeURIComponent(id)}/events`, headers, fetch: send, signal });
+    },
+
+    /** A job that is over stays as it is. */
+    cancel(id: string): Promise<Job> {
+      const cancel = () => routes.v1.jobs[":id"].cancel.$post({ param: { id } });
+      return retried(`POST /v1/jobs/${id}/cancel`, cancel);
+    },
+
+    result({ id }: Pick<Job, "id">): Promise<JobResult> {
       const read = () => routes.v1.jobs[":id"].result.$get({ param: { id }, header: {} }) as Answer<JobResult>;
-      return retried(`GET ${job.urls.result}`, read);
+      return retried(`GET /v1/jobs/${id}/result`, read);
     },
 
     /** Submits, waits and fetches the answers. Rejects with a ProblemError if the job does not succeed. */
     async ask(question: JobQuestion, options: AskOptions = {}): Promise<Answered> {
-      const submitted = await submit(question, options.signal);
+      const submitted = await submit(question, { signal: options.signal });
       let job: Job;
       try {
         job = await wait(submitted, options);
       } catch (error) {
         // Nobody waits for it any more. If this does not reach the service, the job runs to its end.
-        const { id } = submitted;
-        if (options.signal?.aborted) await routes.v1.jobs[":id"].cancel.$post({ param: { id } }).catch(() => undefined);
+        if (options.signal?.aborted) await this.cancel(submitted.id).catch(() => undefined);
         throw error;
       }
       if (job.status !== "succeeded") {
@@ -106,31 +132,3 @@ export function createClient(baseUrl: string, { apiKey, fetch: send = fetch }: C
 
 /** Of a route that can answer 304 or text as well: not without asking for it. */
 type Answer<T> = Promise<ClientResponse<T, 200, "json">>;
-
-async function accepted<T>(
-  what: string,
-  response: { ok: boolean; status: number; json(): Promise<T> },
-): Promise<Accepted<T>> {
-  if (!response.ok) throw await problemError(what, response);
-  return (await response.json()) as Accepted<T>;
-}
-
-/** Of what a route may answer, what it answers with success. */
-type Accepted<T> = Exclude<T, { code: string; status: number }>;
-
-async function retried<T>(
-  what: string,
-  request: () => Promise<{ ok: boolean; status: number; json(): Promise<T> }>,
-  signal?: AbortSignal,
-): Promise<Accepted<T>> {
-  for (let attempt = 1; ; attempt++) {
-    signal?.throwIfAborted();
-    try {
-      return await accepted(what, await request());
-    } catch (error) {
-      const passing = error instanceof ProblemError ? error.status === 503 : error instanceof TypeError;
-      if (!passing || attempt === TRIES) throw error;
-      await pause(RETRY_MS * 2 ** attempt, signal);
-    }
-  }
-}

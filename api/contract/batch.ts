@@ -4,8 +4,7 @@ import { Price } from "./job.ts";
 import { Metadata } from "./metadata.ts";
 
 /** What a line of a batch may ask for. OpenAI has more; a model that only generates text does not. */
-export const BatchEndpoint = z.enum(["/v1/chat/completions"]);
-export type BatchEndpoint = z.infer<typeof BatchEndpoint>;
+const BatchEndpoint = z.enum(["/v1/chat/completions"]);
 
 export const BatchStatus = z.enum([
   "validating",

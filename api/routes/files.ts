@@ -7,6 +7,7 @@ import { createRouter, problemResponses } from "../router.ts";
 import type { FileStore } from "../state/file-store.ts";
 import { createFileRoute } from "./files/create-file.ts";
 import { describeFile, fileNotFound } from "./files/describe-file.ts";
+import { edges } from "./list-edges.ts";
 
 const params = z.object({ id: z.string() });
 
@@ -95,9 +96,3 @@ export const fileRoutes = ({ files, now }: { files: FileStore; now: () => number
       return c.json({ object: "file" as const, id, deleted: true as const }, 200);
     });
 };
-
-/** The ids that OpenAI's lists are paged by. */
-export const edges = (data: readonly { id: string }[]) => ({
-  first_id: data.at(0)?.id ?? null,
-  last_id: data.at(-1)?.id ?? null,
-});

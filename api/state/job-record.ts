@@ -10,6 +10,7 @@ import {
 } from "../contract/job.ts";
 import type { JobRequest } from "../contract/job-request.ts";
 import { type JobResult, timeInPrefillMs } from "../contract/job-result.ts";
+import { limits } from "../contract/limits.ts";
 
 export type Lease = NonNullable<JobState["lease"]>;
 
@@ -137,6 +138,10 @@ function summarise({ answers, usage }: JobResult): Run {
     decodeMs: Math.max(0, ...answers.map(({ timings }) => timings.decode_ms)),
   };
 }
+
+/** Attempts before a job is failed. A shard finds out which of its lines kills its workers, and goes on without it. */
+export const attemptsAllowed = ({ batch, progress }: JobState, maxAttempts: number): number =>
+  batch === null || batch.shard === null ? maxAttempts : maxAttempts + limits.lineDeaths * progress.questions_total;
 
 export const hasLiveLease = (state: JobState, nowMs: number): boolean =>
   state.lease !== null && state.lease.until_ms > nowMs;

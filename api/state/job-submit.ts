@@ -22,6 +22,8 @@ type SubmitOptions = {
   fingerprint?: string;
   /** When the request came; default: now. */
   createdMs?: number;
+  /** Of the job, where it must be known before; one that no other job has or had. */
+  id?: string;
 };
 
 type Deps = {
@@ -54,12 +56,15 @@ export function createSubmit({ objects, queue, index, idempotency, now, newId, l
   async function submit(
     tenant: string,
     request: JobRequest,
-    { fingerprint = "", createdMs = now() }: SubmitOptions = {},
+    { fingerprint = "", createdMs = now(), id = `job_${newId()}` }: SubmitOptions = {},
   ): Promise<Submitted> {
-    const state = newJob({ id: `job_${newId()}`, tenant, request, nowMs: createdMs });
-    const { id } = state;
+    const state = newJob({ id, tenant, request, nowMs: createdMs });
     const etag = await index.openActive(state);
-    await Promise.all([objects.put(keys.jobRequest(tenant, id), encode(request)), index.add(state)]);
+    await Promise.all([
+      objects.put(keys.jobRequest(tenant, id), encode(request)),
+      // The jobs of a batch are shown by the batch.
+      state.batch === null ? index.add(state) : undefined,
+    ]);
     if (request.idempotency_hash !== null) {
       const earlier = await idempotency.take(tenant, request.idempotency_hash, fingerprint, id);
       if (earlier !== null) {

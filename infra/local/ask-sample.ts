@@ -1,6 +1,7 @@
 import { createClient } from "../../api/client/client.ts";
+import { jobProgress } from "../../api/client/command/job-progress.ts";
+import { createProgress } from "../../api/client/command/progress.ts";
 import type { JobResult } from "../../api/contract/job-result.ts";
-import { createJobBar } from "./job-bar.ts";
 import type { SampleQuestions } from "./sample-report.ts";
 import type { Service } from "./service.ts";
 
@@ -32,17 +33,17 @@ export async function askSample({
   });
   say(`POST /v1/jobs       ${questions.length} questions about it: ${job.id}`);
 
-  const bar = createJobBar();
+  const bars = createProgress(process.stderr);
   const gone = service.broken.then((how) => Promise.reject(new Error(how)));
   try {
     const ended = await Promise.race([
-      client.wait(job, { signal, pollMs: POLL_MS, onProgress: ({ progress }) => bar.show(progress) }),
+      client.wait(job, { signal, pollMs: POLL_MS, onProgress: (look) => bars.show(jobProgress(look)) }),
       gone,
     ]);
     if (ended.status !== "succeeded") throw new Error(`the job is ${ended.status}: ${ended.error?.message}`);
   } finally {
     gone.catch(() => undefined);
-    bar.stop();
+    bars.stop();
   }
   return { documentId: document.id, result: await client.result(job) };
 }

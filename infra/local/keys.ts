@@ -1,6 +1,7 @@
 // `npm run keys`: makes, lists and revokes API keys in the state that the environment names.
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
+import { formatTable } from "../../api/client/command/table.ts";
 import { LOCAL_TENANT, Scope, Tenant } from "../../api/contract/access.ts";
 import { parseEnv, StateEnv } from "../../api/contract/env.ts";
 import { AppError } from "../../api/contract/errors.ts";
@@ -75,14 +76,7 @@ function list(found: ApiKey[]): void {
       key.name,
     ]),
   ];
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  for (const row of rows)
-    console.log(
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    );
+  console.log(formatTable(rows));
 }
 
 async function revoke(apiKeys: ApiKeyStore, id: string): Promise<void> {

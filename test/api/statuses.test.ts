@@ -2,6 +2,7 @@
 // documents a status needs a case here that provokes it.
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { batchCases } from "../support/statuses/batches.ts";
 import type { Case } from "../support/statuses/case.ts";
 import { commonCases, type Operation } from "../support/statuses/common.ts";
 import { documentCases } from "../support/statuses/documents.ts";
@@ -10,7 +11,7 @@ import { jobCases } from "../support/statuses/jobs.ts";
 import { serviceCases } from "../support/statuses/service.ts";
 import { openTestApp } from "../support/test-app.ts";
 
-const CASES = { ...jobCases, ...documentCases, ...fileCases, ...serviceCases };
+const CASES = { ...jobCases, ...documentCases, ...fileCases, ...batchCases, ...serviceCases };
 
 const Content = z.record(z.string(), z.looseObject({ schema: z.looseObject({}) }));
 const Described = z.object({

@@ -134,6 +134,8 @@ export function wordsOf(prompt: Prompt): string[] {
 /** One token for each word; decoding names the tokens. */
 export const WORD_PROMPTS = {
   encode: async (prompt: Prompt) => Uint32Array.from(wordsOf(prompt).keys()),
+  count: async (prompt: Prompt) => wordsOf(prompt).length,
+  maxPositions: 100,
   decode: async (tokens: Uint32Array) => `tokens ${tokens.join(" ")}`,
   tokenTexts: async (ids: readonly number[]) => ids.map((id) => ({ token: `${id}`, bytes: [...Buffer.from(`${id}`)] })),
 };

@@ -3,12 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { limits } from "../../api/contract/limits.ts";
+import { createBatching, inTurn } from "../../api/state/batching.ts";
 import { createDocumentStore } from "../../api/state/document-store.ts";
 import { openDatabase } from "../../api/state/embedded/database.ts";
 import { createFileObjectStore } from "../../api/state/embedded/file-object-store.ts";
 import { createObjectUrls, urlSecret } from "../../api/state/embedded/object-urls.ts";
 import { createSqliteJobQueue } from "../../api/state/embedded/sqlite-job-queue.ts";
-import { createFileStore } from "../../api/state/file-store.ts";
 import { createJobStore } from "../../api/state/job-store.ts";
 import { createJobStreams } from "../../api/state/job-streams.ts";
 import { createWebhookKeyrings } from "../../api/state/webhook-keyring.ts";
@@ -26,6 +26,7 @@ export async function openTempState({ leaseMs = limits.leaseMs as number, maxRec
   const queue = createSqliteJobQueue({ database, name: "jobs", now, maxReceives });
   const webhookQueue = createSqliteJobQueue({ database, name: "webhooks", now, maxReceives: Infinity });
   const webhooks = createWebhookStore({ objects, webhookQueue, now });
+  const { files, batches, batchEnd } = createBatching({ objects, now, newId });
   return {
     directory,
     objects,
@@ -35,9 +36,11 @@ export async function openTempState({ leaseMs = limits.leaseMs as number, maxRec
     webhooks,
     streams: createJobStreams({ objects }),
     keyrings: createWebhookKeyrings({ objects, now, newId }),
-    jobs: createJobStore({ objects, queue, now, newId, onTerminal: webhooks.emit, leaseMs }),
+    jobs: createJobStore({ objects, queue, now, newId, onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded), leaseMs }),
     documents: createDocumentStore({ objects, now }),
-    files: createFileStore({ objects, now, newId }),
+    files,
+    batches,
+    batchEnd,
     now,
     advance: (ms: number): void => {
       aheadMs += ms;

@@ -17,7 +17,7 @@ import type { Claim } from "../../api/state/job-store.ts";
 import { createUploadStore } from "../../api/state/upload-store.ts";
 import { onlyDocumented } from "./documented.ts";
 import { wordsOf } from "./fake-engine.ts";
-import { openTempState } from "./temp-state.ts";
+import { openTempState, type TempState } from "./temp-state.ts";
 
 /** A model whose prompt has one token for each word of document and question, and one to begin with. */
 const WORD_MODEL = {
@@ -38,9 +38,10 @@ export async function openTestApp({
   maxDocumentBytes = 1e9,
   quota = { jobs: 0, tokens: 0 },
   price = null as Price | null,
+  state: given = null as TempState | null,
   findKey = null as ApiKeyStore["find"] | null,
 } = {}) {
-  const state = await openTempState();
+  const state = given ?? (await openTempState());
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => void logged.push({ fields, message });
   const apiKeys = createApiKeyStore({ objects: state.objects, now: state.now });
@@ -49,6 +50,8 @@ export async function openTestApp({
     jobs: state.jobs,
     documents: state.documents,
     files: state.files,
+    batches: state.batches,
+    batchEnd: state.batchEnd,
     backlog: () => measureBacklog(state.objects, { speed: 1, maxSequenceTokens: WORD_MODEL.maxPositions }),
     streams: state.streams,
     uploads,

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { vi } from "vitest";
 import type { JobRequest } from "../../api/contract/job-request.ts";
 import { limits } from "../../api/contract/limits.ts";
@@ -12,20 +13,33 @@ import type { Delivery } from "../../worker/job-consumer.ts";
 import { createLeases } from "../../worker/lease.ts";
 import { createFakeEngine, WORD_PROMPTS } from "./fake-engine.ts";
 import { jobRequest } from "./job-fixtures.ts";
-import { openTempState } from "./temp-state.ts";
+import { openTempState, type TempState } from "./temp-state.ts";
 
 /** The worker's collaborators on real embedded state and a fake engine, with a quick heartbeat. */
-export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives = limits.maxReceives as number } = {}) {
-  const state = await openTempState({ maxReceives });
+export async function openTestWorker({
+  plan = {} as Partial<Plan>,
+  maxReceives = limits.maxReceives as number,
+  state: given = null as TempState | null,
+} = {}) {
+  const state = given ?? (await openTempState({ maxReceives }));
+  let isDead = false;
+  const beat: typeof delay = async (ms, signal) => {
+    await delay(ms, signal);
+    if (isDead) await new Promise(() => {});
+  };
   const fake = createFakeEngine(plan);
   const log = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
   const onEngineDead = vi.fn();
   const testLimits = { ...limits, heartbeatMs: 40, progressMs: 5, streamMs: 5 };
   const leases = createLeases({ now: state.now });
   const { jobs, queue } = state;
-  leases.connect(createHeartbeat({ jobs, queue, limits: testLimits, monotonicMs: state.now, delay }, leases.tell));
+  leases.connect(
+    createHeartbeat({ jobs, queue, limits: testLimits, monotonicMs: state.now, delay: beat }, leases.tell),
+  );
   const deps = {
     jobs: state.jobs,
+    batches: state.batches,
+    newId: randomUUID,
     documents: state.documents,
     queue: state.queue,
     engine: fake.engine,
@@ -49,6 +63,10 @@ export async function openTestWorker({ plan = {} as Partial<Plan>, maxReceives =
     deps,
     log,
     onEngineDead,
+    /** No heartbeat of it comes any more: what it holds goes to others when their leases end. */
+    die(): void {
+      isDead = true;
+    },
     /** A job in the queue, as the API puts it there. */
     async submit(questions = ["why"], changes: Partial<JobRequest> = {}) {
       const { id: document_id } = await state.documents.putDocument("default", "the sun is up");

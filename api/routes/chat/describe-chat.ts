@@ -1,10 +1,9 @@
 import type { ChatCompletion, ChatCompletionChunk } from "../../contract/chat.ts";
+import { chatCompletion, type FinishReason, finishReasonOf } from "../../contract/chat-answer.ts";
 import { AppError, ERRORS, type ErrorCode } from "../../contract/errors.ts";
 import type { JobState, Usage } from "../../contract/job.ts";
 import type { JobResult } from "../../contract/job-result.ts";
 import type { Logprobs } from "../../contract/logprobs.ts";
-
-type FinishReason = ChatCompletion["choices"][number]["finish_reason"];
 
 const common = ({ id, created_ms, model }: JobState) => ({
   id: `chatcmpl-${id}`,
@@ -14,33 +13,21 @@ const common = ({ id, created_ms, model }: JobState) => ({
 
 /** The one answer of a job that succeeded. Throws what became of one that did not. */
 export function answerOf(state: JobState, result: JobResult | null) {
+  const answer = endedAnswer(state, result);
+  const { answer: text, usage, logprobs = null } = answer;
+  return { text, usage, logprobs, finishReason: finishReasonOf(answer) };
+}
+
+function endedAnswer(state: JobState, result: JobResult | null): JobResult["answers"][number] {
   const [answer] = result?.answers ?? [];
   if (state.status !== "succeeded" || answer === undefined) throw notAnswered(state);
-  // "cancelled" is of jobs that did not succeed.
-  const finishReason: FinishReason = answer.finish_reason === "length" ? "length" : "stop";
-  return { text: answer.answer, usage: answer.usage, logprobs: answer.logprobs ?? null, finishReason };
+  return answer;
 }
 
 export function describeChat(state: JobState, result: JobResult | null): ChatCompletion {
-  const { text, usage, logprobs, finishReason } = answerOf(state, result);
-  return {
-    ...common(state),
-    object: "chat.completion",
-    system_fingerprint: fingerprint(state),
-    choices: [
-      {
-        index: 0,
-        message: { role: "assistant", content: text, refusal: null },
-        logprobs,
-        finish_reason: finishReason,
-      },
-    ],
-    usage,
-  };
+  const { id, created_ms, model, engine } = state;
+  return chatCompletion({ id, createdMs: created_ms, model, engine }, endedAnswer(state, result));
 }
-
-const fingerprint = ({ engine }: JobState): string | null =>
-  engine && `fp_${engine.model_revision.slice(0, 12)}_${engine.version}`;
 
 export const describeChunk = (
   state: JobState,

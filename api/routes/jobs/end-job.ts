@@ -72,6 +72,11 @@ export const endJobRoutes = (deps: JobDeps) => {
       const tenant = c.get("tenant");
       const key = parseIdempotencyKey(c.req.valid("header")["idempotency-key"], { retry_of: id });
       const failed = await readJob(jobs, tenant, id);
+      if (failed.batch !== null) {
+        throw new AppError("job_not_retryable", `job ${id} is of batch ${failed.batch.id}`, {
+          detail: `Job \`${id}\` ran lines of batch \`${failed.batch.id}\`: send those again in another batch.`,
+        });
+      }
       if (!isTerminal(failed.status)) throw notFinished(failed, "try");
       if (failed.status === "succeeded") {
         throw new AppError("job_not_retryable", `job ${id} succeeded`, {

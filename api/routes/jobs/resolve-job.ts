@@ -3,6 +3,7 @@ import { AppError } from "../../contract/errors.ts";
 import type { Price } from "../../contract/job.ts";
 import type { CreateJob, JobInput, JobRequest } from "../../contract/job-request.ts";
 import { limits } from "../../contract/limits.ts";
+import { checkLogprobs } from "../../contract/logprobs-limit.ts";
 import { promptsOf } from "../../contract/prompts.ts";
 import { Sampling } from "../../contract/sampling.ts";
 import { checkModelIsServed, countFittingPrompts } from "../../served-model.ts";
@@ -72,22 +73,6 @@ export async function resolveJob(tenant: string, asked: CreateJob, deps: Deps): 
     retry_of: null,
     idempotency_hash: null,
   };
-}
-
-/** A result is one object in memory, and log-probabilities could make it far larger than its text. */
-function checkLogprobs(asked: CreateJob, answers: number, maxTokens: number): void {
-  const each = asked.logprobs ? 1 + asked.top_logprobs : 0;
-  const total = answers * maxTokens * each;
-  if (total <= limits.logprobsPerJob) return;
-  const n = (count: number) => count.toLocaleString("en-US");
-  const fitting = Math.floor(limits.logprobsPerJob / (answers * each));
-  throw new AppError("invalid_request", `${total} log-probabilities`, {
-    field: asked.top_logprobs > 0 ? "top_logprobs" : "logprobs",
-    detail:
-      `${n(answers)} answer(s) of up to ${n(maxTokens)} tokens with ${n(each)} log-probabilities a token make ` +
-      `${n(total)}, and a job has at most ${n(limits.logprobsPerJob)}: lower ` +
-      `${asked.top_logprobs > 0 ? "`top_logprobs`, or " : ""}max_tokens to ${n(fitting)} or less.`,
-  });
 }
 
 const quoteNotFound = (id: string): AppError =>

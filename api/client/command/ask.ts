@@ -1,0 +1,17 @@
+import { limits } from "../../contract/limits.ts";
+import type { Run } from "./command.ts";
+import { EXIT } from "./exit-status.ts";
+import { printAnswers } from "./print-answers.ts";
+import { createQuestionCommand } from "./question-options.ts";
+import { submitQuestion } from "./submit-question.ts";
+import { assertSucceeded, waitForJob } from "./wait-for-job.ts";
+
+export const askCommand = (run: Run) =>
+  createQuestionCommand("ask", "ask questions about documents, wait, and print the answers").action((files, options) =>
+    run(options, async (context) => {
+      const job = await submitQuestion(context, files, options);
+      const { id } = assertSucceeded(await waitForJob(context, job, options.maxTokens ?? limits.defaultMaxTokens));
+      printAnswers(context, await context.client.result({ id }));
+      return EXIT.done;
+    }),
+  );

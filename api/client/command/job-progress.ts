@@ -1,0 +1,32 @@
+import type { Job } from "../../contract/job-resource.ts";
+import type { ProgressLine } from "./progress.ts";
+
+/** Bars of one job: its prefill to the token, then its decoding. `maxTokens` is of each answer, where it is known. */
+export function jobProgress(
+  { status, progress, queue_position }: Pick<Job, "status" | "progress" | "queue_position">,
+  maxTokens?: number,
+): ProgressLine[] {
+  const { prompt_tokens, prefill_tokens, generated_tokens, questions_done, questions_total } = progress;
+  const waiting = queue_position === null ? status : `${status}, ${queue_position} before it`;
+  const answers = `${questions_done}/${questions_total} answers`;
+  const prefill: ProgressLine = {
+    name: "prefill",
+    value: prefill_tokens,
+    total: prompt_tokens,
+    unit: "tokens",
+    note: status === "queued" ? waiting : status,
+  };
+  // The end of an answer is the model's: only an upper bound is known before.
+  const most = questions_done === questions_total ? generated_tokens : (maxTokens ?? 0) * questions_total;
+  const decode: ProgressLine =
+    most >= generated_tokens && most > 0
+      ? { name: "decode", value: generated_tokens, total: most, unit: "tokens", note: answers }
+      : {
+          name: "decode",
+          value: questions_done,
+          total: questions_total,
+          unit: "answers",
+          note: `${generated_tokens.toLocaleString("en-US")} tokens`,
+        };
+  return [prefill, decode];
+}

@@ -1,0 +1,17 @@
+// The `gnomon` command as a process. gnomon.mjs starts it on a Node that can run it.
+import { runCommand } from "./program.ts";
+import { createTerminal } from "./terminal.ts";
+
+// `gnomon result ID | head`: nobody reads any more, so there is nothing left to do.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const { GNOMON_URL, GNOMON_API_KEY } = process.env;
+const status = await runCommand(process.argv.slice(2), {
+  env: { GNOMON_URL, GNOMON_API_KEY },
+  terminal: createTerminal(process),
+  fetch,
+  now: Date.now,
+});
+// Requests that were given up would keep the process; what was written has to go out first.
+await new Promise<void>((resolve) => void process.stdout.write("", () => resolve()));
+process.exit(status);

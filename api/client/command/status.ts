@@ -1,0 +1,40 @@
+import type { JobList } from "../../contract/job-resource.ts";
+import { accepted } from "../request.ts";
+import { createCommand, type Run } from "./command.ts";
+import type { Context } from "./context.ts";
+import { UsageError } from "./errors.ts";
+import { EXIT } from "./exit-status.ts";
+import { jobLines, jobRows } from "./job-lines.ts";
+import { parseNumber } from "./question-options.ts";
+import { formatTable } from "./table.ts";
+import { assertSucceeded, waitForJob } from "./wait-for-job.ts";
+
+export const statusCommand = (run: Run) =>
+  createCommand("status", "how a job stands, or the latest jobs")
+    .argument("[job]", "its id")
+    .option("--wait", "until the job is over")
+    .option("--limit <n>", "how many jobs are listed", parseNumber, 20)
+    .action((id, options) =>
+      run(options, async (context) => {
+        if (id === undefined && options.wait) throw new UsageError("--wait needs the id of a job.");
+        if (id === undefined) return list(context, options.limit);
+        return show(context, id, options.wait ?? false);
+      }),
+    );
+
+async function show(context: Context, id: string, wait: boolean): Promise<number> {
+  const { client, terminal, json } = context;
+  const found = await client.get(id);
+  const job = wait ? await waitForJob(context, found) : found;
+  terminal.print(json ? JSON.stringify(job) : jobLines(job).join("\n"));
+  if (wait) assertSucceeded(job);
+  return EXIT.done;
+}
+
+async function list({ client, terminal, json }: Context, limit: number): Promise<number> {
+  const response = await client.routes.v1.jobs.$get({ query: { limit: String(limit) } });
+  const jobs = (await accepted("GET /v1/jobs", response as never)) as JobList;
+  if (json) terminal.print(JSON.stringify(jobs));
+  else terminal.print(jobs.data.length === 0 ? "There are no jobs." : formatTable(jobRows(jobs.data)));
+  return EXIT.done;
+}

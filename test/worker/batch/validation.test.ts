@@ -1,0 +1,103 @@
+import { describe, expect, it } from "vitest";
+import { limits } from "../../../api/contract/limits.ts";
+import { chatLine, chatLines, createBatch, getBatch, openTestService } from "../../support/batch-fixtures.ts";
+
+/** The errors of a batch of these lines, after its validation. */
+async function errorsOf(lines: readonly unknown[]) {
+  await using test = await openTestService();
+  const { id } = await createBatch(test, lines);
+  await test.work();
+  const batch = await getBatch(test, id);
+  expect(batch).toMatchObject({ status: "failed", request_counts: { total: 0, completed: 0, failed: 0 } });
+  expect(batch.failed_at).toBeDefined();
+  // Nothing of it may run.
+  expect(await test.worker.messagesLeft()).toBe(0);
+  return batch.errors?.data ?? [];
+}
+
+const words = (count: number): string => Array.from({ length: count }, (_, index) => `w${index}`).join(" ");
+
+it("says by how many tokens a line is too long", async () => {
+  const lines = [chatLine("a"), chatLine("b", words(95))];
+  expect(await errorsOf(lines)).toEqual([
+    {
+      code: "context_overflow",
+      line: 2,
+      message: "Line 2: over by 5 tokens: its prompt has 95, its answer may have 10, and words takes 100.",
+      param: "body.messages",
+    },
+  ]);
+});
+
+it("refuses the same custom_id twice, and names both lines", async () => {
+  expect(await errorsOf([chatLine("a"), chatLine("b"), chatLine("a")])).toEqual([
+    {
+      code: "duplicate_custom_id",
+      line: 3,
+      message: 'Line 3: `custom_id` "a" is that of line 1 too.',
+      param: "custom_id",
+    },
+  ]);
+});
+
+describe("refuses a line", () => {
+  it.each([
+    ["that is no JSON", "{", "invalid_json_line", null],
+    ["that is no object", "[]", "invalid_line", "body"],
+    ["without a custom_id", { ...chatLine("a"), custom_id: undefined }, "missing_custom_id", "custom_id"],
+    ["of another method", { ...chatLine("a"), method: "GET" }, "invalid_method", "method"],
+    ["of another url", { ...chatLine("a"), url: "/v1/embeddings" }, "url_mismatch", "url"],
+    ["for another model", chatLine("a", "x", { model: "gpt-9" }), "model_mismatch", "body.model"],
+    ["that wants a stream", chatLine("a", "x", { stream: true }), "invalid_request", "body.stream"],
+    ["without messages", chatLine("a", "x", { messages: [] }), "invalid_request", "body.messages"],
+    ["that wants what there is not", chatLine("a", "x", { n: 2 }), "invalid_request", "body.n"],
+    [
+      "with too many log-probabilities",
+      chatLine("a", "x", { logprobs: true, top_logprobs: 21 }),
+      "invalid_request",
+      "body.top_logprobs",
+    ],
+    ["with a field of no meaning", { ...chatLine("a"), colour: "red" }, "invalid_line", "colour"],
+  ])("%s", async (_, line, code, param) => {
+    expect(await errorsOf([line, chatLine("good")])).toMatchObject([{ code, line: 1, param }]);
+  });
+
+  it("that is no UTF-8", async () => {
+    await using test = await openTestService();
+    const form = new FormData();
+    form.append("file", new Blob([Buffer.from([0x7b, 0xff, 0x7d, 0x0a])]), "in.jsonl");
+    form.append("purpose", "batch");
+    const { id } = (await (await test.app.request("/v1/files", { method: "POST", body: form })).json()) as {
+      id: string;
+    };
+    const body = { input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" };
+    const batch = (await (await test.post("/v1/batches", body)).json()) as { id: string };
+    await test.work();
+    expect((await getBatch(test, batch.id)).errors?.data).toMatchObject([{ code: "invalid_json_line", line: 1 }]);
+  });
+});
+
+it("refuses a file without lines, and one with too many", async () => {
+  expect(await errorsOf(["", "  "])).toMatchObject([{ code: "empty_file", line: null }]);
+  expect(await errorsOf(Array.from({ length: limits.batchLines + 1 }, () => "{}"))).toMatchObject([
+    { code: "too_many_tasks", line: null },
+  ]);
+});
+
+it("counts blank lines, and shows no more errors than are of use", async () => {
+  const lines = ["", chatLine("a"), ...Array.from({ length: limits.batchErrors + 20 }, () => "no")];
+  const errors = await errorsOf(lines);
+  expect(errors).toHaveLength(limits.batchErrors + 1);
+  expect(errors[0]?.line).toBe(3);
+  expect(errors.at(-1)).toMatchObject({ code: "more_errors", message: "20 more lines are not valid." });
+});
+
+it("divides many lines into shards that a worker can hold, whatever their number", async () => {
+  await using test = await openTestService();
+  const { id } = await createBatch(test, chatLines(3 * limits.shardLines + 1));
+  await test.work();
+  const open = await test.state.batches.parts.listOpen({ tenant: "default", id });
+  expect(open.map(({ shard }) => shard)).toEqual([0, 1, 2, 3]);
+  const last = await test.state.jobs.getRequest("default", open[3]?.job ?? "");
+  expect(last).toMatchObject({ prompt_tokens: [4], max_tokens: 10, priority: "low", input: { first_line: 97 } });
+});
