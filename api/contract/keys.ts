@@ -1,5 +1,9 @@
 /** Where things live in the object store. Tenant first, so that access can be granted by prefix. */
 export const keys = {
+  /** Below it everything of every tenant, but for what is named below. */
+  tenants: "t/",
+  /** A key between the last of a tenant and the first of the next. */
+  afterTenant: (tenant: string) => `t/${tenant}0`,
   job: (tenant: string, job: string) => `t/${tenant}/j/${job}/`,
   jobRequest: (tenant: string, job: string) => `t/${tenant}/j/${job}/request.json`,
   jobState: (tenant: string, job: string) => `t/${tenant}/j/${job}/state.json`,

@@ -4,7 +4,7 @@ import { AppError } from "../contract/errors.ts";
 import { documentEntryMs, isId, keys } from "../contract/keys.ts";
 import { utf8Only } from "./byte-streams.ts";
 import { listNewest, type Page } from "./newest-first.ts";
-import type { ObjectStore } from "./object-store.ts";
+import type { ObjectStore, Put } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
 
 export type DocumentStore = ReturnType<typeof createDocumentStore>;
@@ -24,21 +24,28 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     return isId(id) ? ((await readRecord(objects, keys.documentInfo(tenant, id), DocumentInfo))?.value ?? null) : null;
   }
 
+  /** What makes a document exist, its text being there: step after step, so that what breaks off is tried again as a whole. */
+  const publication = (tenant: string, info: DocumentInfo): Put[][] => [
+    [{ key: keys.documentIndex(tenant, info.created_ms, info.id), body: new Uint8Array() }],
+    [{ key: keys.documentInfo(tenant, info.id), body: encode(info), ifAbsent: true }],
+  ];
+
   /**
-   * Makes the document exist. Tried even if it did: an earlier try may have broken off before this. One that broke off
-   * within leaves an entry of the index, of another time than the document's; `list` passes over it.
+   * Makes the document, unless somebody else just did. What breaks off within leaves an entry of the index, of another
+   * time than the document's; `list` passes over it.
    */
-  async function publish(tenant: string, info: DocumentInfo): Promise<DocumentInfo> {
-    const earlier = await getInfo(tenant, info.id);
-    if (earlier !== null) return earlier;
-    const entry = keys.documentIndex(tenant, info.created_ms, info.id);
-    await objects.put(entry, new Uint8Array());
-    const etag = await objects.putIfAbsent(keys.documentInfo(tenant, info.id), encode(info));
-    if (etag !== null) return info;
+  async function make(tenant: string, info: DocumentInfo, first: Put[] = []) {
+    const made = await objects.putSteps([...(first.length > 0 ? [first] : []), ...publication(tenant, info)]);
+    if (!made.at(-1)?.includes(null)) return { info, created: true };
     const winner = (await getInfo(tenant, info.id)) ?? info;
-    if (winner.created_ms !== info.created_ms) await objects.delete(entry);
-    return winner;
+    if (winner.created_ms !== info.created_ms) {
+      await objects.delete(keys.documentIndex(tenant, info.created_ms, info.id));
+    }
+    return { info: winner, created: false };
   }
+
+  const publish = async (tenant: string, info: DocumentInfo): Promise<DocumentInfo> =>
+    (await getInfo(tenant, info.id)) ?? (await make(tenant, info)).info;
 
   /** The document of an entry of the index. One that none stands behind is removed, once nobody can be about to make it. */
   async function listed(tenant: string, id: string, entry: string): Promise<DocumentInfo | null> {
@@ -53,9 +60,10 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     async putDocument(tenant: string, text: string): Promise<{ id: string; bytes: number; created: boolean }> {
       const body = Buffer.from(text);
       const id = idOf(createHash("sha256").update(body));
-      const etag = await objects.putIfAbsent(keys.document(tenant, id), body);
-      await publish(tenant, { id, media_type: "text/plain", bytes: body.length, created_ms: now() });
-      return { id, bytes: body.length, created: etag !== null };
+      if ((await getInfo(tenant, id)) !== null) return { id, bytes: body.length, created: false };
+      const info: DocumentInfo = { id, media_type: "text/plain", bytes: body.length, created_ms: now() };
+      const { created } = await make(tenant, info, [{ key: keys.document(tenant, id), body }]);
+      return { id, bytes: body.length, created };
     },
 
     /** Takes a body in as it comes, and hashes it on its way. Throws what the body throws, and `invalid_request` for text that is not UTF-8. */

@@ -1,7 +1,7 @@
 /** What the log lines of the processes say that faults came about. */
 const SIGNS = {
   clock_jumps: /clock jumped/,
-  disk_full_errors: /disk is full|ENOSPC/,
+  disk_full_errors: /disk is full|ENOSPC|storage_full/,
   /** A worker found that another had taken its job. */
   leases_lost: /"msg":"lease lost, run stopped"/,
   /** A job begun again after its worker died or lost it. */

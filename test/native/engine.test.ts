@@ -181,6 +181,7 @@ describe("generate", () => {
     ["half a topK", { sampling: { topK: 0.5 } }, "invalid_request", "sampling.topK"],
     ["a seed below 0", { sampling: { seed: -1n } }, "invalid_request", "sampling.seed"],
     ["an unknown stop token", { stopTokenIds: [4096] }, "invalid_request", "stopTokenIds"],
+    ["a scope that is no text", { reuseScope: 5 }, "invalid_request", "reuseScope is 5"],
     ["an unknown field", { maxTokens: 4 }, "invalid_request", '"maxTokens"'],
     ["too many positions", { maxNewTokens: 65_527 }, "context_overflow", "need 65537 positions; the model has 65536"],
   ])("refuses %s, naming it", async (_, change, code, named) => {

@@ -15,6 +15,7 @@ import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { AppError } from "../../contract/errors.ts";
 import { assertKey } from "../object-key.ts";
 import type { Etag, ObjectInfo, ObjectStore } from "../object-store.ts";
+import { putStepsInTurn } from "../put-steps.ts";
 import { isServiceError, type ServiceError, unavailable } from "./service-error.ts";
 
 /** Answers 409 (another conditional write in progress) in a row before the store is called unavailable. */
@@ -66,11 +67,15 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
     return head?.Metadata?.write === mark ? etagOf(head) : null;
   }
 
+  async function put(key: string, body: Uint8Array): Promise<Etag> {
+    const command = new PutObjectCommand({ ...at(key), Body: body });
+    return etagOf(await client.send(command).catch(rethrow(`put of ${key}`)));
+  }
+
+  const putIfAbsent = (key: string, body: Uint8Array) => putIf(key, body, { IfNoneMatch: "*" });
+
   return {
-    async put(key, body) {
-      const command = new PutObjectCommand({ ...at(key), Body: body });
-      return etagOf(await client.send(command).catch(rethrow(`put of ${key}`)));
-    },
+    put,
 
     async putStream(key, body) {
       let bytes = 0;
@@ -89,7 +94,9 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
       }
     },
 
-    putIfAbsent: (key, body) => putIf(key, body, { IfNoneMatch: "*" }),
+    putIfAbsent,
+
+    putSteps: (steps, check) => putStepsInTurn({ put, putIfAbsent }, steps, check),
 
     compareAndSwap: (key, etag, body) => putIf(key, body, { IfMatch: etag }),
 
