@@ -37,6 +37,7 @@ type Options = {
   /** Called once for all that was there, then for every piece that has been written. */
   onBytes: (bytes: number) => void;
   rangeBytes?: number;
+  atOnce?: number;
 };
 
 /**
@@ -45,7 +46,7 @@ type Options = {
  * that it must have.
  */
 export async function downloadModel(options: Options): Promise<{ resumedBytes: number }> {
-  const { store, files, folder, onBytes, rangeBytes = defaultRangeBytes } = options;
+  const { store, files, folder, onBytes, rangeBytes = defaultRangeBytes, atOnce = rangesAtOnce } = options;
   await mkdir(join(folder, journals), { recursive: true });
   const stopping = new AbortController();
   const opened = await Promise.all(files.map((file) => openTarget(file, folder, rangeBytes)));
@@ -54,7 +55,7 @@ export async function downloadModel(options: Options): Promise<{ resumedBytes: n
   try {
     const ranges = opened.flatMap((target) => target.missing.map((range) => ({ target, range })));
     onBytes(resumedBytes);
-    const runners = Array.from({ length: rangesAtOnce }, async () => {
+    const runners = Array.from({ length: atOnce }, async () => {
       for (let next = ranges.shift(); next !== undefined; next = ranges.shift()) {
         await fetchRange(store, next.target, next.range, stopping.signal, onBytes);
       }

@@ -78,7 +78,6 @@ class CudaBackend final : public Backend {
   }
   int64_t prefill_rows() const override { return 8192; }
   int64_t attention_rows() const override { return std::numeric_limits<int64_t>::max() / 2; }
-  bool shares_prefixes() const override { return false; }
 
   std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) override {
     const int64_t padded = PrefillAttention::padded_rows(rows);
@@ -161,14 +160,16 @@ class CudaBackend final : public Backend {
                     static_cast<CudaCache&>(cache));
   }
 
-  std::vector<int64_t> decode_parts(std::span<SequenceCache* const> caches) const override {
+  std::vector<std::vector<int64_t>> decode_parts(
+      std::span<SequenceCache* const> caches) const override {
     return decode_.parts(caches, weight_bytes_);
   }
-  void decode_step(const DecodeStep& step, const std::function<void()>& forward) override {
+  void decode_step(const DecodeStep& step, int64_t first_part,
+                   const std::function<void()>& forward) override {
     summariser_.join(stream_);
     in_step_ = true;
     try {
-      decode_.run(step, decode_parts(step.caches).front(), forward);
+      decode_.run(step, first_part, forward);
     } catch (...) {
       in_step_ = false;
       throw;
