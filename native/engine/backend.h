@@ -54,7 +54,7 @@ struct DecodeStep {
 };
 
 /// What the weights of a model are loaded into. The data of host tensors is aligned to their
-/// dtype; it may be unmapped afterwards.
+/// dtype, and may be read until finish_loading: an owner keeps it, or the caller does.
 class WeightStore {
  public:
   virtual ~WeightStore() = default;
@@ -64,6 +64,8 @@ class WeightStore {
                                               std::span<const HostTensor> biases) = 0;
   virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
   virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
+  /// Waits until every weight is complete. Throws what went wrong with one.
+  virtual void finish_loading() {}
 };
 
 class Backend : public WeightStore {
