@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -57,6 +58,8 @@ async function stageNative(folder: string, model: string, engine: boolean): Prom
   if (engine) await cp(join(ROOT, ".build/native/gnomon.node"), join(folder, ".build/native/gnomon.node"));
   if (parseModelSource(model)?.kind !== "folder") return;
   const source = join(ROOT, model);
+  if (model === "" || !existsSync(join(source, "config.json")))
+    throw new Error(`\`${model}\` is no model: it has no config.json`);
   const part = engine ? "all" : "tokenizer";
   await cp(source, join(folder, model), {
     recursive: true,

@@ -37,6 +37,12 @@ const EVENT = `{ version: "2.0", rawPath: PATH, rawQueryString: "", headers: { h
   requestContext: { domainName: "h", http: { method: "GET" } }, isBase64Encoded: false }`;
 
 describe("the staged app", () => {
+  it("is not staged without the model that it is to serve", async () => {
+    for (const model of ["", "native/engine"]) {
+      await expect(stageApp({ folder: join(folder, "none"), model })).rejects.toThrow("is no model");
+    }
+  });
+
   it("holds no model where that is in S3", { timeout: 60_000 }, async () => {
     const bare = join(folder, "bare");
     await stageApp({ folder: bare, model: "s3://models/llama" });
