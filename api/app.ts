@@ -157,7 +157,8 @@ function nameAndLog({ newId, log }: AppDeps): MiddlewareHandler<AppEnv> {
     const started = performance.now();
     c.set("requestId", newId());
     await next();
-    c.header("X-Request-Id", c.get("requestId"));
+    // Not by c.header, which would make the finished body a stream.
+    c.res.headers.set("X-Request-Id", c.get("requestId"));
     const ms = Math.round(performance.now() - started);
     const { tenant, key } = c.get("caller") ?? {};
     log.info(

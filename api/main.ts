@@ -14,6 +14,8 @@ import { startSweeper } from "./state/sweeper.ts";
 const STOP_MS = 5_000;
 
 const UPLOAD_SWEEP_MS = 3_600_000;
+/** Jobs past their retention are not shown any more; what is left of them can wait for this. */
+const RETENTION_SWEEP_MS = 6 * 3_600_000;
 /** As long as a presigned URL works. */
 const UPLOAD_MS = limits.presignSeconds * 1000;
 
@@ -31,6 +33,16 @@ async function startApi(): Promise<Running> {
   const uploadSweep = setInterval(() => {
     uploads.sweep().catch((error) => log.error({ err: error }, "sweep of uploads failed"));
   }, UPLOAD_SWEEP_MS);
+  const removeOld = async (): Promise<void> => {
+    try {
+      const removed = await jobs.removeOld();
+      if (removed > 0) log.info({ removed }, "jobs past their retention removed");
+    } catch (error) {
+      log.error({ err: error }, "sweep of old jobs failed");
+    }
+  };
+  const retentionSweep = setInterval(removeOld, RETENTION_SWEEP_MS);
+  void removeOld();
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);
   const server = createServer((request, response) => void listener(request, response));
@@ -46,6 +58,7 @@ async function startApi(): Promise<Running> {
     async stop() {
       stopping = true;
       clearInterval(uploadSweep);
+      clearInterval(retentionSweep);
       log.info("api stops");
       const closed = once(server, "close");
       server.close();

@@ -51,7 +51,7 @@ function complete(operation: Operation, method: string, path: string): void {
   // Every body is needed; a route that takes several types cannot say so itself (see create-document.ts).
   if (operation.requestBody) operation.requestBody.required = true;
   operation.security = scope === null ? [] : [{ [SCHEME]: [scope] }];
-  const common = [...(scope === null ? [] : [401, 403, 503]), ...(operation.requestBody ? [400, 413] : [])];
+  const common = [...(scope === null ? [] : [401, 403, 503, 507]), ...(operation.requestBody ? [400, 413] : [])];
   for (const status of common) operation.responses[status] ??= problemOf(status);
 }
 

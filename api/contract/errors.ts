@@ -51,6 +51,7 @@ export const ERRORS = {
   lease_lost: { status: 500, retryable: true, title: "Another worker took the job over" },
   answer_too_slow: { status: 504, retryable: false, title: "The answer takes longer than a request may" },
   unavailable: { status: 503, retryable: true, title: "The service is not available now" },
+  storage_full: { status: 507, retryable: true, title: "The service has no room to store more" },
   internal: { status: 500, retryable: true, title: "An internal error" },
 } as const satisfies Record<string, { status: number; retryable: boolean; title: string }>;
 

@@ -1,10 +1,10 @@
 import { createHash, type Hash } from "node:crypto";
 import { DocumentInfo, type DocumentType, isTextType } from "../contract/document.ts";
 import { AppError } from "../contract/errors.ts";
-import { isId, keys } from "../contract/keys.ts";
+import { documentEntryMs, isId, keys } from "../contract/keys.ts";
 import { utf8Only } from "./byte-streams.ts";
 import { listNewest, type Page } from "./newest-first.ts";
-import type { ObjectStore } from "./object-store.ts";
+import type { ObjectStore, Put } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
 
 export type DocumentStore = ReturnType<typeof createDocumentStore>;
@@ -15,19 +15,44 @@ export type Convert = (source: ReadableStream<Uint8Array>, type: DocumentType) =
 /** Bytes that were sent, in the store but no document yet. */
 export type Staged = { key: string; bytes: number; id: string; type: DocumentType };
 
+/** No document is so long in the making. */
+const litterMs = 3_600_000;
+
 /** Texts by content hash: the same content of a tenant is stored once. Every method may throw AppError `unavailable`. */
 export function createDocumentStore({ objects, now }: { objects: ObjectStore; now: () => number }) {
   async function getInfo(tenant: string, id: string): Promise<DocumentInfo | null> {
     return isId(id) ? ((await readRecord(objects, keys.documentInfo(tenant, id), DocumentInfo))?.value ?? null) : null;
   }
 
-  /** Makes the document exist. Tried even if it did: an earlier try may have broken off before this. */
-  async function publish(tenant: string, info: DocumentInfo): Promise<DocumentInfo> {
-    const earlier = await getInfo(tenant, info.id);
-    if (earlier !== null) return earlier;
-    await objects.put(keys.documentIndex(tenant, info.created_ms, info.id), new Uint8Array());
-    const etag = await objects.putIfAbsent(keys.documentInfo(tenant, info.id), encode(info));
-    return etag === null ? ((await getInfo(tenant, info.id)) ?? info) : info;
+  /** What makes a document exist, its text being there: step after step, so that what breaks off is tried again as a whole. */
+  const publication = (tenant: string, info: DocumentInfo): Put[][] => [
+    [{ key: keys.documentIndex(tenant, info.created_ms, info.id), body: new Uint8Array() }],
+    [{ key: keys.documentInfo(tenant, info.id), body: encode(info), ifAbsent: true }],
+  ];
+
+  /**
+   * Makes the document, unless somebody else just did. What breaks off within leaves an entry of the index, of another
+   * time than the document's; `list` passes over it.
+   */
+  async function make(tenant: string, info: DocumentInfo, first: Put[] = []) {
+    const made = await objects.putSteps([...(first.length > 0 ? [first] : []), ...publication(tenant, info)]);
+    if (!made.at(-1)?.includes(null)) return { info, created: true };
+    const winner = (await getInfo(tenant, info.id)) ?? info;
+    if (winner.created_ms !== info.created_ms) {
+      await objects.delete(keys.documentIndex(tenant, info.created_ms, info.id));
+    }
+    return { info: winner, created: false };
+  }
+
+  const publish = async (tenant: string, info: DocumentInfo): Promise<DocumentInfo> =>
+    (await getInfo(tenant, info.id)) ?? (await make(tenant, info)).info;
+
+  /** The document of an entry of the index. One that none stands behind is removed, once nobody can be about to make it. */
+  async function listed(tenant: string, id: string, entry: string): Promise<DocumentInfo | null> {
+    const info = await getInfo(tenant, id);
+    if (info !== null && entry === keys.documentIndex(tenant, info.created_ms, id)) return info;
+    if (documentEntryMs(entry) + litterMs < now()) await objects.delete(entry);
+    return null;
   }
 
   return {
@@ -35,9 +60,10 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     async putDocument(tenant: string, text: string): Promise<{ id: string; bytes: number; created: boolean }> {
       const body = Buffer.from(text);
       const id = idOf(createHash("sha256").update(body));
-      const etag = await objects.putIfAbsent(keys.document(tenant, id), body);
-      await publish(tenant, { id, media_type: "text/plain", bytes: body.length, created_ms: now() });
-      return { id, bytes: body.length, created: etag !== null };
+      if ((await getInfo(tenant, id)) !== null) return { id, bytes: body.length, created: false };
+      const info: DocumentInfo = { id, media_type: "text/plain", bytes: body.length, created_ms: now() };
+      const { created } = await make(tenant, info, [{ key: keys.document(tenant, id), body }]);
+      return { id, bytes: body.length, created };
     },
 
     /** Takes a body in as it comes, and hashes it on its way. Throws what the body throws, and `invalid_request` for text that is not UTF-8. */
@@ -106,7 +132,7 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     /** A tenant's documents, newest first. */
     async list(tenant: string, page: { after: string | null; limit: number }): Promise<Page<DocumentInfo>> {
       const prefix = keys.documentIndexOf(tenant);
-      return listNewest({ objects, prefix, read: (id) => getInfo(tenant, id) }, page);
+      return listNewest({ objects, prefix, read: (id, name) => listed(tenant, id, prefix + name) }, page);
     },
 
     /** Removes the document and everything below it. False if there is none, though what a broken-off try left goes too. */

@@ -4,7 +4,7 @@ import type { JobState } from "../contract/job.ts";
 import { keys } from "../contract/keys.ts";
 import { limits } from "../contract/limits.ts";
 import type { JobStates } from "./job-states.ts";
-import type { ObjectStore } from "./object-store.ts";
+import type { ObjectStore, Put } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
 
 /** Which job a tenant's Idempotency-Key stands for, and for what body. */
@@ -35,6 +35,13 @@ export function createIdempotencyKeys({ objects, states, now }: Deps) {
     });
   }
 
+  /** Makes the key stand for `job`, if it stands for none. */
+  const claimOf = (tenant: string, hash: string, fingerprint: string, job: string): Put => ({
+    key: keys.idempotency(tenant, hash),
+    body: encode({ job, fingerprint, created_ms: now() } satisfies IdempotencyRecord),
+    ifAbsent: true,
+  });
+
   return {
     /** The job that this key made already, if any. Throws `idempotency_mismatch`, `idempotency_in_progress`. */
     async find(tenant: string, hash: string, fingerprint: string): Promise<JobState | null> {
@@ -42,17 +49,18 @@ export function createIdempotencyKeys({ objects, states, now }: Deps) {
       return stored === null ? null : earlierJob(tenant, stored.value, fingerprint);
     },
 
+    claimOf,
+
     /** Makes the key stand for `job`: null. Or the job that it stands for already. */
     async take(tenant: string, hash: string, fingerprint: string, job: string): Promise<JobState | null> {
-      const key = keys.idempotency(tenant, hash);
-      const record: IdempotencyRecord = { job, fingerprint, created_ms: now() };
+      const { key, body } = claimOf(tenant, hash, fingerprint, job);
       for (;;) {
-        if ((await objects.putIfAbsent(key, encode(record))) !== null) return null;
+        if ((await objects.putIfAbsent(key, body)) !== null) return null;
         const stored = await read(tenant, hash);
         if (stored === null) continue;
         const earlier = await earlierJob(tenant, stored.value, fingerprint);
         if (earlier !== null) return earlier;
-        if ((await objects.compareAndSwap(key, stored.etag, encode(record))) !== null) return null;
+        if ((await objects.compareAndSwap(key, stored.etag, body)) !== null) return null;
       }
     },
 

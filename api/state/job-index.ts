@@ -6,7 +6,7 @@
 // which a listing shows by the size.
 import { type JobState, Priority } from "../contract/job.ts";
 import { keys } from "../contract/keys.ts";
-import type { Etag, ObjectInfo, ObjectStore } from "./object-store.ts";
+import type { Etag, ObjectInfo, ObjectStore, Put } from "./object-store.ts";
 
 export type ActiveEntry = {
   key: string;
@@ -32,11 +32,17 @@ export const activeKey = ({ tenant, id, created_ms, priority, reserved }: Indexe
   `${keys.activeOf(tenant)}${created_ms}-${id}.` +
   `${Priority.options.indexOf(priority)}.${reserved.prompt_tokens}.${reserved.completion_tokens}`;
 
+/** Before all else of a job: from here on it is found, however far its submit comes. */
+export const activeEntry = (job: IndexedJob): Put => ({ key: activeKey(job), body: EMPTY });
+
+/** What lists the job among its tenant's. */
+export const listEntry = ({ tenant, created_ms, id }: IndexedJob): Put => ({
+  key: keys.jobIndex(tenant, created_ms, id),
+  body: EMPTY,
+});
+
 export function createJobIndex({ objects }: { objects: ObjectStore }) {
   return {
-    /** Before all else of a job: from here on it is found, however far its submit comes. */
-    openActive: (state: IndexedJob): Promise<Etag | null> => objects.putIfAbsent(activeKey(state), EMPTY),
-
     /** Notes that the message was sent. Nothing happens if the entry has changed or gone: then the job is over already. */
     async markSent(key: string, etag: Etag, sentMs: number): Promise<void> {
       await objects.compareAndSwap(key, etag, Buffer.from(String(sentMs)));
@@ -58,10 +64,6 @@ export function createJobIndex({ objects }: { objects: ObjectStore }) {
       const found = await objects.list(prefix, { limit, ...(after === undefined ? {} : { after }) });
       const entries = found.map(parseActive).filter((entry) => entry !== null);
       return { entries, next: found.length < limit ? null : (found.at(-1)?.key ?? null) };
-    },
-
-    async add({ tenant, created_ms, id }: IndexedJob): Promise<void> {
-      await objects.put(keys.jobIndex(tenant, created_ms, id), EMPTY);
     },
 
     remove: ({ tenant, created_ms, id }: IndexedJob): Promise<void> =>

@@ -8,11 +8,12 @@ import { createJobIndex } from "./job-index.ts";
 import type { JobQueue } from "./job-queue.ts";
 import { advance, dueEnd, finish, hasLiveLease, start } from "./job-record.ts";
 import { createJobRemoval } from "./job-removal.ts";
+import { createJobRetention } from "./job-retention.ts";
 import { createJobStates, type StateLog } from "./job-states.ts";
 import { createSubmit } from "./job-submit.ts";
 import { createJobSweep } from "./job-sweep.ts";
 import type { ObjectStore } from "./object-store.ts";
-import { encode, readRecord } from "./record.ts";
+import { encode, readRecord, type Stored } from "./record.ts";
 
 /** The right to run one attempt of a job, until `state.lease.until_ms`. Each renewal gives a newer claim. */
 export type Claim = { readonly state: JobState; readonly etag: string; readonly token: string };
@@ -54,15 +55,20 @@ export function createJobStore({
 }: JobStoreDeps) {
   const index = createJobIndex({ objects });
   const states = createJobStates({ objects, index, onTerminal, log });
-  const idempotency = createIdempotencyKeys({ objects, states, now });
+  const isKept = (state: JobState): boolean => state.finished_ms === null || state.finished_ms + retentionMs > now();
+
+  async function readKept(tenant: string, id: string): Promise<Stored<JobState> | null> {
+    const stored = await states.read(tenant, id);
+    return stored !== null && isKept(stored.value) ? stored : null;
+  }
+
+  const idempotency = createIdempotencyKeys({ objects, states: { read: readKept }, now });
   const submitting = createSubmit({ objects, queue, index, idempotency, now, newId, log });
   const removal = createJobRemoval({ objects, index, states, idempotency });
 
   async function getRequest(tenant: string, id: string): Promise<JobRequest | null> {
     return isId(id) ? ((await readRecord(objects, keys.jobRequest(tenant, id), JobRequest))?.value ?? null) : null;
   }
-
-  const isKept = (state: JobState): boolean => state.finished_ms === null || state.finished_ms + retentionMs > now();
 
   /** How a job ends at once that nobody runs; null where it may go on, or a worker must end it. */
   const endUnclaimed = (state: JobState): JobState | null => {
@@ -74,8 +80,8 @@ export function createJobStore({
   /** The job, expired if it is time; null if there is none, or if it is past its retention. */
   async function get(tenant: string, id: string): Promise<JobState | null> {
     if (!isId(id)) return null;
-    const stored = await states.read(tenant, id);
-    if (stored === null || !isKept(stored.value)) return null;
+    const stored = await readKept(tenant, id);
+    if (stored === null) return null;
     if (endUnclaimed(stored.value) === null) return stored.value;
     return (await states.change(tenant, id, endUnclaimed, stored))?.value ?? null;
   }
@@ -124,6 +130,7 @@ export function createJobStore({
     submit: submitting.submit,
     findByKey: idempotency.find,
     delete: removal.remove,
+    removeOld: createJobRetention({ objects, index, states, removal, retentionMs, now }),
     get,
     getRequest,
     index,

@@ -4,11 +4,11 @@ import type { JobRequest } from "../contract/job-request.ts";
 import { keys } from "../contract/keys.ts";
 import { limits } from "../contract/limits.ts";
 import type { IdempotencyKeys } from "./idempotency.ts";
-import { activeKey, type IndexedJob, type JobIndex } from "./job-index.ts";
+import { activeEntry, activeKey, type IndexedJob, type JobIndex, listEntry } from "./job-index.ts";
 import type { JobQueue } from "./job-queue.ts";
 import { messageOf, newJob } from "./job-record.ts";
 import type { StateLog } from "./job-states.ts";
-import type { ObjectStore } from "./object-store.ts";
+import type { ObjectStore, Put } from "./object-store.ts";
 import { encode } from "./record.ts";
 
 export type Submitted = {
@@ -59,24 +59,34 @@ export function createSubmit({ objects, queue, index, idempotency, now, newId, l
     { fingerprint = "", createdMs = now(), id = `job_${newId()}` }: SubmitOptions = {},
   ): Promise<Submitted> {
     const state = newJob({ id, tenant, request, nowMs: createdMs });
-    const etag = await index.openActive(state);
-    await Promise.all([
-      objects.put(keys.jobRequest(tenant, id), encode(request)),
-      // The jobs of a batch are shown by the batch.
-      state.batch === null ? index.add(state) : undefined,
-    ]);
-    if (request.idempotency_hash !== null) {
-      const earlier = await idempotency.take(tenant, request.idempotency_hash, fingerprint, id);
+    const { idempotency_hash: hash } = request;
+    const accept: Put = { key: keys.jobState(tenant, id), body: encode(state), ifAbsent: true };
+    // The sweeper may take a submit that is slower than this for a broken one, and remove what it wrote.
+    const checkTime = (): void => {
+      if (now() - state.created_ms <= limits.submitMs) return;
+      throw new AppError("unavailable", `submit of job ${id} took too long`);
+    };
+    const steps = [
+      [activeEntry(state)],
+      [
+        { key: keys.jobRequest(tenant, id), body: encode(request) },
+        // The jobs of a batch are shown by the batch.
+        ...(state.batch === null ? [listEntry(state)] : []),
+      ],
+      ...(hash === null ? [] : [[idempotency.claimOf(tenant, hash, fingerprint, id)]]),
+      [accept],
+    ];
+    const made = await objects.putSteps(steps, checkTime);
+    if (hash !== null && made.length < steps.length) {
+      const earlier = await idempotency.take(tenant, hash, fingerprint, id);
       if (earlier !== null) {
         await discard(state, null);
         return { state: earlier, replayed: true };
       }
+      checkTime();
+      await objects.putIfAbsent(accept.key, accept.body);
     }
-    // The sweeper may take a submit that is slower than this for a broken one, and remove what it wrote.
-    if (now() - state.created_ms > limits.submitMs) {
-      throw new AppError("unavailable", `submit of job ${id} took too long`);
-    }
-    await objects.putIfAbsent(keys.jobState(tenant, id), encode(state));
+    const etag = made[0]?.[0] ?? null;
     // Accepted. A message that cannot be sent now is the sweeper's to send.
     const unsent = (error: unknown) => log.warn({ err: error, job: id }, "message of a job left to the sweeper");
     try {

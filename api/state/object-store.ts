@@ -4,6 +4,8 @@ export type Etag = string;
 export type StoredObject = { body: Uint8Array; etag: Etag };
 /** A body to be read once and to its end, or cancelled. */
 export type StreamedObject = { body: ReadableStream<Uint8Array>; bytes: number; etag: Etag };
+/** Replaces the object, or with `ifAbsent` only makes it. */
+export type Put = { key: string; body: Uint8Array; ifAbsent?: boolean };
 export type ObjectInfo = { key: string; bytes: number; etag: Etag };
 
 /**
@@ -17,6 +19,12 @@ export interface ObjectStore {
   putStream(key: string, body: AsyncIterable<Uint8Array>): Promise<{ etag: Etag; bytes: number }>;
   /** Creates the object; null if it exists already. */
   putIfAbsent(key: string, body: Uint8Array): Promise<Etag | null>;
+  /**
+   * Puts of several objects, step after step: whatever breaks off, nothing of a step is there before all of the steps
+   * before it. A put whose `ifAbsent` found its key taken gives null, and nothing is made of the steps after it. What
+   * `check` throws, called before each step, ends it there. The etags of each step that was made.
+   */
+  putSteps(steps: readonly (readonly Put[])[], check?: () => void): Promise<(Etag | null)[][]>;
   /**
    * Replaces the object if its version is still `etag`; null if it changed or is gone. Where the answer of the store was
    * lost and another write has followed, null also follows a swap that did take effect: read before drawing conclusions.

@@ -1,6 +1,6 @@
 // One block a sequence and KV head; head_dim threads.
 
-#include "cuda/check.h"
+#include "cuda/launch.h"
 #include "cuda/ops.h"
 
 namespace gnomon::cuda {
@@ -14,6 +14,7 @@ __global__ void store_row(const HeadView* heads, const int32_t* generated, const
   const int64_t target =
       static_cast<int64_t>(head.exact_tokens + generated[blockIdx.y]) * head_dim + threadIdx.x;
   const int64_t source = static_cast<int64_t>(index) * head_dim + threadIdx.x;
+  after_previous();
   head.exact_keys[target] = key[source];
   head.exact_values[target] = value[source];
 }
@@ -22,9 +23,8 @@ __global__ void store_row(const HeadView* heads, const int32_t* generated, const
 
 void append(const DecodeShape& shape, const HeadView* heads, const int32_t* generated,
             const __nv_bfloat16* key, const __nv_bfloat16* value, cudaStream_t stream) {
-  store_row<<<dim3(shape.num_kv_heads, shape.batch), shape.head_dim, 0, stream>>>(heads, generated,
-                                                                                  key, value);
-  CUDA_CHECK(cudaGetLastError());
+  launch_early(store_row, dim3(shape.num_kv_heads, shape.batch), shape.head_dim, 0, stream, heads,
+               generated, key, value);
 }
 
 }  // namespace gnomon::cuda

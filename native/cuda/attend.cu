@@ -21,9 +21,8 @@ constexpr int kTileTokens = 64;
 constexpr int kWarps = 4;
 // A sequence's own length decides how it is split, so that the batch does not change the sums: few
 // tokens need many blocks to fill the device, many tokens few joins.
-constexpr int kShort = 16384, kShortSplit = 256, kLongSplit = 1024;
-constexpr int kMaxSplitChunks = kLongSplit / 8 + 1;  // chunks have 8 tokens or more
-constexpr int kStages = 2;                           // so that three blocks share a multiprocessor
+constexpr int kShort = 16384, kShortSplit = 640, kLongSplit = 1024;
+constexpr int kStages = 2;  // so that three blocks share a multiprocessor
 constexpr int kMaxGroup = 16;
 
 template <int kHeadDim>
@@ -40,84 +39,72 @@ __host__ __device__ int splits_of(int tokens) {
   return (tokens + split_of(tokens) - 1) / split_of(tokens);
 }
 
-/// The places of the chunks that a block attends to.
-struct ChunkPlaces {
-  int32_t key[kMaxSplitChunks];    // slot
-  int32_t value[kMaxSplitChunks];  // slot, or chunk where values are read in place
+/// Tokens are loaded by runs of 8, each of which lies in one place: exact tokens are padded to
+/// whole runs, and chunks consist of them.
+constexpr int kRun = 8;
+constexpr int kMaxRuns = kLongSplit / kRun, kTileRuns = kTileTokens / kRun;
+
+struct Run {
+  const __nv_bfloat16* keys;
+  const __nv_bfloat16* values;
 };
 
 /// The rows of one KV head of one sequence, in the order they are attended to.
 struct Rows {
-  const __nv_bfloat16* exact_keys;
-  const __nv_bfloat16* exact_values;
-  const __nv_bfloat16* chunk_keys;
-  const __nv_bfloat16* chunk_values;
-  const int32_t* slots;
-  const int32_t* slot_chunk;  // null: values lie in slots too
-  const ChunkPlaces* places;  // from first_chunk on
-  int64_t exact_stride;
-  int32_t exact_tokens;
-  int32_t tokens;
-  int32_t chunk_shift;  // log2 of the chunk size
-  int32_t first_chunk;
+  const AttendSources& sources;
+  const HeadView& head;
+  int exact_tokens;
+  int padded_tokens;  // exact ones
+  int tokens;         // padding included
 
-  __device__ Rows(const AttendSources& sources, int sequence, int index, int chunk_shift,
-                  int max_selected)
-      : exact_stride(sources.exact_stride), chunk_shift(chunk_shift) {
-    const HeadView& head = sources.heads[index];
-    exact_keys = head.exact_keys;
-    exact_values = head.exact_values;
-    chunk_keys = head.slot_keys;
-    chunk_values = head.slot_values != nullptr ? head.slot_values : head.values;
-    slot_chunk = head.slot_values != nullptr ? nullptr : head.slot_chunk;
+  __device__ Rows(const AttendSources& sources, int sequence, int index, int chunk_shift)
+      : sources(sources), head(sources.heads[index]) {
     exact_tokens =
         head.exact_tokens + (sources.extra_tokens != nullptr ? sources.extra_tokens[sequence] : 0);
-    slots = sources.slots + static_cast<int64_t>(index) * max_selected;
-    tokens = exact_tokens + (sources.slots != nullptr ? head.num_selected << chunk_shift : 0);
+    padded_tokens = (exact_tokens + kRun - 1) / kRun * kRun;
+    tokens = padded_tokens + (sources.slots != nullptr ? head.num_selected << chunk_shift : 0);
   }
 
-  /// Looks up the chunks of tokens [begin, end). All threads of the block; a barrier must follow.
-  __device__ void find(int begin, int end, ChunkPlaces& shared) {
-    places = &shared;
-    first_chunk = max(begin - exact_tokens, 0) >> chunk_shift;
-    const int last = end > exact_tokens ? (end - 1 - exact_tokens) >> chunk_shift : -1;
-    for (int c = first_chunk + threadIdx.x; c <= last; c += kWarps * 32) {
-      const int slot = slots[c];
-      shared.key[c - first_chunk] = slot;
-      shared.value[c - first_chunk] = slot_chunk != nullptr ? slot_chunk[slot] : slot;
-    }
+  __device__ bool valid(int token, int end) const {
+    return token < exact_tokens || (token >= padded_tokens && token < end);
+  }
+  __device__ int64_t stride(int token, int head_dim) const {
+    return token < padded_tokens ? sources.exact_stride : head_dim;
   }
 
-  /// Addresses of key and value of one token.
-  template <int kHeadDim>
-  __device__ void at(int token, const __nv_bfloat16*& key, const __nv_bfloat16*& value) const {
-    if (token < exact_tokens) {
-      key = exact_keys + token * exact_stride;
-      value = exact_values + token * exact_stride;
-      return;
+  /// Where the run from `token` on begins. `slots` are the head's.
+  __device__ Run find(int token, const int32_t* slots, int chunk_shift, int head_dim) const {
+    if (token < padded_tokens) {
+      const int64_t at = token * sources.exact_stride;
+      return {head.exact_keys + at, head.exact_values + at};
     }
-    const int chunk = ((token - exact_tokens) >> chunk_shift) - first_chunk;
-    const int row = (token - exact_tokens) & ((1 << chunk_shift) - 1);
-    const int64_t key_place = places->key[chunk], value_place = places->value[chunk];
-    key = chunk_keys + ((key_place << chunk_shift) + row) * kHeadDim;
-    value = chunk_values + ((value_place << chunk_shift) + row) * kHeadDim;
+    const int chunk = (token - padded_tokens) >> chunk_shift;
+    const int row = (token - padded_tokens) & ((1 << chunk_shift) - 1);
+    const int64_t slot = slots[chunk];
+    // Values that are read in place lie by chunk.
+    const bool in_slots = head.slot_values != nullptr;
+    const __nv_bfloat16* values = in_slots ? head.slot_values : head.values;
+    const int64_t place = in_slots ? slot : head.slot_chunk[slot];
+    return {head.slot_keys + ((slot << chunk_shift) + row) * head_dim,
+            values + ((place << chunk_shift) + row) * head_dim};
   }
 };
 
-/// Starts the copy of one tile of keys and values; rows past `end` become zeros.
+/// Starts the copy of the tile from token `first` on; `runs` begin there. Padding and rows past
+/// `end` become zeros.
 template <int kHeadDim>
-__device__ void load_tile(const Rows& rows, int first, int end, __nv_bfloat16* keys,
-                          __nv_bfloat16* values) {
+__device__ void load_tile(const Rows& rows, const Run* runs, int first, int end,
+                          __nv_bfloat16* keys, __nv_bfloat16* values) {
   constexpr int kPieces = kHeadDim / 8;  // of 16 bytes
   for (int i = threadIdx.x; i < kTileTokens * kPieces; i += kWarps * 32) {
-    const int row = i / kPieces, piece = i % kPieces * 8;
+    const int row = i / kPieces, piece = i % kPieces * 8, token = first + row;
     __nv_bfloat16* key = keys + row * Tile<kHeadDim>::kPitch + piece;
     __nv_bfloat16* value = values + row * Tile<kHeadDim>::kPitch + piece;
-    if (first + row < end) {
-      const __nv_bfloat16 *key_row, *value_row;
-      rows.at<kHeadDim>(first + row, key_row, value_row);
-      __pipeline_memcpy_async(key, key_row + piece, 16);
-      __pipeline_memcpy_async(value, value_row + piece, 16);
+    if (rows.valid(token, end)) {
+      const Run run = runs[row / kRun];
+      const int64_t offset = row % kRun * rows.stride(token, kHeadDim) + piece;
+      __pipeline_memcpy_async(key, run.keys + offset, 16);
+      __pipeline_memcpy_async(value, run.values + offset, 16);
     } else {
       *reinterpret_cast<uint4*>(key) = {};
       *reinterpret_cast<uint4*>(value) = {};
@@ -184,12 +171,15 @@ __global__ void __launch_bounds__(kWarps * 32)
 
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
   const int64_t kv_index = static_cast<int64_t>(sequence) * num_kv_heads + kv_head;
-  __shared__ ChunkPlaces places;
-  Rows rows(sources, sequence, kv_index, chunk_shift, max_selected);
+  __shared__ Run runs[kMaxRuns];
+  const Rows rows(sources, sequence, kv_index, chunk_shift);
   const int begin = split * split_of(rows.tokens);
   const int end = min(rows.tokens, begin + split_of(rows.tokens));
   if (begin >= end) return;
-  rows.find(begin, end, places);
+  const int32_t* slots = sources.slots + kv_index * max_selected;
+  for (int i = threadIdx.x; begin + i * kRun < end; i += kWarps * 32) {
+    runs[i] = rows.find(begin + i * kRun, slots, chunk_shift, kHeadDim);
+  }
   __syncthreads();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 
@@ -215,8 +205,8 @@ __global__ void __launch_bounds__(kWarps * 32)
   const int tiles = (end - begin + kTileTokens - 1) / kTileTokens;
   for (int stage = 0; stage < kStages - 1; ++stage) {
     if (stage < tiles) {
-      load_tile<kHeadDim>(rows, begin + stage * kTileTokens, end, key_tiles + stage * T::kElements,
-                          value_tiles + stage * T::kElements);
+      load_tile<kHeadDim>(rows, runs + stage * kTileRuns, begin + stage * kTileTokens, end,
+                          key_tiles + stage * T::kElements, value_tiles + stage * T::kElements);
     }
     __pipeline_commit();
   }
@@ -225,7 +215,7 @@ __global__ void __launch_bounds__(kWarps * 32)
     __syncthreads();
     const int ahead = tile + kStages - 1;
     if (ahead < tiles) {
-      load_tile<kHeadDim>(rows, begin + ahead * kTileTokens, end,
+      load_tile<kHeadDim>(rows, runs + ahead * kTileRuns, begin + ahead * kTileTokens, end,
                           key_tiles + ahead % kStages * T::kElements,
                           value_tiles + ahead % kStages * T::kElements);
     }
@@ -252,7 +242,7 @@ __global__ void __launch_bounds__(kWarps * 32)
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int token = first_token + block * 8 + lane % 4 * 2 + i % 2;
-        scores[block][i] = token < end ? scores[block][i] * scale : -INFINITY;
+        scores[block][i] = rows.valid(token, end) ? scores[block][i] * scale : -INFINITY;
         tile_maximum[i / 2] = fmaxf(tile_maximum[i / 2], scores[block][i]);
       }
     }
@@ -352,7 +342,8 @@ __global__ void __launch_bounds__(kWarps * 32)
 
 /// Of the sequence with the most splits, which need not be the longest.
 int most_splits(const DecodeShape& shape) {
-  return std::max(splits_of(std::min(shape.max_tokens, kShort)), splits_of(shape.max_tokens));
+  const int padded = shape.max_tokens + kRun - 1;
+  return std::max(splits_of(std::min(padded, kShort)), splits_of(padded));
 }
 
 template <int kHeadDim>

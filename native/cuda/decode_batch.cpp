@@ -37,11 +37,14 @@ struct DecodeBatch::Graph {
 
 DecodeBatch::DecodeBatch(const ModelConfig& config, RopeTables rope, cudaStream_t stream)
     : config_(config), rope_(rope), stream_(stream), inertia_(sizeof(float)) {
-  // First in line: its few blocks keep the bus busy for long.
+  // First in line: the bus must not wait. Keys can: in the way of the next part's attention they
+  // would cost more than they gain.
   int lowest = 0, highest = 0;
   CUDA_CHECK(cudaDeviceGetStreamPriorityRange(&lowest, &highest));
   CUDA_CHECK(cudaStreamCreateWithPriority(&gather_stream_, cudaStreamNonBlocking, highest));
+  CUDA_CHECK(cudaStreamCreateWithPriority(&select_stream_, cudaStreamNonBlocking, highest));
   CUDA_CHECK(cudaStreamCreateWithFlags(&rebuild_stream_, cudaStreamNonBlocking));
+  CUDA_CHECK(cudaEventCreateWithFlags(&scored_, cudaEventDisableTiming));
   CUDA_CHECK(cudaEventCreateWithFlags(&selected_, cudaEventDisableTiming));
   for (int64_t i = 0; i < kMaxParts; ++i) {
     CUDA_CHECK(cudaEventCreateWithFlags(&gathered_[i], cudaEventDisableTiming));
@@ -57,8 +60,10 @@ DecodeBatch::~DecodeBatch() {
     cudaEventDestroy(gathered_[i]);
   }
   cudaEventDestroy(selected_);
+  cudaEventDestroy(scored_);
   cudaStreamDestroy(rebuild_stream_);
   cudaStreamDestroy(gather_stream_);
+  cudaStreamDestroy(select_stream_);
 }
 
 void DecodeBatch::reserve(int64_t batch) {
@@ -190,8 +195,8 @@ void DecodeBatch::reserve_scratch() {
   attend_scratch_ = base + offsets[7];
 }
 
-std::vector<int64_t> DecodeBatch::parts(std::span<SequenceCache* const> caches,
-                                        int64_t weight_bytes) const {
+std::vector<std::vector<int64_t>> DecodeBatch::parts(std::span<SequenceCache* const> caches,
+                                                     int64_t weight_bytes) const {
   const auto n = static_cast<int64_t>(caches.size());
   std::vector<double> bytes(n);  // on the way in every step, of each sequence
   for (int64_t i = 0; i < n; ++i) {
@@ -206,11 +211,26 @@ std::vector<int64_t> DecodeBatch::parts(std::span<SequenceCache* const> caches,
   const double total = std::accumulate(bytes.begin(), bytes.end(), 0.0);
   const double on_the_way = total / kBusBytesPerSecond;
   const double weights_again = static_cast<double>(weight_bytes) / kMemoryBytesPerSecond;
-  if (n < 2 || on_the_way < kGain * weights_again) return {n};
+  std::vector<int64_t> first, second;
+  if (n < 2 || on_the_way < kGain * weights_again) {
+    first.resize(n);
+    std::iota(first.begin(), first.end(), 0);
+    return {first};
+  }
   double half = 0;
-  int64_t first = 0;
-  while (first < n - 1 && half < total / 2) half += bytes[first++];
-  return {first, n - first};
+  for (int64_t i = 0; i < n; ++i) {
+    if (bytes[i] == 0) continue;
+    (half < total / 2 ? first : second).push_back(i);
+    half += bytes[i];
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    if (bytes[i] == 0) (first.size() < second.size() ? first : second).push_back(i);
+  }
+  if (second.empty()) {
+    second.push_back(first.back());
+    first.pop_back();
+  }
+  return {first, second};
 }
 
 void DecodeBatch::run(const DecodeStep& step, int64_t first_part,
@@ -259,6 +279,10 @@ DecodeBatch::Part DecodeBatch::part_of(int64_t layer,
   part.heads = tables_.as<HeadView>() + layer * shape_.batch * shape_.num_kv_heads + heads;
   part.selection = {selection_.slots + selected, selection_.miss_chunks + selected,
                     selection_.miss_slots + selected, selection_.miss_counts + heads};
+  const int64_t group_heads = heads * shape_.group();
+  part.scores = {scores_.logits + group_heads * shape_.max_chunks,
+                 scores_.partial + group_heads * score_blocks(shape_)};
+  part.spill = spill_ + heads * shape_.max_chunks;
   const int64_t index = part.first == 0 ? 0 : 1;
   part.gathered = gathered_[index];
   part.rebuilt = rebuilt_[index];
@@ -276,9 +300,12 @@ void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat
   }
   append(part.shape, part.heads, generated_ + part.first, key, value, stream_);
   if (shape_.max_chunks == 0) return;
-  score_chunks(part.shape, part.heads, query, scores_, stream_);
-  select_chunks(part.shape, part.heads, scores_, step_, spill_, part.selection, stream_);
-  CUDA_CHECK(cudaEventRecord(selected_, stream_));
+  score_chunks(part.shape, part.heads, query, part.scores, stream_);
+  CUDA_CHECK(cudaEventRecord(scored_, stream_));
+  CUDA_CHECK(cudaStreamWaitEvent(select_stream_, scored_));
+  select_chunks(part.shape, part.heads, part.scores, step_, part.spill, part.selection,
+                select_stream_);
+  CUDA_CHECK(cudaEventRecord(selected_, select_stream_));
   CUDA_CHECK(cudaStreamWaitEvent(gather_stream_, selected_));
   gather_values(part.shape, part.heads, part.selection, gather_stream_);
   CUDA_CHECK(cudaEventRecord(part.gathered, gather_stream_));

@@ -30,9 +30,11 @@ class DecodeBatch {
   /// `first_part` rows, or replays its graph.
   void run(const DecodeStep& step, int64_t first_part, const std::function<void()>& forward);
 
-  /// Rows of the parts that a step of these sequences is cut into: two where their values are long
-  /// enough on the way for the other part to compute meanwhile, though the weights are read twice.
-  std::vector<int64_t> parts(std::span<SequenceCache* const> caches, int64_t weight_bytes) const;
+  /// The parts that a step of these sequences is cut into, as indices: two where their values are
+  /// long enough on the way for the other part to compute meanwhile, though the weights are read
+  /// twice. Both then have about as many values on the way, and about as many sequences.
+  std::vector<std::vector<int64_t>> parts(std::span<SequenceCache* const> caches,
+                                          int64_t weight_bytes) const;
 
   /// Within `forward`, whose spans are parts of the step's: tokens and positions in device memory.
   const uint32_t* on_device(std::span<const uint32_t> tokens) const {
@@ -59,6 +61,8 @@ class DecodeBatch {
     DecodeShape shape;
     int64_t first;
     const HeadView* heads;
+    ChunkScores scores;
+    float* spill;
     Selection selection;
     cudaEvent_t gathered, rebuilt;
   };
@@ -73,10 +77,11 @@ class DecodeBatch {
   const ModelConfig& config_;
   RopeTables rope_;
   cudaStream_t stream_;
-  // Values travel on one stream, keys are rebuilt on another, while stream_ goes on to the next
-  // part.
-  cudaStream_t gather_stream_ = nullptr, rebuild_stream_ = nullptr;
-  cudaEvent_t selected_ = nullptr, gathered_[kMaxParts] = {}, rebuilt_[kMaxParts] = {};
+  // Chunks are selected on one stream, their values travel on another, and keys are rebuilt on a
+  // third, while stream_ goes on to the next part.
+  cudaStream_t select_stream_ = nullptr, gather_stream_ = nullptr, rebuild_stream_ = nullptr;
+  cudaEvent_t scored_ = nullptr, selected_ = nullptr;
+  cudaEvent_t gathered_[kMaxParts] = {}, rebuilt_[kMaxParts] = {};
   const DecodeStep* current_ = nullptr;  // during run
 
   int64_t capacity_ = 0;

@@ -11,7 +11,7 @@ namespace gnomon::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kBlocks = 12;
+constexpr int kBlocks = 8;
 using Scan = cub::BlockScan<int, kThreads>;
 
 /// Misses of all lists are numbered through; the warps take them in turn.

@@ -50,7 +50,7 @@ struct DecodeShape {
   int32_t head_dim;
   int32_t chunk_size;
   int32_t rank;
-  int32_t max_chunks;    // no sequence of the batch has more
+  int32_t max_chunks;    // no sequence of the batch has more; a multiple of 32
   int32_t max_selected;  // likewise
   int32_t max_tokens;    // no sequence attends to more
   int32_t group() const { return num_heads / num_kv_heads; }

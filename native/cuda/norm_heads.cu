@@ -1,6 +1,6 @@
 // One warp a row and head, which is at most a few elements a lane.
 
-#include "cuda/check.h"
+#include "cuda/launch.h"
 #include "cuda/ops.h"
 
 namespace gnomon::cuda {
@@ -14,6 +14,7 @@ __global__ void normalise(__nv_bfloat16* qkv, const __nv_bfloat16* query_gain,
   const int head = blockIdx.y;
   __nv_bfloat16* x = qkv + (row * (num_heads + 2 * num_kv_heads) + head) * head_dim;
   const __nv_bfloat16* gain = head < num_heads ? query_gain : key_gain;
+  after_previous();
   float squares = 0;
   for (int i = threadIdx.x; i < head_dim; i += 32) {
     const float value = __bfloat162float(x[i]);
@@ -34,9 +35,8 @@ void norm_heads(__nv_bfloat16* qkv, const __nv_bfloat16* query_gain, const __nv_
                 float eps, int64_t rows, int32_t num_heads, int32_t num_kv_heads, int32_t head_dim,
                 cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(rows), num_heads + num_kv_heads);
-  normalise<<<grid, 32, 0, stream>>>(qkv, query_gain, key_gain, eps, num_heads, num_kv_heads,
-                                     head_dim);
-  CUDA_CHECK(cudaGetLastError());
+  launch_early(normalise, grid, 32, 0, stream, qkv, query_gain, key_gain, eps, num_heads,
+               num_kv_heads, head_dim);
 }
 
 }  // namespace gnomon::cuda

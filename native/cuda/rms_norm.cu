@@ -2,7 +2,7 @@
 
 #include <cub/block/block_reduce.cuh>
 
-#include "cuda/check.h"
+#include "cuda/launch.h"
 #include "cuda/ops.h"
 #include "cuda/vector.h"
 
@@ -18,6 +18,7 @@ __global__ void __launch_bounds__(kThreads)
   using Reduce = cub::BlockReduce<float, kThreads>;
   __shared__ Reduce::TempStorage storage;
   __shared__ float scale;
+  after_previous();
   x += static_cast<int64_t>(blockIdx.x) * width;
   out += static_cast<int64_t>(blockIdx.x) * width;
   float squares = 0;
@@ -40,9 +41,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* gain, float eps, int64_t rows,
               int64_t width, __nv_bfloat16* out, cudaStream_t stream) {
-  normalise<<<static_cast<unsigned>(rows), kThreads, 0, stream>>>(x, gain, eps,
-                                                                  static_cast<int>(width), out);
-  CUDA_CHECK(cudaGetLastError());
+  launch_early(normalise, dim3(static_cast<unsigned>(rows)), kThreads, 0, stream, x, gain, eps,
+               width, out);
 }
 
 }  // namespace gnomon::cuda

@@ -1,6 +1,6 @@
 // Eight elements a thread.
 
-#include "cuda/check.h"
+#include "cuda/launch.h"
 #include "cuda/ops.h"
 #include "cuda/vector.h"
 
@@ -15,6 +15,7 @@ __global__ void __launch_bounds__(kThreads)
   const int column = (blockIdx.x * kThreads + threadIdx.x) * 8;
   if (column >= width) return;
   const int64_t row = blockIdx.y;
+  after_previous();
   Floats8 values = load8(gate_up + row * 2 * width + column);
   const Floats8 up = load8(gate_up + row * 2 * width + width + column);
 #pragma unroll
@@ -28,8 +29,7 @@ void silu_multiply(const __nv_bfloat16* gate_up, int64_t rows, int64_t width, __
                    cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>((width / 8 + kThreads - 1) / kThreads),
                   static_cast<unsigned>(rows));
-  gate<<<grid, kThreads, 0, stream>>>(gate_up, static_cast<int>(width), out);
-  CUDA_CHECK(cudaGetLastError());
+  launch_early(gate, grid, kThreads, 0, stream, gate_up, width, out);
 }
 
 }  // namespace gnomon::cuda

@@ -1,6 +1,6 @@
 // One block a row and head; thread i holds the pair (i, i + head_dim / 2) that RoPE rotates.
 
-#include "cuda/check.h"
+#include "cuda/launch.h"
 #include "cuda/ops.h"
 
 namespace gnomon::cuda {
@@ -13,6 +13,7 @@ __global__ void split(const __nv_bfloat16* qkv, const int32_t* positions, int32_
   const int head = blockIdx.y, i = threadIdx.x, half = blockDim.x, head_dim = 2 * half;
   const __nv_bfloat16* source =
       qkv + (row * (num_heads + 2 * num_kv_heads) + head) * static_cast<int64_t>(head_dim);
+  after_previous();
   const __nv_bfloat16 low = source[i], high = source[i + half];
   const auto address = [&](__nv_bfloat16* base, int heads, int h) {
     return base + (row * heads + h) * head_dim;
@@ -45,9 +46,8 @@ void split_and_rotate(const __nv_bfloat16* qkv, const int32_t* positions, int32_
                       int64_t rows, int32_t num_heads, int32_t num_kv_heads, const RopeTables& rope,
                       const QkvParts& parts, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(rows), num_heads + 2 * num_kv_heads);
-  split<<<grid, rope.half, 0, stream>>>(qkv, positions, first_position, num_heads, num_kv_heads,
-                                        rope, parts);
-  CUDA_CHECK(cudaGetLastError());
+  launch_early(split, grid, rope.half, 0, stream, qkv, positions, first_position, num_heads,
+               num_kv_heads, rope, parts);
 }
 
 }  // namespace gnomon::cuda

@@ -54,7 +54,7 @@ struct DecodeStep {
 };
 
 /// What the weights of a model are loaded into. The data of host tensors is aligned to their
-/// dtype; it may be unmapped afterwards.
+/// dtype, and may be read until finish_loading: an owner keeps it, or the caller does.
 class WeightStore {
  public:
   virtual ~WeightStore() = default;
@@ -64,6 +64,8 @@ class WeightStore {
                                               std::span<const HostTensor> biases) = 0;
   virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
   virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
+  /// Waits until every weight is complete. Throws what went wrong with one.
+  virtual void finish_loading() {}
 };
 
 class Backend : public WeightStore {
@@ -80,8 +82,6 @@ class Backend : public WeightStore {
   virtual int64_t prefill_rows() const { return 512; }
   /// Prompt rows that one call of prefill_attention takes.
   virtual int64_t attention_rows() const { return prefill_rows(); }
-  /// Whether prefill_attention may begin anywhere in the prompt, so that prompts share a beginning.
-  virtual bool shares_prefixes() const { return true; }
 
   // Memory. Contents start undefined. Throws out_of_memory.
   virtual std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) = 0;
@@ -143,15 +143,18 @@ class Backend : public WeightStore {
   /// out (n) on the host = for each row, the first token of the highest logit.
   virtual void greedy_tokens(Matrix x, const Weight& lm_head, std::span<uint32_t> out) = 0;
 
-  /// Rows of each part that a step of these sequences is best cut into. The parts of a layer follow
-  /// each other, so that one can wait for its values while the next computes.
-  virtual std::vector<int64_t> decode_parts(std::span<SequenceCache* const> caches) const {
-    return {static_cast<int64_t>(caches.size())};
+  /// The parts that a step of these sequences is best cut into, each a list of indices into
+  /// `caches`. The parts of a layer follow each other, so that one can wait for its values while
+  /// the next computes.
+  virtual std::vector<std::vector<int64_t>> decode_parts(
+      std::span<SequenceCache* const> caches) const;
+  /// Runs one decode step, whose first `first_part` sequences are its first part. For every step of
+  /// as many sequences cut alike `forward` makes the same calls on the same matrices, with subspans
+  /// of the step, and does nothing else; so a backend may record them and replay.
+  virtual void decode_step(const DecodeStep&, int64_t /*first_part*/,
+                           const std::function<void()>& forward) {
+    forward();
   }
-  /// Runs one decode step. For every step of as many sequences in as many parts `forward` makes the
-  /// same calls on the same matrices, with subspans of the step, and does nothing else; so a
-  /// backend may record them and replay.
-  virtual void decode_step(const DecodeStep&, const std::function<void()>& forward) { forward(); }
 
   // For benchmarks, where random weights have no locality and prompts are too many to prefill.
   /// From now on decode queries are `inertia` parts the one before and sqrt(1 - inertia^2) parts

@@ -5,6 +5,21 @@
 
 namespace gnomon {
 
+namespace {
+
+/// Row i of rows (n, width) moves to place to[i].
+template <typename T>
+void move_rows(std::vector<T>& rows, std::span<const int64_t> to, int64_t width) {
+  if (std::ranges::is_sorted(to)) return;
+  const std::vector<T> before = rows;
+  for (size_t i = 0; i < to.size(); ++i) {
+    std::copy_n(before.begin() + static_cast<int64_t>(i) * width, width,
+                rows.begin() + to[i] * width);
+  }
+}
+
+}  // namespace
+
 Model::Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t max_batch)
     : config_(std::move(config)),
       weights_(std::move(weights)),
@@ -20,15 +35,27 @@ Model::Model(ModelConfig config, ModelWeights weights, Backend& backend, int64_t
       mlp_(backend.allocate(rows_, config_.intermediate_size)),
       final_(backend.allocate(max_batch, config_.hidden_size)) {}
 
-std::vector<Model::DecodePart> Model::cut(const DecodeStep& step) const {
+std::vector<Model::DecodePart> Model::cut(const DecodeStep& step) {
+  const std::vector<std::vector<int64_t>> lists = backend_.decode_parts(step.caches);
+  ordered_ = {};
+  for (const std::vector<int64_t>& list : lists) {
+    for (const int64_t i : list) {
+      ordered_.from.push_back(i);
+      ordered_.tokens.push_back(step.tokens[i]);
+      ordered_.positions.push_back(step.positions[i]);
+      ordered_.caches.push_back(step.caches[i]);
+    }
+  }
+  const DecodeStep ordered{ordered_.tokens, ordered_.positions, ordered_.caches};
   std::vector<DecodePart> parts;
   int64_t first = 0;
-  for (const int64_t rows : backend_.decode_parts(step.caches)) {
+  for (const std::vector<int64_t>& list : lists) {
+    const auto rows = static_cast<int64_t>(list.size());
     const auto of = [&](const std::unique_ptr<Buffer>& buffer) {
       return row_range(buffer->matrix(), first, rows, backend_.element_bytes());
     };
-    parts.push_back({{step.tokens.subspan(first, rows), step.positions.subspan(first, rows),
-                      step.caches.subspan(first, rows)},
+    parts.push_back({{ordered.tokens.subspan(first, rows), ordered.positions.subspan(first, rows),
+                      ordered.caches.subspan(first, rows)},
                      of(hidden_),
                      of(query_),
                      of(key_),
@@ -56,7 +83,8 @@ void Model::decode(const DecodeStep& step) {
   const std::vector<DecodePart> parts = cut(step);
   // What is replayed leaves no trace on the host: only calls to the backend may stand within.
   last_ = first_rows(final_->matrix(), static_cast<int64_t>(step.tokens.size()));
-  backend_.decode_step(step, [&] {
+  const DecodeStep ordered{ordered_.tokens, ordered_.positions, ordered_.caches};
+  backend_.decode_step(ordered, parts.front().hidden.rows, [&] {
     for (const DecodePart& part : parts) {
       backend_.embed(part.step.tokens, *weights_.embedding, part.hidden);
       begin_layer(0, part);
@@ -108,6 +136,7 @@ void Model::finish_layer(const LayerWeights& layer, Matrix attended, Matrix hidd
 }
 
 void Model::finish(std::span<const Matrix> rows) {
+  ordered_.from.clear();
   last_ = first_rows(final_->matrix(), static_cast<int64_t>(rows.size()));
   for (size_t i = 0; i < rows.size(); ++i) {
     backend_.rms_norm(rows[i], *weights_.final_norm, config_.rms_norm_eps,
@@ -118,12 +147,14 @@ void Model::finish(std::span<const Matrix> rows) {
 std::span<const float> Model::logits() {
   logits_.resize(last_.rows * config_.vocab_size);
   backend_.logits(last_, *weights_.lm_head, logits_);
+  move_rows(logits_, ordered_.from, config_.vocab_size);
   return logits_;
 }
 
 std::span<const uint32_t> Model::greedy_tokens() {
   tokens_.resize(last_.rows);
   backend_.greedy_tokens(last_, *weights_.lm_head, tokens_);
+  move_rows(tokens_, ordered_.from, 1);
   return tokens_;
 }
 

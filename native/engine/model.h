@@ -39,7 +39,8 @@ class Model {
     DecodeStep step;
     Matrix hidden, query, key, value, last;
   };
-  std::vector<DecodePart> cut(const DecodeStep& step) const;
+  /// The parts of a step, part by part in ordered_.
+  std::vector<DecodePart> cut(const DecodeStep& step);
   void begin_layer(int64_t index, const DecodePart& part);
   void end_layer(int64_t index, const DecodePart& part);
 
@@ -66,6 +67,12 @@ class Model {
   std::unique_ptr<Buffer> mlp_;      // (rows, intermediate_size)
   std::unique_ptr<Buffer> final_;    // (max_batch, hidden_size)
   Matrix last_;                      // the rows of final_ that count
+  struct {
+    std::vector<int64_t> from;  // place in the caller's step; empty: last_ is in the caller's order
+    std::vector<uint32_t> tokens;
+    std::vector<int32_t> positions;
+    std::vector<SequenceCache*> caches;
+  } ordered_;
   std::vector<float> logits_;
   std::vector<uint32_t> tokens_;
 };

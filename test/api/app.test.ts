@@ -38,7 +38,7 @@ describe("200", () => {
     const document = await readJson(OpenApi, await app.get("/openapi.json"));
     expect(document.openapi).toBe("3.1.0");
     const post = document.paths["/v1/jobs"]?.post;
-    const statuses = ["200", "202", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"];
+    const statuses = ["200", "202", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503", "507"];
     expect(Object.keys(post?.responses ?? {})).toEqual(statuses);
     expect(post?.responses["400"]).toHaveProperty(["content", "application/problem+json"]);
     expect(post?.requestBody).toMatchObject({ required: true });

@@ -36,7 +36,11 @@ export async function drive({ url, connections, next, onAnswer }: Options): Prom
         response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }));
         response.on("error", reject);
       });
-      sent.on("error", reject);
+      sent.on("error", (error: NodeJS.ErrnoException) => {
+        // A connection that was idle for too long was closed as it was used again: nothing has been read of the request.
+        if (sent.reusedSocket && error.code === "ECONNRESET") send(method, path, body).then(resolve, reject);
+        else reject(error);
+      });
       sent.end(body);
     });
 

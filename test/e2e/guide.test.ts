@@ -9,6 +9,7 @@ import { expect, test, vi } from "vitest";
 import { WebhookDeliveries } from "../../api/contract/webhook.ts";
 import { commandsOf, readGuide } from "../support/guide.ts";
 import { startRealService } from "../support/real-service.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const PATIENCE_MS = 120_000;
 const TOP = fileURLToPath(new URL("../..", import.meta.url));
@@ -28,12 +29,24 @@ async function runCommands(name: string, place: (code: string) => string): Promi
   let id = "";
   for (const command of blocks(name, "sh").flatMap(commandsOf)) {
     if (command.endsWith("npm start")) continue;
-    const { stdout } = await run("bash", ["-c", place(command.replaceAll("<id>", id))], { cwd: TOP });
+    const send = async () => (await run("bash", ["-c", place(command.replaceAll("<id>", id))], { cwd: TOP })).stdout;
+    const until = /# until its status is (".*")$/.exec(command)?.[1];
+    const stdout = until === undefined ? await send() : await sendUntil(send, until);
     answers.push(stdout);
     id = /^\{"object":"\w+","id":"([^"]+)"/.exec(stdout)?.[1] ?? id;
   }
   return answers;
 }
+
+const sendUntil = (send: () => Promise<string>, status: string): Promise<string> =>
+  vi.waitFor(
+    async () => {
+      const answer = await send();
+      expect(answer).toContain(`"status":${status}`);
+      return answer;
+    },
+    { timeout: PATIENCE_MS, interval: 500 },
+  );
 
 /** A file at the top of the checkout, as the guide has it, that runs until it is disposed of. */
 async function runFile(name: string, place: (code: string) => string) {
@@ -74,6 +87,27 @@ test("poll: by curl and by the client", { timeout: PATIENCE_MS }, async () => {
   await using client = await runFile("Poll", place);
   expect(await client.exited).toEqual([0, null]);
   expect(client.printed()).toBe("Contract KD-4417 expires on 14 March 2031.\n");
+});
+
+test("batch: by curl and by OpenAI's client", { timeout: 2 * PATIENCE_MS }, async () => {
+  await using service = await startRealService();
+  await using directory = await temporaryDirectory();
+  const place = (code: string) =>
+    code
+      .replaceAll("localhost:8080", new URL(service.url).host)
+      .replaceAll("batch.jsonl", `${directory.path}/batch.jsonl`);
+  const answers = await runCommands("Batch", place);
+  const expected = [
+    "first",
+    "Contract AB-1234 expires on 3 May 2030.",
+    "second",
+    "Contract CD-5678 expires on 4 June 2031.",
+  ];
+  for (const text of expected) expect(answers.at(-1)).toContain(text);
+
+  await using client = await runFile("Batch", place);
+  expect(await client.exited).toEqual([0, null]);
+  for (const text of expected) expect(client.printed()).toContain(text);
 });
 
 test("webhook: the receiver verifies it and gets the answer", { timeout: PATIENCE_MS }, async () => {

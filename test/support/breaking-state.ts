@@ -1,6 +1,7 @@
 import { AppError } from "../../api/contract/errors.ts";
 import type { JobQueue } from "../../api/state/job-queue.ts";
 import type { ObjectStore } from "../../api/state/object-store.ts";
+import { putStepsInTurn } from "../../api/state/put-steps.ts";
 
 /** When the n-th call breaks: before it has any effect, or after it took effect, so that only the answer is lost. */
 export type Break = { call: number; effect: "none" | "done" };
@@ -13,6 +14,12 @@ export function breakingState(objects: ObjectStore, queue: JobQueue, at: Break) 
       get(target, name, receiver) {
         const member = Reflect.get(target, name, receiver);
         if (typeof member !== "function") return member;
+        // Put by put, as a store that has no transactions makes them.
+        if (name === "putSteps") {
+          const { put, putIfAbsent } = receiver as ObjectStore;
+          return (...[steps, check]: Parameters<ObjectStore["putSteps"]>) =>
+            putStepsInTurn({ put, putIfAbsent }, steps, check);
+        }
         return async (...args: unknown[]) => {
           calls++;
           if (calls === at.call && at.effect === "done") await member.apply(target, args);

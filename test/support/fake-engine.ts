@@ -7,6 +7,8 @@ const NO_BYTES = { device: 0, host: 0 };
 /** A request that the fake engine holds until a test ends it. */
 export type FakeSequence = {
   request: GenerateOptions;
+  /** Of the prompt, shared with others; tells the result. */
+  cachedTokens: number;
   progress(prefillTokens: number, generatedTokens?: number): void;
   tokens(...tokens: number[]): void;
   finish(...tokens: number[]): void;
@@ -79,6 +81,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
       };
       const sequence: FakeSequence = {
         request,
+        cachedTokens: 0,
         ended: false,
         progress: (prefillTokens, generatedTokens = 0) =>
           onProgress?.({ phase: generatedTokens ? "decode" : "prefill", prefillTokens, promptTokens, generatedTokens }),
@@ -92,7 +95,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
               tokens: Uint32Array.from(tokens),
               finishReason: "stop",
               promptTokens,
-              cachedTokens: 0,
+              cachedTokens: sequence.cachedTokens,
               queueMs: 1,
               prefillMs: 2,
               decodeMs: 3,

@@ -15,8 +15,12 @@ import { createWebhookKeyrings } from "../../api/state/webhook-keyring.ts";
 import { createWebhookStore } from "../../api/state/webhook-store.ts";
 
 /** The embedded state in a directory of its own, with a clock that a test can move ahead. */
-export async function openTempState({ leaseMs = limits.leaseMs as number, maxReceives = limits.maxAttempts + 1 } = {}) {
-  const directory = await mkdtemp(join(tmpdir(), "gnomon-test-"));
+export async function openTempState({
+  leaseMs = limits.leaseMs as number,
+  maxReceives = limits.maxAttempts + 1,
+  parent = tmpdir(),
+} = {}) {
+  const directory = await mkdtemp(join(parent, "gnomon-test-"));
   const database = await openDatabase(directory);
   let aheadMs = 0;
   const now = () => Date.now() + aheadMs;

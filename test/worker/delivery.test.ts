@@ -70,6 +70,23 @@ describe("a job that runs through", () => {
     await delivery.done;
   });
 
+  it("tells what its questions shared, and shares with its own tenant only", async () => {
+    const id = await worker.submit(["why", "where is it"]);
+    const delivery = worker.deliver(await worker.receive());
+    const sequences = [await worker.sequence(0), await worker.sequence(1)];
+    expect(sequences.map(({ request }) => request.reuseScope)).toEqual(["default", "default"]);
+    for (const [index, sequence] of sequences.entries()) {
+      sequence.cachedTokens = 4 * index;
+      sequence.finish(1);
+    }
+    await delivery.done;
+    const cached = { prompt_tokens_details: { cached_tokens: 4 } };
+    const result = await worker.state.jobs.getResult("default", id);
+    expect(result?.answers.map(({ usage }) => usage.prompt_tokens_details.cached_tokens)).toEqual([0, 4]);
+    expect(result?.usage).toEqual({ ...usage(12, 2), ...cached });
+    expect(await worker.job(id)).toMatchObject({ usage: { ...usage(12, 2), ...cached } });
+  });
+
   it("ends an answer before a stop string, and counts the tokens up to it", async () => {
     const id = await worker.submit(["why"], { stop: ["zebra", "6 7"] });
     const delivery = worker.deliver(await worker.receive());

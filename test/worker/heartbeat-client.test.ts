@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { StateEnv } from "../../api/contract/env.ts";
 import { startHeartbeatThread } from "../../worker/heartbeat-client.ts";
@@ -90,4 +93,13 @@ it("cannot start without its state", async () => {
   await expect(startHeartbeatThread({ env, limits, stallMs: 60_000, onFailed() {} }, leases.tell)).rejects.toThrow(
     "cannot be opened",
   );
+});
+
+it("ends a process whose main thread never comes back, for its jobs to go to others", { timeout: 60_000 }, async () => {
+  const script = fileURLToPath(new URL("../support/stalled-worker.ts", import.meta.url));
+  const stalled = spawn(process.execPath, [script, state.directory, "2000"], { stdio: ["ignore", "pipe", "inherit"] });
+  const said = stalled.stdout.toArray();
+  const [, signal] = await once(stalled, "close");
+  expect(Buffer.concat(await said).toString()).toBe("stalls\n");
+  expect(signal).toBe("SIGKILL");
 });

@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { Job } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
-import { cheapEtag } from "../../etag.ts";
+import { jsonUnlessKnown } from "../../etag.ts";
 import { createRouter, problemResponses } from "../../router.ts";
 import { describeJob } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
@@ -12,7 +12,6 @@ const getJob = createRoute({
   method: "get",
   path: "/v1/jobs/{id}",
   summary: "Where a job stands, exact to the token",
-  middleware: cheapEtag(),
   request: {
     params: z.object({ id: z.string() }),
     headers: z.object({
@@ -44,7 +43,7 @@ export const getJobRoute = ({ jobs, estimates, waitMs }: JobDeps) =>
     const waitSeconds = parseWait(c.req.valid("header").prefer, Math.min(limits.maxWaitSeconds, waitMs / 1000));
     if (waitSeconds !== null) c.header("Preference-Applied", `wait=${waitSeconds}`);
     const state = await waitForEnd(() => readJob(jobs, tenant, id), (waitSeconds ?? 0) * 1000, c.req.raw.signal);
-    return c.json(await describeJob(state, estimates), 200);
+    return jsonUnlessKnown(c, await describeJob(state, estimates));
   });
 
 /** The seconds of RFC 7240's `wait` preference; null without one. Preferences that make no sense are to be ignored. */

@@ -3,7 +3,7 @@ import { AppError } from "../../contract/errors.ts";
 import { type JobState, JobStatus } from "../../contract/job.ts";
 import { JobList } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
-import { cheapEtag } from "../../etag.ts";
+import { jsonUnlessKnown } from "../../etag.ts";
 import { createRouter, problemResponses } from "../../router.ts";
 import { CURSOR } from "../../state/job-index.ts";
 import { describeJob } from "./describe-job.ts";
@@ -13,7 +13,6 @@ const listJobs = createRoute({
   method: "get",
   path: "/v1/jobs",
   summary: "Jobs, newest first",
-  middleware: cheapEtag(),
   request: {
     query: z.object({
       limit: z.coerce.number().int().min(1).max(limits.listPage).default(20),
@@ -79,7 +78,7 @@ export const listJobsRoute = ({ jobs, estimates }: JobDeps) => {
     const filter = { status, metadata: metadataFilter(c.req.queries()) };
     const { found, next } = await scan(c.get("tenant"), after ?? null, limit, filter);
     const data = await Promise.all(found.map((state) => describeJob(state, estimates)));
-    return c.json({ object: "list" as const, data, has_more: next !== null, next_cursor: next }, 200);
+    return jsonUnlessKnown(c, { object: "list" as const, data, has_more: next !== null, next_cursor: next });
   });
 };
 

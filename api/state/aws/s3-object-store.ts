@@ -15,10 +15,13 @@ import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { AppError } from "../../contract/errors.ts";
 import { assertKey } from "../object-key.ts";
 import type { Etag, ObjectInfo, ObjectStore } from "../object-store.ts";
+import { putStepsInTurn } from "../put-steps.ts";
 import { isServiceError, type ServiceError, unavailable } from "./service-error.ts";
 
 /** Answers 409 (another conditional write in progress) in a row before the store is called unavailable. */
 const maxConflicts = 8;
+/** Reads of a body that breaks off on its way, before the store is called unavailable. */
+const maxReads = 4;
 /** Parts of a streamed body, and how many are on their way at once: this much of it is in memory. S3 takes 10,000 parts. */
 const partBytes = 16 * 1024 * 1024;
 const partsAtOnce = 2;
@@ -64,11 +67,15 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
     return head?.Metadata?.write === mark ? etagOf(head) : null;
   }
 
+  async function put(key: string, body: Uint8Array): Promise<Etag> {
+    const command = new PutObjectCommand({ ...at(key), Body: body });
+    return etagOf(await client.send(command).catch(rethrow(`put of ${key}`)));
+  }
+
+  const putIfAbsent = (key: string, body: Uint8Array) => putIf(key, body, { IfNoneMatch: "*" });
+
   return {
-    async put(key, body) {
-      const command = new PutObjectCommand({ ...at(key), Body: body });
-      return etagOf(await client.send(command).catch(rethrow(`put of ${key}`)));
-    },
+    put,
 
     async putStream(key, body) {
       let bytes = 0;
@@ -87,15 +94,19 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
       }
     },
 
-    putIfAbsent: (key, body) => putIf(key, body, { IfNoneMatch: "*" }),
+    putIfAbsent,
+
+    putSteps: (steps, check) => putStepsInTurn({ put, putIfAbsent }, steps, check),
 
     compareAndSwap: (key, etag, body) => putIf(key, body, { IfMatch: etag }),
 
     get: (key) =>
-      unlessAbsent(`get of ${key}`, async () => {
-        const object = await client.send(new GetObjectCommand(at(key)));
-        return { body: await bytesOf(object), etag: etagOf(object) };
-      }),
+      unlessAbsent(`get of ${key}`, () =>
+        untilWhole(async () => {
+          const object = await client.send(new GetObjectCommand(at(key)));
+          return { body: await bytesOf(object), etag: etagOf(object) };
+        }),
+      ),
 
     getStream: (key) =>
       unlessAbsent(`get of ${key}`, async () => {
@@ -119,11 +130,13 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
           return new Uint8Array();
         }
         const command = new GetObjectCommand({ ...at(key), Range: `bytes=${start}-${end - 1}` });
-        const object = await client.send(command).catch((error) => {
-          if (isStatus(error, 416)) return null; // The range begins behind the last byte.
-          throw error;
+        return untilWhole(async () => {
+          const object = await client.send(command).catch((error) => {
+            if (isStatus(error, 416)) return null; // The range begins behind the last byte.
+            throw error;
+          });
+          return object === null ? new Uint8Array() : bytesOf(object);
         });
-        return object === null ? new Uint8Array() : bytesOf(object);
       }),
 
     async list(prefix, { after, limit = maxPage } = {}) {
@@ -165,6 +178,18 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
 function etagOf({ ETag }: { ETag?: string | undefined }): Etag {
   if (ETag === undefined) throw unavailable("S3", new Error("an answer without ETag"));
   return ETag;
+}
+
+/** The SDK repeats requests, but its part ends with the header: a body that breaks off after it is ours to read again. */
+async function untilWhole<T>(read: () => Promise<T>): Promise<T> {
+  for (let reads = 1; ; reads++) {
+    try {
+      return await read();
+    } catch (error) {
+      if (isServiceError(error) || reads >= maxReads) throw error;
+      await delay(Math.random() * 50 * 2 ** reads);
+    }
+  }
 }
 
 const bytesOf = async ({ Body }: { Body?: { transformToByteArray(): Promise<Uint8Array> } | undefined }) =>

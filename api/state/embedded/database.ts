@@ -12,6 +12,8 @@ import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "../../contract/errors.ts";
+import { createCommits } from "./commits.ts";
+import { guard, storeFailed } from "./guard.ts";
 
 const schema = `
   CREATE TABLE IF NOT EXISTS objects (
@@ -42,8 +44,14 @@ export type Database = {
   prepare(sql: string): StatementSync;
   /** Runs statements that only read. */
   read<T>(run: () => T): T;
-  /** Runs `run` as one transaction, alone among all processes; resolves when it is on disk. */
+  /**
+   * Runs `run` in a transaction, alone among all processes and together with other writes that come at the same time, in
+   * the order in which they were asked for; resolves when it is on disk. `run` must do nothing but change the database: it
+   * is run again by itself if one of the others fails.
+   */
   write<T>(run: () => T): Promise<T>;
+  /** As write, but resolves before it is on disk: it gets there no later than any write after it. */
+  writeSoon<T>(run: () => T): Promise<T>;
   close(): Promise<void>;
 };
 
@@ -80,30 +88,25 @@ async function open(directory: string): Promise<Database> {
     return next;
   }
 
+  const commits = createCommits(db);
+
   return {
     directory,
     prepare: (sql) => db.prepare(sql),
     read: guard,
 
     async write(run) {
-      const result = guard(() => {
-        db.exec("BEGIN IMMEDIATE");
-        try {
-          const value = run();
-          db.exec("COMMIT");
-          return value;
-        } catch (error) {
-          if (db.isTransaction) db.exec("ROLLBACK");
-          throw error;
-        }
-      });
+      const value = await commits.run(run);
       await synced().catch((cause) => {
-        throw new AppError("unavailable", "the state directory cannot be synced to disk", { cause });
+        throw storeFailed("the state directory cannot be synced to disk", cause);
       });
-      return result;
+      return value;
     },
 
+    writeSoon: commits.run,
+
     async close() {
+      await commits.idle();
       await synced().catch(() => {});
       await wal.close();
       db.close();
@@ -122,17 +125,6 @@ async function enterWalMode(db: DatabaseSync): Promise<void> {
       if (performance.now() > deadline) throw error;
       await delay(20);
     }
-  }
-}
-
-function guard<T>(run: () => T): T {
-  try {
-    return run();
-  } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ERR_SQLITE_ERROR") {
-      throw new AppError("unavailable", `the state database failed: ${cause.message}`, { cause });
-    }
-    throw cause;
   }
 }
 

@@ -1,23 +1,24 @@
 // Objects of the embedded state. A row of the database is the object: key, etag, and the body itself if it is small.
-// A large body lies in a file of its own, named by its etag, complete and on disk before the row that points to it is
-// committed, and removed after the row is gone. So every change is one transaction, whole or not at all, a crash leaves
-// at worst a file that no row names, and keys never become paths.
-import { type FileHandle, link, mkdir, open, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
+// A large body lies in a file, complete and on disk before the row that points to it is committed, and removed after
+// the row is gone. So every change is one transaction, whole or not at all, a crash leaves at worst a file that no row
+// names, and keys never become paths.
+import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { AppError } from "../../contract/errors.ts";
 import { assertKey } from "../object-key.ts";
-import type { Etag, ObjectInfo, ObjectStore } from "../object-store.ts";
-import { type Database, syncDirectory } from "./database.ts";
+import type { Etag, ObjectInfo, ObjectStore, Put } from "../object-store.ts";
+import { isMissing, openBodyFiles } from "./body-files.ts";
+import type { Database } from "./database.ts";
 import type { ObjectUrls } from "./object-urls.ts";
 
 /** Above this a body is cheaper as a file: in the database it would be written twice, to the WAL and from there. */
 const inlineBytes = 64 * 1024;
 
-/** No put takes longer between its file and its row; files without a row are litter after that. */
-const orphanAgeMs = 60 * 60 * 1000;
-
 type Row = { etag: Etag; bytes: number; body: Uint8Array | null };
+
+/** A body on its way to its row; `body` is null if it is in the file of that name. */
+type Written = { etag: Etag; bytes: number; body: Uint8Array | null };
 
 type Deps = {
   /** Stays the caller's to close. */
@@ -29,8 +30,7 @@ type Deps = {
 };
 
 export async function createFileObjectStore({ database, urls, now, newId }: Deps): Promise<ObjectStore> {
-  const bodies = join(database.directory, "bodies");
-  await mkdir(bodies, { recursive: true });
+  const files = await openBodyFiles(join(database.directory, "bodies"), now);
 
   const selectRow = database.prepare("SELECT etag, bytes, body FROM objects WHERE key = ?");
   const selectEtag = database.prepare("SELECT etag, body IS NULL AS in_file FROM objects WHERE key = ?");
@@ -47,53 +47,92 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
   const remove = database.prepare("DELETE FROM objects WHERE key = ?");
   const selectFile = database.prepare("SELECT 1 FROM objects WHERE etag = ? AND body IS NULL");
 
-  await sweep();
+  const isNamed = (etag: Etag): boolean => database.read(() => selectFile.get(etag)) !== undefined;
+  await files.sweep(isNamed);
 
-  /** Writes the object if `allowed` agrees with the etag it has now (null: absent). */
+  async function writeBody(key: string, body: Uint8Array): Promise<Written> {
+    assertKey(key);
+    const etag = newId();
+    if (body.length <= inlineBytes) return { etag, bytes: body.length, body };
+    await files.write(etag, body);
+    return { etag, bytes: body.length, body: null };
+  }
+
+  type Change = {
+    /** Makes what was written the object if `allowed` agrees with the etag it has now (null: absent). */
+    put(key: string, written: Written, allowed?: (current: Etag | null) => boolean): Etag | null;
+    remove(key: string): void;
+  };
+
+  /** Changes rows in one transaction, then removes the files that it left without one, those of `written` among them. */
+  async function change<T>(written: readonly Written[], run: (change: Change) => T): Promise<T> {
+    let freed: Etag[] = [];
+    let named = new Set<Etag>();
+    const current = (key: string) => selectEtag.get(key) as { etag: Etag; in_file: number } | undefined;
+    const free = (key: string): void => {
+      const replaced = current(key);
+      if (replaced?.in_file) freed.push(replaced.etag);
+    };
+    const inFiles = written.filter(({ body }) => body === null).map(({ etag }) => etag);
+    try {
+      const result = await database.write(() => {
+        // A transaction that failed with others is run again by itself.
+        freed = [];
+        named = new Set();
+        return run({
+          put(key, { etag, bytes, body }, allowed = () => true) {
+            if (!allowed(current(key)?.etag ?? null)) return null;
+            free(key);
+            upsert.run(key, etag, bytes, body);
+            named.add(etag);
+            return etag;
+          },
+          remove(key) {
+            free(key);
+            remove.run(key);
+          },
+        });
+      });
+      for (const etag of [...freed, ...inFiles.filter((etag) => !named.has(etag))]) await files.remove(etag);
+      return result;
+    } catch (error) {
+      // It may have been committed all the same. What was freed stays: after a loss of power its row may be back.
+      for (const etag of inFiles) if (!isNamed(etag)) await files.remove(etag);
+      throw error;
+    }
+  }
+
   async function write(
     key: string,
     body: Uint8Array,
-    allowed: (current: Etag | null) => boolean,
+    allowed?: (current: Etag | null) => boolean,
   ): Promise<Etag | null> {
-    assertKey(key);
-    const etag = newId();
-    const inFile = body.length > inlineBytes;
-    if (inFile) await writeBody(etag, body);
-    const { written, orphan } = await database.write(() => {
-      const current = selectEtag.get(key) as { etag: Etag; in_file: number } | undefined;
-      if (!allowed(current?.etag ?? null)) return { written: false, orphan: inFile ? etag : null };
-      upsert.run(key, etag, body.length, inFile ? null : body);
-      return { written: true, orphan: current?.in_file ? current.etag : null };
-    });
-    if (orphan !== null) await rm(join(bodies, orphan), { force: true });
-    return written ? etag : null;
+    const written = await writeBody(key, body);
+    return change([written], ({ put }) => put(key, written, allowed));
   }
 
-  /** Makes the file `etag`, complete and on disk, the body of the object. */
-  async function adopt(key: string, etag: Etag, bytes: number): Promise<void> {
-    const orphan = await database.write(() => {
-      const current = selectEtag.get(key) as { etag: Etag; in_file: number } | undefined;
-      upsert.run(key, etag, bytes, null);
-      return current?.in_file ? current.etag : null;
+  async function putSteps(steps: readonly (readonly Put[])[], check = (): void => {}): Promise<(Etag | null)[][]> {
+    const bodies = new Map<Put, Written>();
+    for (const put of steps.flat()) bodies.set(put, await writeBody(put.key, put.body));
+    return change([...bodies.values()], ({ put }) => {
+      const made: (Etag | null)[][] = [];
+      for (const step of steps) {
+        check();
+        const etags = step.map((asked) => {
+          const allowed = (current: Etag | null) => !asked.ifAbsent || current === null;
+          return put(asked.key, bodies.get(asked) as Written, allowed);
+        });
+        made.push(etags);
+        if (etags.includes(null)) break;
+      }
+      return made;
     });
-    if (orphan !== null) await rm(join(bodies, orphan), { force: true });
-  }
-
-  async function writeBody(etag: Etag, body: Uint8Array): Promise<void> {
-    try {
-      await using file = await open(join(bodies, etag), "wx");
-      await file.writeFile(body);
-      await file.datasync();
-      await syncDirectory(bodies);
-    } catch (cause) {
-      throw new AppError("unavailable", "an object's body cannot be written", { cause });
-    }
   }
 
   /** Reads by row and, for a body in a file, by `fromFile`. The file of a row just replaced may be gone: then by the new row. */
   async function readBody<T, F>(
     selected: () => Row | undefined,
-    fromFile: (path: string, row: Row) => Promise<F>,
+    fromFile: (etag: Etag, row: Row) => Promise<F>,
     result: (body: Uint8Array | F, row: Row) => T | Promise<T>,
   ): Promise<T | null> {
     let gone: Etag | null = null;
@@ -103,7 +142,7 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
       if (row.body !== null) return result(row.body, row);
       if (row.etag === gone) throw new AppError("internal", `the file bodies/${row.etag} is missing`);
       try {
-        return result(await fromFile(join(bodies, row.etag), row), row);
+        return result(await fromFile(row.etag, row), row);
       } catch (cause) {
         if (!isMissing(cause)) throw new AppError("unavailable", "an object's body cannot be read", { cause });
         gone = row.etag;
@@ -111,36 +150,23 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     }
   }
 
-  async function sweep(): Promise<void> {
-    for (const name of await readdir(bodies)) {
-      const path = join(bodies, name);
-      const info = await stat(path).catch(() => null);
-      const old = info !== null && info.mtimeMs < now() - orphanAgeMs;
-      if (old && database.read(() => selectFile.get(name)) === undefined) await unlink(path).catch(() => {});
-    }
-  }
-
   return {
     async put(key, body) {
-      return (await write(key, body, () => true)) as Etag;
+      return (await write(key, body)) as Etag;
     },
 
     async putStream(key, body) {
       assertKey(key);
       const etag = newId();
-      const path = join(bodies, etag);
-      try {
-        const bytes = await writeStream(path, body);
-        await syncDirectory(bodies);
-        await adopt(key, etag, bytes);
-        return { etag, bytes };
-      } catch (error) {
-        await rm(path, { force: true });
-        throw error;
-      }
+      const bytes = await files.writeStream(etag, body);
+      const written = { etag, bytes, body: null };
+      await change([written], ({ put }) => put(key, written));
+      return { etag, bytes };
     },
 
     putIfAbsent: (key, body) => write(key, body, (current) => current === null),
+
+    putSteps,
 
     compareAndSwap: (key, etag, body) => write(key, body, (current) => current === etag),
 
@@ -148,7 +174,7 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
       assertKey(key);
       return readBody(
         () => selectRow.get(key) as Row | undefined,
-        (path) => readFile(path),
+        (etag) => files.read(etag),
         (body, { etag }) => ({ body, etag }),
       );
     },
@@ -157,7 +183,7 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
       assertKey(key);
       return readBody(
         () => selectRow.get(key) as Row | undefined,
-        (path) => open(path, "r"),
+        (etag) => files.open(etag),
         (body, { etag, bytes }) => ({ body: streamOf(body), bytes, etag }),
       );
     },
@@ -168,13 +194,11 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
       const etag = newId();
       return readBody(
         () => selectRow.get(from) as Row | undefined,
-        // A second name of the same bytes: bodies never change.
-        (path) => link(path, join(bodies, etag)),
+        (source) => files.link(source, etag),
         async (body, { bytes }) => {
-          if (body !== undefined) return write(to, body, () => true);
-          await syncDirectory(bodies);
-          await adopt(to, etag, bytes);
-          return etag;
+          if (body !== undefined) return write(to, body);
+          const written = { etag, bytes, body: null };
+          return change([written], ({ put }) => put(to, written));
         },
       );
     },
@@ -183,8 +207,8 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
       assertKey(key);
       return readBody(
         () => selectSlice.get(start, Math.max(0, end - start), key) as Row | undefined,
-        async (path, row) => {
-          await using file = await open(path, "r");
+        async (etag, row) => {
+          await using file = await files.open(etag);
           const slice = Buffer.alloc(Math.max(0, Math.min(end, row.bytes) - start));
           const { bytesRead } = await file.read(slice, 0, slice.length, start);
           return slice.subarray(0, bytesRead);
@@ -200,12 +224,7 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
 
     async delete(key) {
       assertKey(key);
-      const file = await database.write(() => {
-        const current = selectEtag.get(key) as { etag: Etag; in_file: number } | undefined;
-        remove.run(key);
-        return current?.in_file ? current.etag : null;
-      });
-      if (file !== null) await rm(join(bodies, file), { force: true });
+      await change([], (rows) => rows.remove(key));
     },
 
     async presign(key, method, expiresSeconds) {
@@ -217,25 +236,8 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
   };
 }
 
-async function writeStream(path: string, body: AsyncIterable<Uint8Array>): Promise<number> {
-  await using file = await open(path, "wx").catch(rethrow);
-  let bytes = 0;
-  for await (const chunk of body) {
-    await file.appendFile(chunk).catch(rethrow);
-    bytes += chunk.length;
-  }
-  await file.datasync().catch(rethrow);
-  return bytes;
-}
-
-function rethrow(cause: unknown): never {
-  throw new AppError("unavailable", "an object's body cannot be written", { cause });
-}
-
 /** The handle is closed with the stream. */
 function streamOf(body: Uint8Array | FileHandle): ReadableStream<Uint8Array> {
   const readable = body instanceof Uint8Array ? Readable.from([body]) : body.createReadStream();
   return Readable.toWeb(readable) as ReadableStream<Uint8Array>;
 }
-
-const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT";

@@ -80,14 +80,15 @@ function queueNamed({ database, name, now, maxReceives, deadName, deadLetter }: 
 
   async function sendBatch(messages: OutgoingMessage[]): Promise<void> {
     if (messages.length === 0) return;
-    const sent = database.write(() => {
+    // Not waited for until it is on disk: with the power nothing is lost that was written before it, so whoever wrote down
+    // that there is something to send still finds that, and nothing that says it was sent.
+    await database.writeSoon(() => {
       const nowMs = now();
       for (const { body, groupId, delaySeconds = 0 } of messages) {
         insert.run(name, body, groupId ?? null, nowMs, nowMs + delaySeconds * 1000);
       }
     });
     wakeAll();
-    await sent;
   }
 
   return {

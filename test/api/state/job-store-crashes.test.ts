@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { JobMessage } from "../../../api/contract/job.ts";
 import { brokenOffMs } from "../../../api/state/idempotency.ts";
@@ -57,6 +58,8 @@ test("a submit cut off at any call leaves a job that runs, or nothing at all", (
   atEveryCall(7, async ({ jobs, broken, objects, receive, elapse }, at) => {
     const first = await broken.submit("t", retried, { fingerprint: "body" }).catch(() => null);
     expect(first !== null, "acknowledged").toBe(at.call > 5);
+    // Nobody waits for the mark of a message that was sent.
+    await setTimeout(10);
     elapse(brokenOffMs + 1);
     const sent = at.call > 6 || (at.call === 6 && at.effect === "done");
     const marked = at.call === 7 && at.effect === "done";
@@ -107,6 +110,17 @@ test("a message is never there before its job", () =>
       expect((await jobs.claim(tenant, job, "w")).kind).toBe("claimed");
       expect(await jobs.getRequest(tenant, job)).toEqual(jobRequest);
     }
+  }));
+
+test("a deletion cut off at any call can be repeated, and then nothing of the job is left", () =>
+  atEveryCall(9, async ({ jobs, broken, objects }) => {
+    const { id } = (await jobs.submit("t", retried)).state;
+    await jobs.cancel("t", id);
+    await broken.delete("t", id).catch(() => null);
+    // Null where all but the answer was done.
+    const again = await jobs.delete("t", id);
+    if (again !== null) expect(again.removed).toBe(true);
+    expect(await objects.list("")).toEqual([]);
   }));
 
 test("a claim cut off at any call leaves a job that can be claimed once its lease has ended", () =>

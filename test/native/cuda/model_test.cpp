@@ -2,6 +2,8 @@
 
 #include "engine/model.h"
 
+#include <algorithm>
+
 #include "cuda/library.h"
 #include "engine/prefill.h"
 #include "test/native/cuda/device.h"
@@ -24,24 +26,33 @@ ModelConfig config_of(int64_t head_dim, int64_t kv_heads, int64_t group) {
   return config;
 }
 
+struct Continuation {
+  int64_t tokens;
+  int64_t room = 0;          // tokens the cache is made for; 0: just these
+  int64_t checked_from = 0;  // token whose logits are the first to be compared
+};
+
 /// Relative error of the logits after the prompt and after each token that follows.
 double worst_error(const TinyModel& tiny, const CacheOptions& options, int64_t prompt_tokens,
-                   int64_t new_tokens, int64_t host_bytes) {
+                   const Continuation& next, int64_t host_bytes) {
   const auto backend = cuda::make_backend(tiny.config(), {.host_bytes = host_bytes});
   Model model(tiny.config(), tiny.load(*backend), *backend, 4);
   std::vector<uint32_t> tokens = random_tokens(prompt_tokens, 3);
-  const auto cache = backend->make_cache(resolve_geometry(options, prompt_tokens, new_tokens));
+  const auto cache = backend->make_cache(
+      resolve_geometry(options, prompt_tokens, std::max(next.tokens, next.room)));
   Prefill prefill(model, tokens, *cache);
   while (!prefill.step()) {
   }
   double worst = 0;
   SequenceCache* caches[] = {cache.get()};
-  const std::vector<uint32_t> continuation = random_tokens(new_tokens, 4);
+  const std::vector<uint32_t> continuation = random_tokens(next.tokens, 4);
   for (int64_t i = 0;; ++i) {
-    const auto logits = model.logits();
-    worst = std::max(worst,
-                     relative_error({logits.begin(), logits.end()}, tiny.reference_logits(tokens)));
-    if (i == new_tokens) return worst;
+    if (i >= next.checked_from) {
+      const auto logits = model.logits();
+      worst = std::max(
+          worst, relative_error({logits.begin(), logits.end()}, tiny.reference_logits(tokens)));
+    }
+    if (i == next.tokens) return worst;
     const int32_t position = static_cast<int32_t>(tokens.size());
     tokens.push_back(continuation[i]);
     model.decode({{&tokens.back(), 1}, {&position, 1}, caches});
@@ -61,7 +72,7 @@ TEST_CASE("cuda model: full attention agrees with a double reference") {
       CAPTURE(head_dim);
       CAPTURE(group);
       CAPTURE(prompt);
-      CHECK(worst_error(tiny, full, prompt, 4, 0) < kTolerance);
+      CHECK(worst_error(tiny, full, prompt, {4}, 0) < kTolerance);
     }
   }
 }
@@ -88,10 +99,37 @@ TEST_CASE("cuda model: ShadowKV of full rank and covering budget equals full att
         CAPTURE(group);
         CAPTURE(chunk_size);
         CAPTURE(host_bytes);
-        CHECK(worst_error(tiny, shadow, prompt, 6, host_bytes) < kTolerance);
+        CHECK(worst_error(tiny, shadow, prompt, {6}, host_bytes) < kTolerance);
       }
     }
   }
+}
+
+/// Lossless: selects every chunk of `prompt` tokens, at full rank, with values on the host.
+CacheOptions lossless_on_host(const TinyModel& tiny, int64_t prompt) {
+  CacheOptions shadow;
+  shadow.rank = tiny.config().key_width();
+  shadow.outlier_chunks = 3;
+  shadow.local_window = 9;
+  shadow.sparse_budget = prompt - 10;
+  shadow.values = ValuePlacement::host;
+  return shadow;
+}
+
+TEST_CASE("cuda model: values are found where the cache has room for far more than the prompt") {
+  NEEDS_GPU();
+  const TinyModel tiny(config_of(64, 4, 2));
+  const int64_t prompt = 333;
+  CHECK(worst_error(tiny, lossless_on_host(tiny, prompt), prompt, {3, 4096}, int64_t{64} << 20) <
+        kTolerance);
+}
+
+TEST_CASE("cuda model: no generated token is lost, however many follow the prompt") {
+  NEEDS_GPU();
+  const TinyModel tiny(config_of(64, 4, 2));
+  const int64_t prompt = 333;
+  CHECK(worst_error(tiny, lossless_on_host(tiny, prompt), prompt, {300, 300, 298},
+                    int64_t{64} << 20) < kTolerance);
 }
 
 TEST_CASE("cuda model: sequences of different lengths and kinds decode in one batch") {

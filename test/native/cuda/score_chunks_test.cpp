@@ -41,7 +41,7 @@ void check(const Case& c, uint64_t seed) {
   shape.num_heads = c.kv_heads * c.group;
   shape.head_dim = dim;
   shape.chunk_size = c.chunk_size;
-  shape.max_chunks = c.chunks + 9;
+  shape.max_chunks = (c.chunks + 9 + 31) / 32 * 32;
   std::vector<HeadView> views(c.kv_heads);
   for (int h = 0; h < c.kv_heads; ++h) {
     views[h].num_chunks = c.chunks;

@@ -1,3 +1,4 @@
+import type { Scope } from "../../../api/contract/access.ts";
 import { AppError } from "../../../api/contract/errors.ts";
 import { limits } from "../../../api/contract/limits.ts";
 import type { TestApp } from "../test-app.ts";
@@ -7,7 +8,7 @@ export type Operation = {
   method: string;
   path: string;
   /** Of the API key that it needs; null: it needs none. */
-  scope: "submit" | "read" | "admin" | "metrics" | null;
+  scope: Scope | null;
   mediaTypes: string[];
 };
 
@@ -22,6 +23,11 @@ export function commonCases(operation: Operation): Record<number, Case> {
   const sendAs = (app: TestApp, type: string, body: string | Uint8Array<ArrayBuffer>) =>
     send(app, { "Content-Type": type }, body);
 
+  const storeFails = (needed: Scope, error: Error): Case => ({
+    app: { loopback: false, findKey: async () => Promise.reject(error) },
+    ask: async (app) => send(app, (await app.makeKey("acme", [needed])).headers),
+  });
+
   return {
     ...(scope === null
       ? {}
@@ -31,17 +37,9 @@ export function commonCases(operation: Operation): Record<number, Case> {
             app: { loopback: false },
             ask: async (app) => send(app, (await app.makeKey("acme", [OTHER_SCOPE[scope]])).headers),
           },
-          500: {
-            app: { loopback: false, findKey: async () => Promise.reject(new Error("a bug")) },
-            ask: async (app) => send(app, (await app.makeKey("acme", [scope])).headers),
-          },
-          503: {
-            app: {
-              loopback: false,
-              findKey: async () => Promise.reject(new AppError("unavailable", "the store is out of reach")),
-            },
-            ask: async (app) => send(app, (await app.makeKey("acme", [scope])).headers),
-          },
+          500: storeFails(scope, new Error("a bug")),
+          503: storeFails(scope, new AppError("unavailable", "the store is out of reach")),
+          507: storeFails(scope, new AppError("storage_full", "the disk is full")),
         }),
     ...(mediaTypes.length === 0
       ? {}

@@ -116,6 +116,49 @@ export function describeObjectStore(name: string, open: () => Promise<Opened>, s
       expect(await store.putIfAbsent(`${under}/again`, bytes("second"))).not.toBeNull();
     });
 
+    test("puts in steps are all made, small and large, and say their etags", async () => {
+      const large = random(200_000);
+      const made = await store.putSteps([
+        [{ key: `${under}/first`, body: bytes("1") }],
+        [
+          { key: `${under}/second`, body: large, ifAbsent: true },
+          { key: `${under}/third`, body: bytes("3") },
+        ],
+      ]);
+      expect(made.map((etags) => etags.length)).toEqual([1, 2]);
+      for (const [key, etag] of [
+        ["first", made[0]?.[0]],
+        ["second", made[1]?.[0]],
+        ["third", made[1]?.[1]],
+      ]) {
+        expect((await store.get(`${under}/${key}`))?.etag).toBe(etag);
+      }
+      expect(Buffer.compare((await store.get(`${under}/second`))?.body ?? bytes("absent"), large)).toBe(0);
+    });
+
+    test("of puts in steps nothing is made after a step whose key is taken", async () => {
+      await store.put(`${under}/taken`, bytes("before"));
+      const made = await store.putSteps([
+        [{ key: `${under}/first`, body: bytes("1") }],
+        [{ key: `${under}/taken`, body: random(200_000), ifAbsent: true }],
+        [{ key: `${under}/last`, body: bytes("3") }],
+      ]);
+      expect(made).toEqual([[expect.any(String)], [null]]);
+      expect(Buffer.from((await store.get(`${under}/taken`))?.body ?? []).toString()).toBe("before");
+      expect(await store.get(`${under}/last`)).toBeNull();
+    });
+
+    test("of puts in steps nothing is made from the step on whose check throws", async () => {
+      let checks = 0;
+      const check = () => {
+        checks += 1;
+        if (checks === 2) throw new AppError("unavailable", "too late");
+      };
+      const steps = [[{ key: `${under}/first`, body: bytes("1") }], [{ key: `${under}/last`, body: bytes("2") }]];
+      await expect(store.putSteps(steps, check)).rejects.toMatchObject({ code: "unavailable" });
+      expect(await store.get(`${under}/last`)).toBeNull();
+    });
+
     test("compare-and-swap replaces only the version it names", async () => {
       const key = `${under}/state`;
       const first = await store.put(key, bytes("1"));
