@@ -41,7 +41,7 @@ async function startApi(): Promise<Running> {
       log.error({ err: error }, "sweep of old jobs failed");
     }
   };
-  const retentionSweep = setInterval(removeOld, RETENTION_SWEEP_MS);
+  const retentionSweep = setInterval(() => void removeOld(), RETENTION_SWEEP_MS);
   void removeOld();
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);

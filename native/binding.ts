@@ -124,6 +124,9 @@ export type ModelInfo = {
   weightBytes: number;
 };
 
+/** Of the model's files. */
+export type LoadProgress = { loadedBytes: number; totalBytes: number };
+
 export type Fit = { promptTokens: number; limit: string; cache: CacheBytes };
 export type Inspection = {
   model: ModelInfo;
@@ -146,7 +149,7 @@ type Addon = {
   /** Settles on the JavaScript thread, like load. */
   inspect(options: NativeOptions, maxNewTokens: number): Promise<Inspection>;
   /** Loads on a thread of its own; settles the promise on the JavaScript thread. */
-  load(options: NativeOptions): Promise<NativeEngine>;
+  load(options: NativeOptions, onProgress: (progress: LoadProgress) => void): Promise<NativeEngine>;
 };
 
 const BUILT = new URL("../.build/native/gnomon.node", import.meta.url);

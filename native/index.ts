@@ -3,6 +3,7 @@ import {
   type CacheOptions,
   type EngineStats,
   type GenerateResult,
+  type LoadProgress,
   loadAddon,
   type ModelInfo,
   type NativeEngine,
@@ -22,6 +23,7 @@ export type {
   EngineStats,
   GenerateOptions,
   GenerateResult,
+  LoadProgress,
   ModelInfo,
   Plan,
   Progress,
@@ -55,15 +57,32 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+export type LoadControl = {
+  /** At most ten times a second, and always with the last. What it throws comes to light when the model is loaded. */
+  onProgress?: (progress: LoadProgress) => void;
+};
+
 /** Rejects with invalid_options, invalid_model, out_of_memory or device_unavailable. */
-export async function loadEngine(options: EngineOptions): Promise<Engine> {
+export async function loadEngine(options: EngineOptions, { onProgress }: LoadControl = {}): Promise<Engine> {
   const toEngineError = rememberCallSite();
   const filled = fillOptions(options);
+  let failure: { thrown: unknown } | undefined;
+  const tell = (progress: LoadProgress): void => {
+    try {
+      onProgress?.(progress);
+    } catch (thrown) {
+      failure ??= { thrown };
+    }
+  };
   const native = await loadAddon()
-    .load(filled)
+    .load(filled, tell)
     .catch((cause: NativeError) => {
       throw toEngineError(cause);
     });
+  if (failure) {
+    await native.close();
+    throw failure.thrown;
+  }
   return new LoadedEngine(native, filled);
 }
 

@@ -1,16 +1,58 @@
 // `npm run models -- [--json] [--device cpu|cuda] [--max-tokens N] [directory]`: the architectures that are supported; of a
-// model directory, what it holds and how long a prompt may be.
+// model directory, what it holds and how long a prompt may be. Ends with 1 where the directory cannot be served, with 2
+// where the command is wrong.
 
 import { parseArgs } from "node:util";
 import type { Fit, Inspection } from "./binding.ts";
 import { EngineError } from "./engine-error.ts";
 import { inspectModel, supportedArchitectures } from "./inspect.ts";
+import { loadPrompts } from "./prompt.ts";
 
 const DEFAULT_MAX_TOKENS = 512;
+
+/** Models that are published under an architecture's name, as far as its checkpoints were held to those of Transformers. */
+const PUBLISHED: Record<string, string> = {
+  LlamaForCausalLM: "Llama 3, 3.1 and 3.2, Llama-3-8B-Instruct-Gradient-1048k, Yi-9B-200K",
+  MistralForCausalLM: "Mistral-7B",
+  Qwen2ForCausalLM: "Qwen2 and Qwen2.5, with and without YaRN",
+  Qwen3ForCausalLM: "Qwen3, dense",
+  Phi3ForCausalLM: "Phi-3-mini-128k-instruct, Phi-3.5-mini",
+  GlmForCausalLM: "GLM-4-9B-Chat-1M (-hf)",
+  ChatGLMModel: "GLM-4-9B-Chat-1M",
+  ChatGLMForConditionalGeneration: "GLM-4-9B-Chat-1M",
+};
+
+type Asked = { json: boolean; device: "cpu" | "cuda"; maxTokens: number; modelDir: string | undefined };
 
 process.exitCode = await main();
 
 async function main(): Promise<number> {
+  let asked: Asked;
+  try {
+    asked = parseCommand();
+  } catch (error) {
+    console.error((error as Error).message);
+    return 2;
+  }
+  const report: Record<string, unknown> = {
+    supported_architectures: supportedArchitectures().map((name) => ({ name, models: PUBLISHED[name] ?? null })),
+  };
+  const { json, modelDir } = asked;
+  let isServed = true;
+  if (modelDir !== undefined) {
+    try {
+      report.model = await inspect(modelDir, asked);
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      report.model = { directory: modelDir, supported: false, code: error.code, reason: error.message };
+      isServed = false;
+    }
+  }
+  console.log(json ? JSON.stringify(report) : render(report));
+  return isServed ? 0 : 1;
+}
+
+function parseCommand(): Asked {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -19,23 +61,24 @@ async function main(): Promise<number> {
       "max-tokens": { type: "string", default: String(DEFAULT_MAX_TOKENS) },
     },
   });
-  const report: Record<string, unknown> = { supported_architectures: supportedArchitectures() };
-  const [modelDir] = positionals;
-  if (modelDir !== undefined) {
-    const maxTokens = Number(values["max-tokens"]);
-    const device = values.device === "cuda" ? "cuda" : "cpu";
-    try {
-      report.model = describe(modelDir, device, await inspectModel({ modelDir, device }, maxTokens));
-    } catch (error) {
-      if (!(error instanceof EngineError)) throw error;
-      report.model = { directory: modelDir, supported: false, code: error.code, reason: error.message };
-    }
+  const { json, device } = values;
+  if (device !== "cpu" && device !== "cuda") throw new Error(`--device is cpu or cuda, not ${device}`);
+  const maxTokens = Number(values["max-tokens"]);
+  if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
+    throw new Error(`--max-tokens is a number from 1 on, not ${values["max-tokens"]}`);
   }
-  console.log(values.json ? JSON.stringify(report) : render(report));
-  return (report.model as { supported?: boolean } | undefined)?.supported === false ? 1 : 0;
+  if (positionals.length > 1) throw new Error(`one model directory at a time, not ${positionals.length}`);
+  return { json, device, maxTokens, modelDir: positionals[0] };
 }
 
-function describe(directory: string, device: string, found: Inspection) {
+/** Rejects with invalid_model also where there is no tokenizer or chat template: the engine alone would not miss them. */
+async function inspect(modelDir: string, { device, maxTokens }: Asked) {
+  const found = await inspectModel({ modelDir, device }, maxTokens);
+  await loadPrompts(modelDir);
+  return describe(modelDir, device, maxTokens, found);
+}
+
+function describe(directory: string, device: string, maxTokens: number, found: Inspection) {
   const { model } = found;
   return {
     directory,
@@ -58,6 +101,7 @@ function describe(directory: string, device: string, found: Inspection) {
     loaded_bytes: found.loadedBytes,
     scratch_bytes: found.scratchBytes,
     capacity: { device_bytes: found.capacity.device, host_bytes: found.capacity.host },
+    max_tokens: maxTokens,
     longest_prompt: { shadowkv: describeFit(found.shadowkv), full: describeFit(found.full) },
   };
 }
@@ -73,7 +117,7 @@ function describeFit({ promptTokens, limit, cache }: Fit) {
 /** Every leaf on a line of its own. */
 function render(value: unknown, name = ""): string {
   if (typeof value !== "object" || value === null) return `${name}: ${value}`;
-  if (Array.isArray(value)) return `${name}: ${value.join(", ")}`;
+  if (Array.isArray(value) && typeof value[0] !== "object") return `${name}: ${value.join(", ")}`;
   return Object.entries(value)
     .map(([key, item]) => render(item, name === "" ? key : `${name}.${key}`))
     .join("\n");

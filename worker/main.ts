@@ -29,6 +29,7 @@ import { createJobConsumer } from "./job-consumer.ts";
 import { createLeases } from "./lease.ts";
 import { leaseLimits } from "./lease-limits.ts";
 import { startLiveness } from "./liveness.ts";
+import { createLoadLog } from "./load-log.ts";
 import { startReporting } from "./reporting.ts";
 import { spotNotice } from "./spot-notice.ts";
 import { createTaskProtection } from "./task-protection.ts";
@@ -37,6 +38,7 @@ import { startWebhooks } from "./webhook/start.ts";
 /** What is kept of a Spot notice's time for giving back and ending. */
 const SPOT_MARGIN_MS = 10_000;
 const LIVENESS_MS = 10_000;
+const LOAD_LOG_MS = 1_000;
 
 async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const env = parseEnv(WorkerEnv, process.env);
@@ -57,7 +59,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const [state, heartbeats, engine, prompts, revision] = await Promise.all([
     openState(env, { now, newId }),
     startHeartbeatThread({ env, limits: leaseTimes, stallMs: leaseTimes.stallMs, onFailed }, leases.tell),
-    loadEngine(options),
+    loadEngine(options, { onProgress: createLoadLog({ log, now, everyMs: LOAD_LOG_MS }) }),
     loadPrompts(model.folder),
     modelRevision(model.folder),
   ]);

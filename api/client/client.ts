@@ -5,6 +5,7 @@ import type { DocumentType } from "../contract/document.ts";
 import { isTerminal } from "../contract/job.ts";
 import type { Job } from "../contract/job-resource.ts";
 import type { JobResult } from "../contract/job-result.ts";
+import { createBatches } from "./batches.ts";
 import { type JobEvent, jobEvents } from "./job-events.ts";
 import { pause } from "./pause.ts";
 import { ProblemError, problemError } from "./problem-error.ts";
@@ -71,6 +72,8 @@ export function createClient(baseUrl: string, { apiKey, fetch: send = fetch }: C
   return {
     /** Every route as the service declares it: `client.routes.v1.jobs.$get({ query: {} })`. */
     routes,
+
+    batches: createBatches({ baseUrl, headers, fetch: send }),
 
     /** Sends a document as it is, of any size: a stream is passed on as it comes. */
     async sendDocument(content: string | Blob | ReadableStream<Uint8Array>, type: DocumentType = "text/plain") {

@@ -67,10 +67,16 @@ export const keys = {
   apiKeys: (tenant?: string) => (tenant === undefined ? "k/" : `k/${tenant}/`),
   apiKey: (tenant: string, key: string) => `k/${tenant}/${key}/key.json`,
   apiKeyUse: (tenant: string, key: string) => `k/${tenant}/${key}/used.json`,
-  probe: (nonce: string) => `probe/${nonce}`,
+  /** Of the start-up probe of a store; named by when it was begun. */
+  probes: "probe/",
+  probe: (begunMs: number, nonce: string) => `probe/${begunMs}-${nonce}`,
 };
 
-const newestFirst = (ms: number): string => String(9_999_999_999_999 - ms).padStart(13, "0");
+const lastMs = 9_999_999_999_999;
+const newestFirst = (ms: number): string => String(lastMs - ms).padStart(13, "0");
+
+/** When the document of an entry of the index was made. */
+export const documentEntryMs = (entry: string): number => lastMs - Number(/\/(\d{13})-[^/]*$/.exec(entry)?.[1] ?? 0);
 
 /** What may stand for a tenant, a job or a document in a key: one segment, no separators. */
 export const isId = (text: string): boolean => /^[A-Za-z0-9_-]{1,128}$/.test(text);

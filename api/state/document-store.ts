@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { DocumentInfo, type DocumentType, isTextType } from "../contract/document.ts";
 import { AppError } from "../contract/errors.ts";
-import { isId, keys } from "../contract/keys.ts";
+import { documentEntryMs, isId, keys } from "../contract/keys.ts";
 import { utf8Only } from "./byte-streams.ts";
 import { listNewest, type Page } from "./newest-first.ts";
 import type { ObjectStore, Put } from "./object-store.ts";
@@ -15,6 +15,9 @@ export type Convert = (source: ReadableStream<Uint8Array>, type: DocumentType) =
 /** Bytes that were sent, in the store but no document yet. */
 export type Staged = { key: string; bytes: number; id: string; type: DocumentType };
 
+/** No document is so long in the making. */
+const litterMs = 3_600_000;
+
 /** Texts by content hash: the same content of a tenant is stored once. Every method may throw AppError `unavailable`. */
 export function createDocumentStore({ objects, now }: { objects: ObjectStore; now: () => number }) {
   async function getInfo(tenant: string, id: string): Promise<DocumentInfo | null> {
@@ -27,11 +30,29 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     [{ key: keys.documentInfo(tenant, info.id), body: encode(info), ifAbsent: true }],
   ];
 
-  async function publish(tenant: string, info: DocumentInfo): Promise<DocumentInfo> {
-    const earlier = await getInfo(tenant, info.id);
-    if (earlier !== null) return earlier;
-    const made = await objects.putSteps(publication(tenant, info));
-    return made.at(-1)?.includes(null) ? ((await getInfo(tenant, info.id)) ?? info) : info;
+  /**
+   * Makes the document, unless somebody else just did. What breaks off within leaves an entry of the index, of another
+   * time than the document's; `list` passes over it.
+   */
+  async function make(tenant: string, info: DocumentInfo, first: Put[] = []) {
+    const made = await objects.putSteps([...(first.length > 0 ? [first] : []), ...publication(tenant, info)]);
+    if (!made.at(-1)?.includes(null)) return { info, created: true };
+    const winner = (await getInfo(tenant, info.id)) ?? info;
+    if (winner.created_ms !== info.created_ms) {
+      await objects.delete(keys.documentIndex(tenant, info.created_ms, info.id));
+    }
+    return { info: winner, created: false };
+  }
+
+  const publish = async (tenant: string, info: DocumentInfo): Promise<DocumentInfo> =>
+    (await getInfo(tenant, info.id)) ?? (await make(tenant, info)).info;
+
+  /** The document of an entry of the index. One that none stands behind is removed, once nobody can be about to make it. */
+  async function listed(tenant: string, id: string, entry: string): Promise<DocumentInfo | null> {
+    const info = await getInfo(tenant, id);
+    if (info !== null && entry === keys.documentIndex(tenant, info.created_ms, id)) return info;
+    if (documentEntryMs(entry) + litterMs < now()) await objects.delete(entry);
+    return null;
   }
 
   return {
@@ -41,8 +62,8 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
       const id = idOf(createHash("sha256").update(body));
       if ((await getInfo(tenant, id)) !== null) return { id, bytes: body.length, created: false };
       const info: DocumentInfo = { id, media_type: "text/plain", bytes: body.length, created_ms: now() };
-      const made = await objects.putSteps([[{ key: keys.document(tenant, id), body }], ...publication(tenant, info)]);
-      return { id, bytes: body.length, created: !made.at(-1)?.includes(null) };
+      const { created } = await make(tenant, info, [{ key: keys.document(tenant, id), body }]);
+      return { id, bytes: body.length, created };
     },
 
     /** Takes a body in as it comes, and hashes it on its way. Throws what the body throws, and `invalid_request` for text that is not UTF-8. */
@@ -111,7 +132,7 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     /** A tenant's documents, newest first. */
     async list(tenant: string, page: { after: string | null; limit: number }): Promise<Page<DocumentInfo>> {
       const prefix = keys.documentIndexOf(tenant);
-      return listNewest({ objects, prefix, read: (id) => getInfo(tenant, id) }, page);
+      return listNewest({ objects, prefix, read: (id, name) => listed(tenant, id, prefix + name) }, page);
     },
 
     /** Removes the document and everything below it. False if there is none, though what a broken-off try left goes too. */

@@ -24,8 +24,9 @@ export function createJobRemoval({ objects, index, states, idempotency }: Deps) 
 
   return {
     /**
-     * Null if there is no such job; one that is not over is left as it is and returned. The state goes nearly last, so that
-     * what broke off can be found and repeated.
+     * Null if there is no such job; one that is not over is left as it is and returned. The state goes last, so that what
+     * broke off can be found and repeated. After it everything is looked for once more: who told of the job's end
+     * meanwhile looks for the state after its last write, so that one of the two removes it.
      */
     async remove(tenant: string, id: string): Promise<{ removed: boolean; state: JobState } | null> {
       if (!isId(id)) return null;
@@ -38,8 +39,9 @@ export function createJobRemoval({ objects, index, states, idempotency }: Deps) 
       if (hash !== null) await idempotency.release(tenant, hash, id);
       const stateKey = keys.jobState(tenant, id);
       await removeAll(keys.job(tenant, id), stateKey);
-      await objects.delete(stateKey);
       await index.remove(state);
+      await objects.delete(stateKey);
+      await removeAll(keys.job(tenant, id), stateKey);
       return { removed: true, state };
     },
   };

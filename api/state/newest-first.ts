@@ -5,7 +5,7 @@ type Index<T> = {
   objects: Pick<ObjectStore, "list">;
   prefix: string;
   /** Null for what was deleted just now, or never finished: it is left out. */
-  read: (id: string) => Promise<T | null>;
+  read: (id: string, name: string) => Promise<T | null>;
 };
 
 export type Page<T> = {
@@ -33,7 +33,7 @@ export async function listNewest<T>(
     });
     if (page.length === 0) return { items, next: null };
     const names = page.map(({ key }) => key.slice(prefix.length));
-    const found = await Promise.all(names.map((name) => read(idOf(name))));
+    const found = await Promise.all(names.map((name) => read(idOf(name), name)));
     for (const [index, item] of found.entries()) {
       if (item !== null && items.length === limit) return { items, next: cursor };
       cursor = names[index] ?? cursor;
@@ -58,7 +58,7 @@ export async function listOldest<T>(
   let cursor = after;
   for (const name of names.reverse()) {
     if (after !== null && name >= after) continue;
-    const item = await read(idOf(name));
+    const item = await read(idOf(name), name);
     if (item !== null && items.length === limit) return { items, next: cursor };
     cursor = name;
     if (item !== null) items.push(item);

@@ -27,7 +27,7 @@ type Deps = { now: () => number; newId: () => string };
 export async function openState(env: StateEnv, deps: Deps): Promise<State> {
   const state = await openAdapters(env, deps);
   try {
-    await probeObjectStore(state.objects, deps.newId());
+    await probeObjectStore(state.objects, deps.newId(), deps.now());
     return state;
   } catch (error) {
     await state.close();

@@ -3,14 +3,16 @@ import { keys } from "../contract/keys.ts";
 import type { Etag, ObjectStore } from "./object-store.ts";
 
 const contenders = 8;
+/** No start takes so long: what is older was left by a process that was killed in the middle of its probe. */
+const litterMs = 3_600_000;
 
 /**
  * Tries out what the state of jobs rests on, with an object of its own that it removes again. Some S3-compatible
  * servers accept conditional writes and ignore the condition: with those, jobs would be lost without a word.
  * Throws AppError `store_unsuitable` naming what failed, `unavailable` if the store cannot be reached.
  */
-export async function probeObjectStore(objects: ObjectStore, nonce: string): Promise<void> {
-  const key = keys.probe(nonce);
+export async function probeObjectStore(objects: ObjectStore, nonce: string, nowMs: number): Promise<void> {
+  const key = keys.probe(nowMs, nonce);
   const body = (text: string) => Buffer.from(`${nonce} ${text}`);
   const check = (holds: boolean, what: string) => {
     if (!holds) throw new AppError("store_unsuitable", `the object store fails its start-up probe: ${what}`);
@@ -43,6 +45,11 @@ export async function probeObjectStore(objects: ObjectStore, nonce: string): Pro
     await objects.delete(key);
     const gone = await objects.compareAndSwap(key, swapped[0] as Etag, body("gone"));
     check(gone === null, "compare-and-swap wrote an object that does not exist");
+
+    for (const { key: other } of await objects.list(keys.probes)) {
+      const begunMs = Number(other.slice(keys.probes.length).split("-", 1)[0]);
+      if (!(begunMs > nowMs - litterMs)) await objects.delete(other);
+    }
   } finally {
     await objects.delete(key).catch(() => {});
   }

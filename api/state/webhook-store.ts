@@ -55,12 +55,16 @@ export function createWebhookStore({ objects, webhookQueue, now }: Deps) {
   return {
     /**
      * Tells of the end of a job, if its webhook asks for it. Whoever ends a job calls it before the job leaves the index
-     * of active jobs, so that the sweeper finds what a crash left out; a repetition makes no second event.
+     * of active jobs, so that the sweeper finds what a crash left out; a repetition makes no second event, and of a job
+     * that was deleted meanwhile none stays.
      */
     async emit(state: JobState): Promise<void> {
       const event = eventOf(state, now());
       if (event === null) return;
-      await objects.putIfAbsent(keys.webhookEvent(event.tenant, event.job, event.id), encode(event));
+      const { tenant, job, id } = event;
+      const key = keys.webhookEvent(tenant, job, id);
+      const etag = await objects.putIfAbsent(key, encode(event));
+      if (etag !== null && (await objects.get(keys.jobState(tenant, job))) === null) return objects.delete(key);
       await schedule(event);
     },
 

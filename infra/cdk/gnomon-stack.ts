@@ -31,7 +31,7 @@ type Props = StackProps & {
 };
 
 /** Tenants' objects, the index of unfinished jobs, the workers' reports, the probe: what whoever runs jobs' states needs. */
-const JOB_PREFIXES = ["t/", keys.active, keys.workers, keys.probe("")];
+const JOB_PREFIXES = ["t/", keys.active, keys.workers, keys.probes];
 
 export class GnomonStack extends Stack {
   constructor(scope: Construct, id: string, { settings, lambdaCode, ...props }: Props) {
@@ -79,7 +79,7 @@ export class GnomonStack extends Stack {
     grantSendAndConsume(queues.jobs, worker);
     grantSendAndConsume(queues.webhooks, worker);
     for (const role of [api.role, upkeep.role, worker]) grantModel(role, settings.model);
-    storage.grantPrefixes(sender.taskRole, [keys.webhookEvents("*", "*"), keys.webhookSettings, keys.probe("")]);
+    storage.grantPrefixes(sender.taskRole, [keys.webhookEvents("*", "*"), keys.webhookSettings, keys.probes]);
     grantSendAndConsume(queues.webhooks, sender.taskRole);
 
     const backlog = new Metric({ ...BACKLOG_METRIC, statistic: "Maximum", period: Duration.minutes(1) });

@@ -49,7 +49,7 @@ export class Storage extends Construct {
       lifecycleRules: [
         { id: "jobs-and-documents", prefix: "t/", expiration: Duration.days(retentionDays) },
         { id: "uploads", prefix: keys.uploads, expiration: Duration.days(2) },
-        { id: "probes", prefix: keys.probe(""), expiration: Duration.days(1) },
+        { id: "probes", prefix: keys.probes, expiration: Duration.days(1) },
         {
           id: "leftovers",
           abortIncompleteMultipartUploadAfter: Duration.days(1),

@@ -2,7 +2,7 @@
 # usage: make-root.sh ROOT [PACKAGE...]
 # Makes an empty Debian 12 in the folder ROOT, where no container engine is needed. Needs root and debootstrap.
 # This machine's way to its package registries (certificates, client settings) is copied in, so that apt, npm and pip
-# work in there as they do out here; enter-root.sh --forget takes it out again.
+# work in there as they do out here: such a root is for trying, not for shipping.
 set -euo pipefail
 
 root=${1:?usage: make-root.sh ROOT [PACKAGE...]}

@@ -1,12 +1,14 @@
+import { existsSync } from "node:fs";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isModelFile, type ModelPart, parseModelSource } from "../../api/contract/model-source.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 type Options = {
   folder: string;
-  /** A model directory, relative to the repository. */
+  /** A model directory, relative to the repository; or one in S3, of which nothing is needed yet. */
   model: string;
   /** The engine and its weights as well, for workers. The addon must have been built. */
   engine?: boolean;
@@ -19,10 +21,11 @@ const SOURCES = ["api", "worker"];
 const NATIVE_SOURCE = /^[\w-]+\.ts$/;
 /** What nothing reads at run time. */
 const NEEDLESS = /\.(d\.ts|d\.mts|d\.cts|map|md|markdown)$|\/(test|tests|__tests__|examples?|\.github)(\/|$)/;
+/** A model's terms go where it goes. */
+const isShipped = (name: string, part: ModelPart) =>
+  isModelFile(name, part) || /^(licen[cs]e|notice|use_policy)/i.test(name);
 /** The tokenizer's package carries a library for every platform. */
 const FOREIGN_TOKENIZER = /tokenizers\.(?!linux-x64-gnu).*\.node$/;
-/** What the api reads of a model: never its weights. */
-const isForTokens = (file: string) => /\.(json|model|jinja)$/.test(file) && !file.endsWith(".index.json");
 
 /**
  * Puts into `folder` what an image or a function runs: sources, production packages as package-lock.json names them,
@@ -52,12 +55,16 @@ async function stageNative(folder: string, model: string, engine: boolean): Prom
     recursive: true,
     filter: (path) => path === native || (dirname(path) === native && NATIVE_SOURCE.test(basename(path))),
   });
+  if (engine) await cp(join(ROOT, ".build/native/gnomon.node"), join(folder, ".build/native/gnomon.node"));
+  if (parseModelSource(model)?.kind !== "folder") return;
   const source = join(ROOT, model);
+  if (model === "" || !existsSync(join(source, "config.json")))
+    throw new Error(`\`${model}\` is no model: it has no config.json`);
+  const part = engine ? "all" : "tokenizer";
   await cp(source, join(folder, model), {
     recursive: true,
-    filter: (path) => path === source || (dirname(path) === source && (engine || isForTokens(basename(path)))),
+    filter: (path) => path === source || (dirname(path) === source && isShipped(basename(path), part)),
   });
-  if (engine) await cp(join(ROOT, ".build/native/gnomon.node"), join(folder, ".build/native/gnomon.node"));
 }
 
 async function stagePackages(folder: string): Promise<void> {

@@ -19,7 +19,8 @@ for library in "$wheels"/nvidia/cu13/lib/lib{cublas,cublasLt,cusolver,cusparse,n
   [ -e "$library" ] || continue
   install -D "$library" "$out/cuda/${library#"$venv"/}"
 done
-for licence in "$wheels"/nvidia_*.dist-info/licenses/License.txt "$wheels"/nvidia_*.dist-info/License.txt; do
+# Of those that are in the image, the runtime being linked in.
+for licence in "$wheels"/nvidia_{cublas,cusolver,cusparse,nvjitlink,cuda_runtime,cudnn_cu13}-*.dist-info/{licenses/,}License.txt; do
   [ -e "$licence" ] || continue
   install -D -m 644 "$licence" "$out/cuda/${licence#"$venv"/}"
 done

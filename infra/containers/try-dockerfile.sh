@@ -39,7 +39,8 @@ fi
 [ $# -gt 0 ] || set -- api worker
 for target in "$@"; do
   SECONDS=0
-  b build --isolation chroot --pull-never --layers --file "$here/Dockerfile" --ignorefile "$here/Dockerfile.dockerignore" \
+  # The health check is no part of an OCI image.
+  b build --format docker --isolation chroot --pull-never --layers --file "$here/Dockerfile" --ignorefile "$here/Dockerfile.dockerignore" \
     --target "$target" --tag "gnomon/$target" "$here/../.."
   echo "ok: gnomon/$target, $SECONDS s"
 done

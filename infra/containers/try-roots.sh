@@ -12,7 +12,7 @@ data=$(mktemp -d)
 logs=$(mktemp -d)
 api= worker=
 trap 'kill $api $worker 2>/dev/null || true; rm -rf "$data" "$logs"' EXIT
-fail() { echo "FAILED: $1" >&2; tail -5 "$logs"/* >&2; exit 1; }
+fail() { echo "FAILED: $1" >&2; tail -n 5 "$logs"/* >&2; exit 1; }
 json() { node -pe "JSON.parse(require('fs').readFileSync(0, 'utf8')).$1"; }
 
 for root in "$api_root" "$worker_root"; do

@@ -20,7 +20,8 @@ export type Child = {
   ready: Promise<Record<string, string>>;
   /** How it ended, whenever that is. */
   ended: Promise<string>;
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  /** False if it has ended. */
+  kill(signal: "SIGTERM" | "SIGKILL"): boolean;
 };
 
 /** Starts one process of the service. It ends by itself if we do. */
@@ -44,7 +45,7 @@ export function startChild({ name, file, env, onLine }: ChildOptions): Child {
   });
   // Whoever waits for `ready` hears of it; nobody does any more once one process has failed.
   ready.catch(() => undefined);
-  return { name, pid: child.pid ?? 0, ready, ended, kill: (signal) => void child.kill(signal) };
+  return { name, pid: child.pid ?? 0, ready, ended, kill: (signal) => child.kill(signal) };
 }
 
 function onMessage(child: ChildProcess, listener: (message: ProcessMessage) => void): void {

@@ -1,6 +1,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <optional>
 #include <thread>
@@ -53,30 +54,65 @@ Napi::Value inspect_model(const Napi::CallbackInfo& info) {
   return deferred.Promise();
 }
 
-/// load(options): a promise of the engine. Loading reads gigabytes, so it has a thread of its own
-/// and leaves libuv's few alone.
+/// Tells a JavaScript function of loading: at most every 100 ms, and the end. The function is
+/// forgotten by a task of the same channel, so after the last report.
+class LoadReports {
+ public:
+  LoadReports(Napi::Function function, std::shared_ptr<JsChannel> channel)
+      : function_(new Napi::FunctionReference(Napi::Persistent(function))),
+        channel_(std::move(channel)) {}
+
+  void report(int64_t bytes, int64_t total_bytes) {
+    const auto now = std::chrono::steady_clock::now();
+    if (bytes < total_bytes && now < due_) return;
+    due_ = now + std::chrono::milliseconds(100);
+    channel_->post([function = function_, bytes, total_bytes](Napi::Env env) {
+      auto progress = Napi::Object::New(env);
+      progress["loadedBytes"] = static_cast<double>(bytes);
+      progress["totalBytes"] = static_cast<double>(total_bytes);
+      function->Value().Call({progress});
+    });
+  }
+
+  /// JavaScript thread.
+  void forget() { delete std::exchange(function_, nullptr); }
+
+ private:
+  Napi::FunctionReference* function_;  // not owned by tasks, which may die on any thread
+  std::shared_ptr<JsChannel> channel_;
+  std::chrono::steady_clock::time_point due_{};
+};
+
+/// load(options, onProgress): a promise of the engine. Loading reads gigabytes, so it has a thread
+/// of its own and leaves libuv's few alone.
 Napi::Value load(const Napi::CallbackInfo& info) {
   const auto object = info[0].As<Napi::Object>();
   EngineOptions options = to_engine_options(object);
   const bool chooses = object.Get("chooseRank").As<Napi::Boolean>();
   const auto deferred = Napi::Promise::Deferred::New(info.Env());
   const auto channel = JsChannel::open(info.Env());
+  const auto reports = std::make_shared<LoadReports>(info[1].As<Napi::Function>(), channel);
+  options.on_load_progress = [reports](int64_t bytes, int64_t total) {
+    reports->report(bytes, total);
+  };
 
-  std::thread([options = std::move(options), chooses, deferred, channel]() mutable {
+  std::thread([options = std::move(options), chooses, deferred, channel, reports]() mutable {
     try {
       if (chooses) choose_rank(options);
       const auto engine = std::make_shared<LiveEngine>(Engine::load(options));
-      channel->post([engine, deferred, channel, rank = options.cache.rank](Napi::Env env) {
+      channel->post([engine, deferred, channel, reports, rank = options.cache.rank](Napi::Env env) {
+        reports->forget();
         Napi::Object wrap = EngineWrap::make(env, engine, channel);
         wrap["rank"] = static_cast<double>(rank);
         deferred.Resolve(wrap);
       });
     } catch (...) {
-      channel->post(
-          [error = as_engine_error(std::current_exception()), deferred, channel](Napi::Env env) {
-            deferred.Reject(to_js_error(env, error).Value());
-            channel->close();
-          });
+      channel->post([error = as_engine_error(std::current_exception()), deferred, channel,
+                     reports](Napi::Env env) {
+        reports->forget();
+        deferred.Reject(to_js_error(env, error).Value());
+        channel->close();
+      });
     }
   }).detach();
   return deferred.Promise();

@@ -8,6 +8,11 @@
 //         [--prefills N] [--threads N] [--device-bytes N] [--host-bytes N]
 //   bench ... --questions 1,4,16 [--question-tokens 64]
 //
+//   bench --load DIR [--shape llama-3.1-8b] [--device cpu|cuda]
+//
+// The second form times the loading of weights. Where DIR has no checkpoint it makes one of the
+// shape, with random bytes; the second of its two loads comes from the page cache.
+//
 // FILE holds uint32 token ids; prompts are windows of it. Without it, tokens are random. A shape
 // has random weights: its times are real, its answers and hit rates are not those of a trained
 // model, so --hit-rates steers the queries of ShadowKV. With --prefills only so many prompts are
@@ -23,6 +28,7 @@
 #include <random>
 
 #include "bench/arguments.h"
+#include "bench/load_bench.h"
 #include "bench/measurement.h"
 #include "bench/random_model.h"
 #include "bench/shared_prefix.h"
@@ -57,6 +63,16 @@ json run(Arguments arguments) {
   const std::string model_dir = arguments.text("model", "");
   const std::string shape = arguments.text("shape", "");
   const std::string device = arguments.text("device", "cpu");
+  const std::string load_dir = arguments.text("load", "");
+  if (!load_dir.empty()) {
+    BackendOptions options;
+    options.threads = arguments.number("threads", 0);
+    arguments.refuse_rest();
+    if (!std::filesystem::exists(std::filesystem::path(load_dir) / "config.json")) {
+      write_random_checkpoint(config_of_shape(shape), load_dir);
+    }
+    return time_loading(load_dir, device, options);
+  }
   const std::string token_file = arguments.text("tokens", "");
   const auto prompts = arguments.list("prompts", "4096,8192,16384");
   const auto cache_names = arguments.list("caches", "full,shadowkv");

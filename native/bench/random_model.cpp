@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "engine/error.h"
@@ -26,24 +28,28 @@ class Pool {
     }
   }
 
-  /// rows x cols of standard deviation `scale`; valid until the next call.
-  HostTensor tensor(int64_t rows, int64_t cols, float scale) {
-    scaled_.resize(rows * cols);
-    for (size_t i = 0; i < scaled_.size(); ++i) {
-      scaled_[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(values_[i] * scale) >> 16);
+  /// rows x cols of standard deviation `scale`.
+  HostTensor tensor(int64_t rows, int64_t cols, float scale) const {
+    std::vector<uint16_t> scaled(rows * cols);
+    for (size_t i = 0; i < scaled.size(); ++i) {
+      scaled[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(values_[i] * scale) >> 16);
     }
-    return {
-        "random", DType::bf16, {rows, cols}, reinterpret_cast<const std::byte*>(scaled_.data())};
+    return owning("random", {rows, cols}, std::move(scaled));
   }
 
-  HostTensor ones(int64_t count) {
-    scaled_.assign(count, 0x3f80);
-    return {"ones", DType::bf16, {count}, reinterpret_cast<const std::byte*>(scaled_.data())};
+  static HostTensor ones(int64_t count) {
+    return owning("ones", {count}, std::vector<uint16_t>(count, 0x3f80));
   }
 
  private:
+  static HostTensor owning(const char* name, std::vector<int64_t> shape,
+                           std::vector<uint16_t> bf16) {
+    const auto owner = std::make_shared<const std::vector<uint16_t>>(std::move(bf16));
+    return {name, DType::bf16, std::move(shape), reinterpret_cast<const std::byte*>(owner->data()),
+            owner};
+  }
+
   std::vector<float> values_;
-  std::vector<uint16_t> scaled_;
 };
 
 }  // namespace
@@ -67,7 +73,7 @@ ModelConfig config_of_shape(const std::string& shape) {
 
 ModelWeights random_weights(const ModelConfig& c, Backend& backend) {
   const int64_t qkv = c.query_width() + 2 * c.key_width();
-  Pool pool(std::max({c.vocab_size, qkv, 2 * c.intermediate_size}) * c.hidden_size);
+  const Pool pool(std::max({c.vocab_size, qkv, 2 * c.intermediate_size}) * c.hidden_size);
   const auto linear = [&](int64_t outputs, int64_t inputs) {
     const HostTensor tensor =
         pool.tensor(outputs, inputs, 1.0f / std::sqrt(static_cast<float>(inputs)));
@@ -87,6 +93,7 @@ ModelWeights random_weights(const ModelConfig& c, Backend& backend) {
     layer.down = linear(c.hidden_size, c.intermediate_size);
     weights.layers.push_back(std::move(layer));
   }
+  backend.finish_loading();
   return weights;
 }
 

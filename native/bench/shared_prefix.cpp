@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <string>
 
@@ -31,14 +32,27 @@ std::vector<uint32_t> prompt_of(const std::vector<uint32_t>& text, int64_t promp
   return tokens;
 }
 
+struct Cost {
+  double seconds = 0;
+  double cpu_seconds = 0;  // of all threads: what a machine busy with other things distorts less
+
+  Cost& operator+=(Cost other) {
+    seconds += other.seconds;
+    cpu_seconds += other.cpu_seconds;
+    return *this;
+  }
+};
+
 /// Runs it to its end, first tokens read back.
-double seconds_of(Model& model, const std::vector<PrefillMember>& members, int64_t shared) {
+Cost cost_of(Model& model, const std::vector<PrefillMember>& members, int64_t shared) {
   const auto started = std::chrono::steady_clock::now();
+  const std::clock_t cpu = std::clock();
   Prefill prefill(model, members, shared);
   while (!prefill.step()) {
   }
   model.greedy_tokens();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(),
+          static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC};
 }
 
 }  // namespace
@@ -76,21 +90,25 @@ json measure_shared_prefix(Model& model, const std::vector<uint32_t>& text,
     caches.push_back(backend.make_cache(geometry));
     members.push_back({prompt, caches.back().get()});
   }
-  seconds_of(model, {members[0]}, 0);  // loads and plans what a first prefill of this length does
-  double alone = 0;
-  for (const PrefillMember& member : members) alone += seconds_of(model, {member}, 0);
-  const bool together = shared.questions > 1;
-  if (together) seconds_of(model, members, document_tokens);
-  const double as_one = together ? seconds_of(model, members, document_tokens) : alone;
-  std::fprintf(stderr,
-               "%-8s %7ld tokens, %3ld questions: one after the other %8.2f s, together %8.2f s\n",
-               measurement.cache_name.c_str(), prompt_tokens, shared.questions, alone, as_one);
+  cost_of(model, {members[0]}, 0);  // loads and plans what a first prefill of this length does
+  Cost alone;
+  for (const PrefillMember& member : members) alone += cost_of(model, {member}, 0);
+  Cost together = alone;
+  if (shared.questions > 1) {
+    cost_of(model, members, document_tokens);
+    together = cost_of(model, members, document_tokens);
+  }
+  std::fprintf(stderr, "%-8s %7ld tokens, %3ld questions: alone %8.2f s, together %8.2f s\n",
+               measurement.cache_name.c_str(), prompt_tokens, shared.questions, alone.seconds,
+               together.seconds);
   return {{"cache", measurement.cache_name},
           {"prompt_tokens", prompt_tokens},
           {"question_tokens", shared.question_tokens},
           {"questions", shared.questions},
-          {"alone_seconds", alone},
-          {"together_seconds", as_one}};
+          {"alone_seconds", alone.seconds},
+          {"together_seconds", together.seconds},
+          {"alone_cpu_seconds", alone.cpu_seconds},
+          {"together_cpu_seconds", together.cpu_seconds}};
 }
 
 }  // namespace gnomon

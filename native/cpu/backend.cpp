@@ -62,12 +62,14 @@ class CpuBackend final : public Backend {
 
   std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
                                       std::span<const HostTensor> biases) override {
-    return cpu::load_linear(weights, biases);
+    return cpu::load_linear(pool_, weights, biases);
   }
   std::unique_ptr<Weight> load_embedding(const HostTensor& table) override {
-    return load_table(table);
+    return load_table(pool_, table);
   }
-  std::unique_ptr<Weight> load_norm(const HostTensor& gain) override { return load_table(gain); }
+  std::unique_ptr<Weight> load_norm(const HostTensor& gain) override {
+    return load_table(pool_, gain);
+  }
 
   void embed(std::span<const uint32_t> tokens, const Weight& table, Matrix out) override {
     cpu::embed(tokens, table_weight(table), out);

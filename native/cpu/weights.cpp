@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -33,15 +34,24 @@ void convert_all(const std::byte* data, int64_t count, float* out) {
                  reinterpret_cast<const uint16_t*>(data) + count, out, convert);
 }
 
-/// Rows [first, first + w.shape[0]) of the packed weight.
-void pack_rows(const HostTensor& w, int64_t first, LinearWeight& packed) {
-  std::vector<float> values(packed.in);
-  for (int64_t i = 0; i < w.shape[0]; ++i) {
-    to_floats(w, i * packed.in, packed.in, values.data());
-    const int64_t panel = (first + i) / kTileWidth, lane = (first + i) % kTileWidth;
-    float* column = packed.panels.floats() + panel * packed.in * kTileWidth + lane;
-    for (int64_t k = 0; k < packed.in; ++k) column[k * kTileWidth] = values[k];
-  }
+constexpr int64_t kBlockRows = 64;
+
+/// Calls body(first, count, worker) for blocks of rows that make up [0, rows).
+void for_blocks(ThreadPool& pool, int64_t rows,
+                const std::function<void(int64_t, int64_t, int64_t)>& body) {
+  pool.parallel_for((rows + kBlockRows - 1) / kBlockRows, [&](int64_t block, int64_t worker) {
+    const int64_t first = block * kBlockRows;
+    body(first, std::min(kBlockRows, rows - first), worker);
+  });
+}
+
+/// Row `row` of w becomes row `place` of the packed weight. `values`: room for one.
+void pack_row(const HostTensor& w, int64_t row, int64_t place, LinearWeight& packed,
+              float* values) {
+  to_floats(w, row * packed.in, packed.in, values);
+  const int64_t panel = place / kTileWidth, lane = place % kTileWidth;
+  float* column = packed.panels.floats() + panel * packed.in * kTileWidth + lane;
+  for (int64_t k = 0; k < packed.in; ++k) column[k * kTileWidth] = values[k];
 }
 
 }  // namespace
@@ -61,7 +71,7 @@ void to_floats(const HostTensor& tensor, int64_t first, int64_t count, float* ou
   }
 }
 
-std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
+std::unique_ptr<Weight> load_linear(ThreadPool& pool, std::span<const HostTensor> weights,
                                     std::span<const HostTensor> biases) {
   auto packed = std::make_unique<LinearWeight>();
   packed->in = weights[0].shape[1];
@@ -72,8 +82,12 @@ std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
   std::fill_n(packed->panels.floats() + count - packed->in * kTileWidth, packed->in * kTileWidth,
               0.f);
   int64_t first = 0;
+  std::vector<float> scratch(pool.size() * packed->in);
   for (const HostTensor& w : weights) {
-    pack_rows(w, first, *packed);
+    for_blocks(pool, w.shape[0], [&](int64_t begin, int64_t count, int64_t worker) {
+      float* values = scratch.data() + worker * packed->in;
+      for (int64_t i = begin; i < begin + count; ++i) pack_row(w, i, first + i, *packed, values);
+    });
     first += w.shape[0];
   }
   if (biases.empty()) return packed;
@@ -86,12 +100,15 @@ std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
   return packed;
 }
 
-std::unique_ptr<Weight> load_table(const HostTensor& tensor) {
+std::unique_ptr<Weight> load_table(ThreadPool& pool, const HostTensor& tensor) {
   auto table = std::make_unique<TableWeight>();
   table->cols = tensor.shape.back();
   table->rows = tensor.shape.size() == 1 ? 1 : tensor.shape[0];
   table->values = MemoryBlock(table->rows * table->cols * sizeof(float));
-  to_floats(tensor, 0, table->rows * table->cols, table->values.floats());
+  for_blocks(pool, table->rows, [&](int64_t first, int64_t count, int64_t) {
+    const int64_t begin = first * table->cols;
+    to_floats(tensor, begin, count * table->cols, table->values.floats() + begin);
+  });
   return table;
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "cpu/memory_block.h"
+#include "cpu/thread_pool.h"
 #include "engine/backend.h"
 
 namespace gnomon::cpu {
@@ -24,11 +25,11 @@ struct TableWeight final : Weight {
   MemoryBlock values;  // (rows, cols)
 };
 
-/// Backend::load_linear.
-std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
+/// Backend::load_linear, by all threads of the pool.
+std::unique_ptr<Weight> load_linear(ThreadPool& pool, std::span<const HostTensor> weights,
                                     std::span<const HostTensor> biases);
 /// (rows, cols), or (cols) as one row.
-std::unique_ptr<Weight> load_table(const HostTensor& tensor);
+std::unique_ptr<Weight> load_table(ThreadPool& pool, const HostTensor& tensor);
 
 /// Converts `count` elements from the `first`-th on to fp32, exactly.
 void to_floats(const HostTensor& tensor, int64_t first, int64_t count, float* out);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,7 +79,6 @@ class CudaBackend final : public Backend {
   }
   int64_t prefill_rows() const override { return 8192; }
   int64_t attention_rows() const override { return std::numeric_limits<int64_t>::max() / 2; }
-  bool shares_prefixes() const override { return false; }
 
   std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) override {
     const int64_t padded = PrefillAttention::padded_rows(rows);
@@ -102,13 +102,15 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Weight> load_linear(std::span<const HostTensor> weights,
                                       std::span<const HostTensor> biases) override {
     for (const HostTensor& w : weights) weight_bytes_ += w.shape[0] * w.shape[1] * element_bytes();
-    return std::make_unique<CudaWeight>(weights, biases);
+    return std::make_unique<CudaWeight>(weight_upload(), weights, biases);
   }
   std::unique_ptr<Weight> load_embedding(const HostTensor& table) override {
-    return std::make_unique<CudaWeight>(std::span(&table, 1), std::span<const HostTensor>());
+    return load_one(table);
   }
-  std::unique_ptr<Weight> load_norm(const HostTensor& gain) override {
-    return std::make_unique<CudaWeight>(std::span(&gain, 1), std::span<const HostTensor>());
+  std::unique_ptr<Weight> load_norm(const HostTensor& gain) override { return load_one(gain); }
+  void finish_loading() override {
+    if (upload_) upload_->finish();
+    upload_.reset();
   }
 
   void embed(std::span<const uint32_t> tokens, const Weight& table, Matrix out) override {
@@ -206,6 +208,13 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  /// Its threads and pinned buffers last as long as the loading.
+  WeightUpload& weight_upload() { return upload_ ? *upload_ : upload_.emplace(); }
+  std::unique_ptr<Weight> load_one(const HostTensor& tensor) {
+    return std::make_unique<CudaWeight>(weight_upload(), std::span(&tensor, 1),
+                                        std::span<const HostTensor>());
+  }
+
   static cudaStream_t make_stream() {
     cudaStream_t stream = nullptr;
     CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
@@ -312,6 +321,7 @@ class CudaBackend final : public Backend {
   DeviceBlock logits_, tokens_, behind_;
   size_t logits_bytes_ = 0, token_capacity_ = 0, behind_bytes_ = 0;
   int64_t weight_bytes_ = 0;  // of the linear layers
+  std::optional<WeightUpload> upload_;
 };
 
 }  // namespace

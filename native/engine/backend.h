@@ -54,7 +54,7 @@ struct DecodeStep {
 };
 
 /// What the weights of a model are loaded into. The data of host tensors is aligned to their
-/// dtype; it may be unmapped afterwards.
+/// dtype, and may be read until finish_loading: an owner keeps it, or the caller does.
 class WeightStore {
  public:
   virtual ~WeightStore() = default;
@@ -64,6 +64,8 @@ class WeightStore {
                                               std::span<const HostTensor> biases) = 0;
   virtual std::unique_ptr<Weight> load_embedding(const HostTensor& table) = 0;  // (vocab, hidden)
   virtual std::unique_ptr<Weight> load_norm(const HostTensor& gain) = 0;        // (hidden)
+  /// Waits until every weight is complete. Throws what went wrong with one.
+  virtual void finish_loading() {}
 };
 
 class Backend : public WeightStore {
@@ -80,8 +82,6 @@ class Backend : public WeightStore {
   virtual int64_t prefill_rows() const { return 512; }
   /// Prompt rows that one call of prefill_attention takes.
   virtual int64_t attention_rows() const { return prefill_rows(); }
-  /// Whether prefill_attention may begin anywhere in the prompt, so that prompts share a beginning.
-  virtual bool shares_prefixes() const { return true; }
 
   // Memory. Contents start undefined. Throws out_of_memory.
   virtual std::unique_ptr<Buffer> allocate(int64_t rows, int64_t cols) = 0;

@@ -57,8 +57,9 @@ Checkpoint::Checkpoint(const fs::path& model_dir) {
 }
 
 TensorTable Checkpoint::map_file(const fs::path& path) {
-  const auto [file, added] = files_.try_emplace(path.string(), path);
-  return parse_safetensors(file->second.bytes(), path.filename().string());
+  auto& file = files_[path.string()];
+  if (!file) file = std::make_shared<const MappedFile>(path);
+  return parse_safetensors(file->bytes(), path.filename().string());
 }
 
 void Checkpoint::map_shards(const fs::path& index) {
@@ -98,7 +99,21 @@ HostTensor Checkpoint::tensor(const std::string& name,
     fail("tensor " + name + " has shape " + show_shape(entry.shape) + ", expected " +
          show_shape(expected_shape));
   }
-  return {name, read_dtype(name, entry.dtype), entry.shape, entry.data.data()};
+  HostTensor tensor{name, read_dtype(name, entry.dtype), entry.shape, entry.data.data()};
+  for (const auto& [path, file] : files_) {
+    const auto offset = tensor.data - file->bytes().data();
+    if (offset < 0 || offset > static_cast<ptrdiff_t>(file->bytes().size())) continue;
+    tensor.owner = file;
+    tensor.file = file->descriptor();
+    tensor.offset = offset;
+  }
+  return tensor;
+}
+
+int64_t Checkpoint::bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [name, entry] : tensors_) bytes += static_cast<int64_t>(entry.data.size());
+  return bytes;
 }
 
 }  // namespace gnomon

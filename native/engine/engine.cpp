@@ -33,7 +33,8 @@ struct Core {
     check_cache_options(options.cache, info.config.key_width());
     backend = make_backend(options.device, info.config, options.backend);
     backend->check_cache_options(options.cache);
-    ModelWeights weights = load_weights(info.config, options.model_dir, *backend);
+    ModelWeights weights =
+        load_weights(info.config, options.model_dir, *backend, options.on_load_progress);
     info.weight_bytes = weights.bytes;
     model = std::make_unique<Model>(info.config, std::move(weights), *backend, options.max_batch);
     scheduler = std::make_unique<Scheduler>(*model, options.cache, options.max_batch);

@@ -11,6 +11,7 @@
 #include "engine/backend.h"
 #include "engine/cache_geometry.h"
 #include "engine/error.h"
+#include "engine/weights.h"
 
 namespace gnomon {
 
@@ -19,7 +20,8 @@ struct EngineOptions {
   std::string device = "cpu";  // "cpu" or "cuda"
   CacheOptions cache;
   BackendOptions backend;
-  int64_t max_batch = 64;  // sequences decoding at once
+  int64_t max_batch = 64;              // sequences decoding at once
+  LoadProgress on_load_progress = {};  // engine thread
 };
 
 /// temperature 0 is greedy. top_k 0, top_p 1 and min_p 0 are off, and so are the penalties as they

@@ -15,13 +15,6 @@ namespace gnomon {
 
 namespace {
 
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
 [[noreturn]] void fail(const std::filesystem::path& path) {
   throw EngineError("invalid_model",
                     "cannot read " + path.string() + ": " + std::generic_category().message(errno));
@@ -29,17 +22,21 @@ struct Descriptor {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) {
-  // Not blocking: opening a named pipe would otherwise wait for a writer.
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+MappedFile::Descriptor::~Descriptor() {
+  if (fd >= 0) ::close(fd);
+}
+
+// Not blocking: opening a named pipe would otherwise wait for a writer.
+MappedFile::MappedFile(const std::filesystem::path& path)
+    : file_{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)} {
   struct stat status;
-  if (file.fd < 0 || ::fstat(file.fd, &status) != 0) fail(path);
+  if (file_.fd < 0 || ::fstat(file_.fd, &status) != 0) fail(path);
   if (!S_ISREG(status.st_mode)) {
     throw EngineError("invalid_model", path.string() + " is not a regular file");
   }
   const auto size = static_cast<size_t>(status.st_size);
   if (size == 0) return;  // an empty mapping is an error to mmap
-  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file_.fd, 0);
   if (memory == MAP_FAILED) fail(path);
   bytes_ = {static_cast<const std::byte*>(memory), size};
 }

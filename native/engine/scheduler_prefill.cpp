@@ -66,7 +66,7 @@ bool Scheduler::admit() {
 bool Scheduler::gather() {
   newcomers_ = false;
   const Backend& backend = model_.backend();
-  if (!backend.shares_prefixes() || waiting_.empty() || free_seats() <= 0) return false;
+  if (waiting_.empty() || free_seats() <= 0) return false;
   const Sequence& leader = *prefilling_.front();
   const size_t joined = prefilling_.size() - 1;
   std::vector<std::span<const uint32_t>> others;

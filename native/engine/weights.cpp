@@ -1,9 +1,9 @@
 #include "engine/weights.h"
 
 #include <algorithm>
-#include <functional>
-#include <numeric>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "engine/checkpoint.h"
 #include "engine/weight_names.h"
@@ -34,18 +34,25 @@ std::vector<int64_t> head_order(const ModelConfig& config) {
   return order;
 }
 
-int64_t count_of(const HostTensor& tensor) {
-  return std::accumulate(tensor.shape.begin(), tensor.shape.end(), int64_t{1}, std::multiplies<>());
+size_t row_bytes(const HostTensor& tensor) {
+  return dtype_bytes(tensor.dtype) * tensor.count() / tensor.shape[0];
 }
 
-size_t row_bytes(const HostTensor& tensor) {
-  return dtype_bytes(tensor.dtype) * count_of(tensor) / tensor.shape[0];
+/// The same tensor with its elements in memory of its own.
+HostTensor with_bytes(HostTensor tensor, std::vector<std::byte> bytes) {
+  const auto owned = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  tensor.data = owned->data();
+  tensor.owner = owned;
+  tensor.file = -1;
+  return tensor;
 }
 
 HostTensor rows_of(const HostTensor& tensor, int64_t first, int64_t count) {
   HostTensor part = tensor;
   part.shape[0] = count;
-  part.data += first * row_bytes(tensor);
+  const size_t skipped = first * row_bytes(tensor);
+  part.data += skipped;
+  part.offset += static_cast<int64_t>(skipped);
   return part;
 }
 
@@ -68,7 +75,6 @@ class Loader {
         take(names_.embedding + ".weight", {config_.vocab_size, config_.hidden_size});
     out.embedding = store_.load_embedding(table);
     if (config_.tie_word_embeddings) out.lm_head = store_.load_linear({&table, 1}, {});
-    copies_.clear();
     if (!config_.tie_word_embeddings) {
       out.lm_head = linear({{names_.lm_head, config_.vocab_size}}, config_.hidden_size, false);
     }
@@ -98,15 +104,11 @@ class Loader {
 
  private:
   std::unique_ptr<Weight> norm(const std::string& name, int64_t size) {
-    auto loaded = store_.load_norm(take(name + ".weight", {size}));
-    copies_.clear();
-    return loaded;
+    return store_.load_norm(take(name + ".weight", {size}));
   }
 
   std::unique_ptr<Weight> head_norm(const std::string& name) {
-    auto loaded = store_.load_norm(in_head_order(take(name + ".weight", {config_.head_dim})));
-    copies_.clear();
-    return loaded;
+    return store_.load_norm(in_head_order(take(name + ".weight", {config_.head_dim})));
   }
 
   std::unique_ptr<Weight> linear(const std::vector<Projection>& projections, int64_t in,
@@ -116,18 +118,14 @@ class Loader {
       weights.push_back(take(name + ".weight", {rows, in}));
       if (has_bias) biases.push_back(take(name + ".bias", {rows}));
     }
-    auto loaded = store_.load_linear(weights, biases);
-    copies_.clear();
-    return loaded;
+    return store_.load_linear(weights, biases);
   }
 
   std::unique_ptr<Weight> qkv(const std::string& prefix) {
     std::vector<HostTensor> weights = qkv_parts(prefix, ".weight", {config_.hidden_size});
     std::vector<HostTensor> biases;
     if (config_.qkv_bias) biases = qkv_parts(prefix, ".bias", {});
-    auto loaded = store_.load_linear(weights, biases);
-    copies_.clear();
-    return loaded;
+    return store_.load_linear(weights, biases);
   }
 
   /// Query, key and value, out of one tensor or three. `columns`: of their shape, after the rows.
@@ -165,18 +163,15 @@ class Loader {
       std::copy_n(tensor.data + (row - dim + order_[dim]) * bytes, bytes,
                   copy.data() + row * bytes);
     }
-    copies_.push_back(std::move(copy));
-    tensor.data = copies_.back().data();
-    return tensor;
+    return with_bytes(std::move(tensor), std::move(copy));
   }
 
   /// Backends may read elements by pointer, so a tensor that its file does not align is copied.
   HostTensor take(const std::string& name, const std::vector<int64_t>& shape) {
     HostTensor tensor = checkpoint_.tensor(name, shape);
-    const size_t bytes = dtype_bytes(tensor.dtype) * count_of(tensor);
+    const size_t bytes = dtype_bytes(tensor.dtype) * tensor.count();
     if (reinterpret_cast<uintptr_t>(tensor.data) % dtype_bytes(tensor.dtype) != 0) {
-      copies_.emplace_back(tensor.data, tensor.data + bytes);
-      tensor.data = copies_.back().data();
+      tensor = with_bytes(tensor, {tensor.data, tensor.data + bytes});
     }
     bytes_ += static_cast<int64_t>(bytes);
     return tensor;
@@ -188,22 +183,29 @@ class Loader {
   WeightStore& store_;
   const std::vector<int64_t> order_;
   const bool reordered_;
-  std::vector<std::vector<std::byte>> copies_;  // needed by the load under way
   int64_t bytes_ = 0;
 };
 
 }  // namespace
 
 ModelWeights load_weights(const ModelConfig& config, const std::filesystem::path& model_dir,
-                          WeightStore& store) {
+                          WeightStore& store, const LoadProgress& on_progress) {
   const Checkpoint checkpoint(model_dir);
+  const int64_t total = checkpoint.bytes();
+  const auto report = [&](int64_t bytes) {
+    if (on_progress) on_progress(bytes, total);
+  };
   Loader loader(checkpoint, config, store);
   ModelWeights out;
+  report(0);
   loader.embeddings(out);
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    report(loader.bytes());
     out.layers.push_back(loader.layer(layer));
   }
   out.final_norm = loader.final_norm();
+  store.finish_loading();
+  report(total);
   out.bytes = loader.bytes();
   return out;
 }

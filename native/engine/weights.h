@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -29,10 +30,13 @@ struct ModelWeights {
   int64_t bytes = 0;  // of these tensors in the model's files; a tied embedding counts once
 };
 
+/// Bytes of the model's files that a store has been given, out of how many.
+using LoadProgress = std::function<void(int64_t bytes, int64_t total_bytes)>;
+
 /// Loads a checkpoint into a store, query and key heads in the order of inverse_frequencies.
 /// Throws EngineError invalid_model naming the tensor that is missing, damaged or of an unexpected
 /// shape.
 ModelWeights load_weights(const ModelConfig& config, const std::filesystem::path& model_dir,
-                          WeightStore& store);
+                          WeightStore& store, const LoadProgress& on_progress = {});
 
 }  // namespace gnomon

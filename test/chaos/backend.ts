@@ -7,7 +7,8 @@ import { StateEnv } from "../../api/contract/env.ts";
 import { limits } from "../../api/contract/limits.ts";
 import { createS3Client, createSqsClient } from "../../api/state/aws/clients.ts";
 import { startMoto } from "../support/moto.ts";
-import { startFaultProxy } from "./fault-proxy.ts";
+import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
+import { mountSmallDisk, type SmallDisk } from "./small-disk.ts";
 
 /** What state the processes under test are on. */
 export type Backend = {
@@ -16,21 +17,27 @@ export type Backend = {
   env: Record<string, string>;
   /** For the checks: past the faults. */
   direct: StateEnv;
+  /** Can be filled; null where the state lies elsewhere, or where no disk could be mounted. */
+  disk: SmallDisk | null;
   setFaults(on: boolean): void;
-  faults(): Record<string, number>;
+  /** By the wire that they happened on. */
+  faults(): Record<string, FaultProxy["counts"]>;
   stop(): Promise<void>;
 };
 
-export async function embeddedBackend(directory?: string): Promise<Backend> {
-  const own = directory ?? (await mkdtemp(join(tmpdir(), "gnomon-chaos-")));
-  const env = { GNOMON_STATE_DIR: own };
+/** Files and SQLite, on a disk of their own where this user may mount one. */
+export async function embeddedBackend(): Promise<Backend> {
+  const disk = await mountSmallDisk(256);
+  const own = disk?.directory ?? (await mkdtemp(join(tmpdir(), "gnomon-chaos-")));
+  const env = { GNOMON_STATE_DIR: join(own, "state") };
   return {
     name: "embedded",
     env,
     direct: StateEnv.parse(env),
+    disk,
     setFaults() {},
     faults: () => ({}),
-    stop: () => rm(own, { recursive: true, force: true }),
+    stop: () => disk?.stop() ?? rm(own, { recursive: true, force: true }),
   };
 }
 
@@ -59,26 +66,21 @@ export async function awsBackend(random: () => number, rate: number): Promise<Ba
   };
   s3.destroy();
   sqs.destroy();
-  const proxies = [
-    await startFaultProxy({ target: moto.endpoint, random, rate }),
-    await startFaultProxy({ target: moto.endpoint, random, rate }),
-  ] as const;
+  const proxies = {
+    s3: await startFaultProxy({ target: moto.endpoint, random, rate }),
+    sqs: await startFaultProxy({ target: moto.endpoint, random, rate }),
+  };
   return {
     name: "aws",
-    env: { ...env, GNOMON_S3_ENDPOINT: proxies[0].endpoint, GNOMON_SQS_ENDPOINT: proxies[1].endpoint },
+    env: { ...env, GNOMON_S3_ENDPOINT: proxies.s3.endpoint, GNOMON_SQS_ENDPOINT: proxies.sqs.endpoint },
     direct: StateEnv.parse({ ...env, GNOMON_S3_ENDPOINT: moto.endpoint, GNOMON_SQS_ENDPOINT: moto.endpoint }),
+    disk: null,
     setFaults(on) {
-      for (const proxy of proxies) proxy.set(on);
+      for (const proxy of Object.values(proxies)) proxy.set(on);
     },
-    faults() {
-      const sum: Record<string, number> = {};
-      for (const { counts } of proxies) {
-        for (const [fault, count] of Object.entries(counts)) sum[fault] = (sum[fault] ?? 0) + count;
-      }
-      return sum;
-    },
+    faults: () => ({ s3: proxies.s3.counts, sqs: proxies.sqs.counts }),
     async stop() {
-      for (const proxy of proxies) proxy.stop();
+      for (const proxy of Object.values(proxies)) proxy.stop();
       await moto.stop();
     },
   };

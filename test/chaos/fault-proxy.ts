@@ -10,6 +10,8 @@ type Options = { target: string; random: () => number /** Share of requests with
 
 type Answer = { status: number; headers: IncomingHttpHeaders; body: Buffer };
 
+export type FaultProxy = Awaited<ReturnType<typeof startFaultProxy>>;
+
 /** A proxy before an HTTP server that makes requests fail in every way a network knows, as `random` decides. */
 export async function startFaultProxy({ target, random, rate }: Options) {
   const counts = Object.fromEntries([...FAULTS, "reordered"].map((fault) => [fault, 0])) as Record<
@@ -17,22 +19,40 @@ export async function startFaultProxy({ target, random, rate }: Options) {
     number
   >;
   let isOn = false;
+  let bag: Fault[] = [];
 
-  const draw = (): Fault | null =>
-    isOn && random() < rate ? (FAULTS[Math.floor(random() * FAULTS.length)] ?? null) : null;
+  /** From a bag that holds each fault once, so that none stays away by chance. */
+  function draw(): Fault | null {
+    if (!isOn || random() >= rate) return null;
+    if (bag.length === 0) bag = [...FAULTS];
+    return bag.splice(Math.floor(random() * bag.length), 1)[0] ?? null;
+  }
 
   async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const fault = draw();
     const body = Buffer.concat(await incoming.toArray());
-    if (fault !== null) counts[fault]++;
-    if (fault === "refused") return void incoming.socket.destroy();
-    if (fault === "unavailable") return void response.writeHead(503, { "Retry-After": "0" }).end();
-    if (fault === "slow") await delay(50 + random() * 1_500);
+    if (fault === "refused") {
+      counts.refused++;
+      return void incoming.socket.destroy();
+    }
+    if (fault === "unavailable") {
+      counts.unavailable++;
+      return void response.writeHead(503, { "Retry-After": "0" }).end();
+    }
+    if (fault === "slow") {
+      counts.slow++;
+      await delay(50 + random() * 1_500);
+    }
     const answer = await forward(target, incoming, body);
-    if (fault === "lost") return void incoming.socket.destroy();
+    if (fault === "lost") {
+      counts.lost++;
+      return void incoming.socket.destroy();
+    }
     const sent = isOn ? reorder(incoming, answer) : answer.body;
-    response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length });
-    if (fault !== "torn") return void response.end(sent);
+    const headers = { ...answer.headers, "content-length": sent.length };
+    if (fault !== "torn") return void response.writeHead(answer.status, headers).end(sent);
+    counts.torn++;
+    response.writeHead(answer.status, headers).flushHeaders();
     response.write(sent.subarray(0, Math.floor(sent.length / 2)), () => incoming.socket.destroy());
   }
 
@@ -40,12 +60,13 @@ export async function startFaultProxy({ target, random, rate }: Options) {
   function reorder({ headers }: IncomingMessage, { body }: Answer): Buffer {
     if (headers["x-amz-target"] !== "AmazonSQS.ReceiveMessage") return body;
     const parsed: { Messages?: unknown[] } = JSON.parse(body.toString());
-    if ((parsed.Messages?.length ?? 0) < 2) return body;
+    const messages = parsed.Messages ?? [];
+    if (messages.length < 2) return body;
     counts.reordered++;
-    parsed.Messages?.sort(() => random() - 0.5);
-    const shuffled = Buffer.from(JSON.stringify(parsed));
-    // The length is announced: a server that spaces its JSON otherwise would be cut short.
-    return shuffled.length === body.length ? shuffled : body;
+    // The first goes to the end at least, so that the order is another one whatever is drawn.
+    const [first, ...rest] = messages;
+    const shuffled = [...rest.sort(() => random() - 0.5), first];
+    return Buffer.from(JSON.stringify({ ...parsed, Messages: shuffled }));
   }
 
   const server = createServer((incoming, response) => {

@@ -1,13 +1,155 @@
+import { randomUUID } from "node:crypto";
 import { isTerminal, JobState } from "../../api/contract/job.ts";
 import { JobResult } from "../../api/contract/job-result.ts";
 import { keys } from "../../api/contract/keys.ts";
+import { limits } from "../../api/contract/limits.ts";
+import { createDocumentStore } from "../../api/state/document-store.ts";
 import type { ObjectStore } from "../../api/state/object-store.ts";
 import type { State } from "../../api/state/open-state.ts";
-import { type Accepted, comparable } from "./load.ts";
+import { probeObjectStore } from "../../api/state/probe.ts";
+import { createUploadStore } from "../../api/state/upload-store.ts";
+import type { Ledger } from "./client.ts";
+import { comparable } from "./load.ts";
 
 export type Findings = { lost: string[]; duplicated: string[]; broken: string[] };
 
 const TENANT = "default";
+
+type Stored = { objects: ObjectStore; all: readonly string[]; states: ReadonlyMap<string, JobState> };
+
+/** Whether nothing is left to do. A job leaves this index last, when nothing of it is owed any more. */
+export async function isSettled({ objects }: State): Promise<boolean> {
+  return (await objects.list(keys.active, { limit: 1 })).length === 0;
+}
+
+/** Looks at everything that the store holds, once no process runs any more. */
+export async function check(
+  { objects, queue }: State,
+  ledger: Ledger,
+  calm: ReadonlyMap<string, string>,
+  webhookIds: ReadonlyMap<string, ReadonlySet<string>> | null,
+): Promise<Findings> {
+  const findings: Findings = { lost: [], duplicated: [], broken: [] };
+  await tidy(objects);
+  const all = await listAll(objects, "");
+  const stored: Stored = { objects, all, states: await readStates(objects, all) };
+  await checkJobs(stored, ledger, calm, findings);
+  checkOnce(stored, webhookIds, findings);
+  await checkDocuments(stored, ledger, findings);
+  await checkOrphans(stored, findings);
+  const letters = (await queue.deadLetter?.receive({ max: 10, waitMs: 0, visibilityMs: 1_000 })) ?? [];
+  if (letters.length > 0) findings.broken.push(`${letters.length} dead letters are left`);
+  return findings;
+}
+
+/** Every accepted job is over, and answered as in a calm run. */
+async function checkJobs(
+  { objects, states }: Stored,
+  { jobs }: Ledger,
+  calm: ReadonlyMap<string, string>,
+  { lost, broken }: Findings,
+) {
+  for (const { id, key, body, isCancelled, isDeleted } of jobs) {
+    const state = states.get(id);
+    if (isDeleted) {
+      if (state !== undefined) broken.push(`${id} was deleted and is still there`);
+      continue;
+    }
+    if (state === undefined) lost.push(`${id} is gone`);
+    else if (!isTerminal(state.status)) lost.push(`${id} is still ${state.status}`);
+    else if (state.status === "failed") lost.push(`${id} failed: ${state.error?.code} ${state.error?.message}`);
+    else if (state.status !== "succeeded" && !isCancelled)
+      broken.push(`${id} is ${state.status}, which nobody asked for`);
+    if (state?.status !== "succeeded") continue;
+
+    const result = JobResult.parse(await read(objects, keys.jobResult(TENANT, id)));
+    const expected = body.questions.map((question) => calm.get(`${body.document.text}\n${question}`));
+    if (JSON.stringify(result.answers.map(comparable)) !== JSON.stringify(expected)) {
+      broken.push(`${id} (key ${key}) is answered otherwise than in a calm run`);
+    }
+  }
+}
+
+/** One job for one key, one end for one job; nobody holds a lease. */
+function checkOnce(
+  { states }: Stored,
+  webhookIds: ReadonlyMap<string, ReadonlySet<string>> | null,
+  { duplicated, broken }: Findings,
+): void {
+  const byKey = new Map<string | undefined, string>();
+  for (const { id, metadata, lease, status, webhook } of states.values()) {
+    const other = byKey.get(metadata.key);
+    if (other !== undefined) duplicated.push(`key ${metadata.key} made both ${other} and ${id}`);
+    byKey.set(metadata.key, id);
+    if (lease !== null) broken.push(`${id} is ${status} and leased to ${lease.owner}`);
+    const ids = webhookIds?.get(id)?.size ?? 0;
+    if (webhookIds !== null && webhook !== null && ids === 0) broken.push(`the end of ${id} was not told`);
+    if (ids > 1) duplicated.push(`the end of ${id} was told under ${ids} ids`);
+  }
+}
+
+/** Every accepted document is there, whole, and listed once. */
+async function checkDocuments({ objects }: Stored, ledger: Ledger, { lost, duplicated }: Findings): Promise<void> {
+  const documents = createDocumentStore({ objects, now: Date.now });
+  const listed = new Map<string, number>();
+  for (let after: string | null = null, isMore = true; isMore; isMore = after !== null) {
+    const page: Awaited<ReturnType<typeof documents.list>> = await documents.list(TENANT, { after, limit: 100 });
+    for (const { id } of page.items) listed.set(id, (listed.get(id) ?? 0) + 1);
+    after = page.next;
+  }
+  for (const { id, text } of ledger.documents) {
+    if ((await documents.getDocumentText(TENANT, id)) !== text) lost.push(`${id} is not the text that was sent`);
+    if (!listed.has(id)) lost.push(`${id} is not listed`);
+  }
+  for (const [id, times] of listed) if (times > 1) duplicated.push(`${id} is listed ${times} times`);
+}
+
+/** What may be in the store when all is done, and what it must belong to. */
+async function checkOrphans({ objects, all, states }: Stored, { broken }: Findings): Promise<void> {
+  const known = new Set(all);
+  for (const key of all) {
+    const [top = "", tenant = "", kind = "", id = "", name] = key.split("/");
+    const where = top === "t" && tenant === TENANT ? kind : top;
+    switch (where) {
+      case "j": {
+        const status = states.get(id)?.status;
+        if (status === undefined) broken.push(`${key} belongs to no job`);
+        else if (name === "stream.json") broken.push(`${key} is left of a job that is ${status}`);
+        else if (name === "result.json" && status === "failed")
+          broken.push(`${key} is the result of a job that failed`);
+        break;
+      }
+      case "ix":
+        if (!states.has(id.slice(id.indexOf("-") + 1))) broken.push(`${key} leads to no job`);
+        break;
+      case "idem": {
+        const { job } = (await read(objects, key)) as { job: string };
+        if (!states.has(job)) broken.push(`${key} stands for ${job}, which is not there`);
+        break;
+      }
+      case "d":
+        if (!known.has(keys.documentInfo(TENANT, id))) broken.push(`${key} belongs to no document`);
+        break;
+      case "dx":
+        if (!known.has(keys.documentInfo(TENANT, id.slice(id.indexOf("-") + 1))))
+          broken.push(`${key} leads to no document`);
+        break;
+      case "workers":
+      case "w":
+        break;
+      default:
+        broken.push(`${key} is left`);
+    }
+  }
+}
+
+/** What is removed hours later, by whoever starts or lists then. */
+async function tidy(objects: ObjectStore): Promise<void> {
+  const laterMs = Date.now() + 2 * 3_600_000;
+  await probeObjectStore(objects, randomUUID(), laterMs);
+  await createDocumentStore({ objects, now: () => laterMs }).list(TENANT, { after: null, limit: 10_000 });
+  await createUploadStore({ objects, now: () => laterMs + limits.uploadMs, newId: randomUUID }).sweep();
+}
 
 async function listAll(objects: ObjectStore, prefix: string): Promise<string[]> {
   const found: string[] = [];
@@ -23,80 +165,11 @@ async function read(objects: ObjectStore, key: string): Promise<unknown> {
   return object && JSON.parse(Buffer.from(object.body).toString());
 }
 
-async function readStates(objects: ObjectStore, jobKeys: readonly string[]): Promise<Map<string, JobState>> {
+async function readStates(objects: ObjectStore, all: readonly string[]): Promise<Map<string, JobState>> {
   const states = new Map<string, JobState>();
-  for (const key of jobKeys.filter((each) => each.endsWith("/state.json"))) {
+  for (const key of all.filter((each) => each.endsWith("/state.json"))) {
     const state = JobState.parse(await read(objects, key));
     states.set(state.id, state);
   }
   return states;
-}
-
-/** Whether anything is left to do: a job that is not over, or something owed after its end. */
-export async function isSettled({ objects }: State): Promise<boolean> {
-  if ((await objects.list(keys.active, { limit: 1 })).length > 0) return false;
-  const states = await readStates(objects, await listAll(objects, `t/${TENANT}/j/`));
-  return [...states.values()].every(({ status }) => isTerminal(status));
-}
-
-/** Looks at everything that the store holds, once no process runs any more. */
-export async function check(
-  { objects, queue }: State,
-  accepted: readonly Accepted[],
-  calm: ReadonlyMap<string, string>,
-  webhookIds: ReadonlyMap<string, ReadonlySet<string>> | null,
-): Promise<Findings> {
-  const findings: Findings = { lost: [], duplicated: [], broken: [] };
-  const { lost, duplicated, broken } = findings;
-  const jobKeys = await listAll(objects, `t/${TENANT}/j/`);
-  const states = await readStates(objects, jobKeys);
-
-  for (const { id, key, body, isCancelled } of accepted) {
-    const state = states.get(id);
-    if (state === undefined) lost.push(`${id} is gone`);
-    else if (!isTerminal(state.status)) lost.push(`${id} is still ${state.status}`);
-    else if (state.status === "failed") lost.push(`${id} failed: ${state.error?.code} ${state.error?.message}`);
-    else if (state.status === "cancelled" && !isCancelled) broken.push(`${id} was cancelled by nobody`);
-    if (state?.status !== "succeeded") continue;
-
-    const result = JobResult.parse(await read(objects, keys.jobResult(TENANT, id)));
-    const expected = body.questions.map((question) => calm.get(`${body.document.text}\n${question}`));
-    if (JSON.stringify(result.answers.map(comparable)) !== JSON.stringify(expected)) {
-      broken.push(`${id} (key ${key}) is answered otherwise than in a calm run`);
-    }
-  }
-
-  const byKey = new Map<string | undefined, string>();
-  for (const { id, metadata } of states.values()) {
-    const other = byKey.get(metadata.key);
-    if (other !== undefined) duplicated.push(`key ${metadata.key} made both ${other} and ${id}`);
-    byKey.set(metadata.key, id);
-  }
-  for (const { id, lease, status } of states.values()) {
-    if (lease !== null) broken.push(`${id} is ${status} and leased to ${lease.owner}`);
-  }
-  if (webhookIds !== null) {
-    for (const { id, webhook } of states.values()) {
-      const ids = webhookIds.get(id)?.size ?? 0;
-      if (webhook !== null && ids === 0) broken.push(`the end of ${id} was not told`);
-      if (ids > 1) duplicated.push(`the end of ${id} was told under ${ids} ids`);
-    }
-  }
-
-  for (const key of jobKeys) {
-    const [, , , id = "", name] = key.split("/");
-    const state = states.get(id);
-    if (state === undefined) broken.push(`${key} belongs to no job`);
-    else if (name === "result.json" && !["succeeded", "cancelled", "expired"].includes(state.status)) {
-      broken.push(`${key} is the result of a job that is ${state.status}`);
-    }
-  }
-  for (const key of await listAll(objects, keys.active)) broken.push(`${key} is left`);
-  for (const key of await listAll(objects, keys.jobIndexOf(TENANT))) {
-    const id = /-(job_.*)$/.exec(key)?.[1] ?? "";
-    if (!states.has(id)) broken.push(`${key} leads to no job`);
-  }
-  const letters = (await queue.deadLetter?.receive({ max: 10, waitMs: 0, visibilityMs: 1_000 })) ?? [];
-  if (letters.length > 0) broken.push(`${letters.length} dead letters are left`);
-  return findings;
 }

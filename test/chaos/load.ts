@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { Document } from "../../api/contract/document.ts";
 import { Job } from "../../api/contract/job-resource.ts";
 import { JobResult } from "../../api/contract/job-result.ts";
 
@@ -15,7 +16,7 @@ const QUESTIONS = [
 const MAX_TOKENS = 12;
 
 /** A job that the API has answered 202 for. */
-export type Accepted = { id: string; key: string; body: JobBody; isCancelled: boolean };
+export type Accepted = { id: string; key: string; body: JobBody; isCancelled: boolean; isDeleted: boolean };
 export type JobBody = ReturnType<typeof randomBody>;
 
 export function randomBody(random: () => number, webhook: string | null) {
@@ -52,12 +53,42 @@ export async function submit(api: string, key: string, body: JobBody, signal: Ab
     const text = await response.text().catch(() => null);
     if (text === null) continue;
     if (!response.ok) throw new Error(`submit was refused with ${response.status}: ${text}`);
-    return { id: Job.parse(JSON.parse(text)).id, key, body, isCancelled: false };
+    return { id: Job.parse(JSON.parse(text)).id, key, body, isCancelled: false, isDeleted: false };
   }
 }
 
 export async function cancel(api: string, id: string, signal: AbortSignal): Promise<void> {
   await insist(`${api}/v1/jobs/${id}/cancel`, { method: "POST" }, signal);
+}
+
+/** Removes the job if it is over; whether it did. */
+export async function remove(api: string, id: string, signal: AbortSignal): Promise<boolean> {
+  for (;;) {
+    signal.throwIfAborted();
+    const init = { method: "DELETE", signal: AbortSignal.timeout(20_000) };
+    const response = await fetch(`${api}/v1/jobs/${id}`, init).catch(() => null);
+    await response?.body?.cancel();
+    // 404: gone by a request whose answer did not come.
+    if (response?.status === 204 || response?.status === 404) return true;
+    if (response?.status === 409) return false;
+    await delay(200);
+  }
+}
+
+/** A document that was accepted: its text is to be read again, whole. */
+export type Stored = { id: string; text: string };
+
+/** Large enough for a body file of its own in the embedded store. */
+export async function storeDocument(api: string, random: () => number, signal: AbortSignal): Promise<Stored> {
+  const text = `${random()} `.repeat(Math.floor((70_000 + random() * 60_000) / 20));
+  const init = { method: "POST", headers: { "Content-Type": "text/plain" }, body: text };
+  for (;;) {
+    const response = await insist(`${api}/v1/documents`, init, signal);
+    const answer = await response.text().catch(() => null);
+    if (answer === null) continue;
+    if (!response.ok) throw new Error(`a document was refused with ${response.status}: ${answer}`);
+    return { id: Document.parse(JSON.parse(answer)).id, text };
+  }
 }
 
 /** What each document answers to each question, by a service that nothing disturbs. */
@@ -67,7 +98,7 @@ export async function calmAnswers(api: string, signal: AbortSignal): Promise<Map
     const body = { document: { text }, questions: QUESTIONS, max_tokens: MAX_TOKENS, priority: "normal" as const };
     const { id } = await submit(api, `calm-${index}`, body as JobBody, signal);
     for (;;) {
-      const response = await insist(`${api}/v1/jobs/${id}/result`, {}, AbortSignal.any([signal]));
+      const response = await insist(`${api}/v1/jobs/${id}/result`, {}, signal);
       if (response.ok) {
         const result = JobResult.parse(await response.json());
         for (const answer of result.answers) answers.set(`${text}\n${answer.question}`, comparable(answer));

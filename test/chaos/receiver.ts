@@ -4,19 +4,24 @@ import { z } from "zod";
 
 const Payload = z.object({ type: z.string(), data: z.object({ id: z.string() }) });
 
-/** A receiver of webhooks that refuses some of them at first. */
+/** A receiver of webhooks that refuses some of them once: of a second refusal the next attempt comes after minutes. */
 export async function startReceiver(random: () => number) {
   /** Webhook ids by job: one delivery may come several times, under one id. */
   const ids = new Map<string, Set<string>>();
+  const refused = new Set<string>();
   let received = 0;
   let isFaulty = true;
   const server = createServer((request, response) => {
     void request.toArray().then((chunks) => {
       received++;
-      if (isFaulty && random() < 0.05) return response.writeHead(500).end();
+      const webhook = String(request.headers["webhook-id"]);
+      if (isFaulty && !refused.has(webhook) && random() < 0.2) {
+        refused.add(webhook);
+        return response.writeHead(500).end();
+      }
       const { data } = Payload.parse(JSON.parse(Buffer.concat(chunks).toString()));
       const known = ids.get(data.id) ?? new Set();
-      ids.set(data.id, known.add(String(request.headers["webhook-id"])));
+      ids.set(data.id, known.add(webhook));
       return response.writeHead(204).end();
     });
   });

@@ -1,12 +1,17 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { createJobStore } from "../../api/state/job-store.ts";
 import { openAdapters, type State } from "../../api/state/open-state.ts";
+import { createWebhookStore } from "../../api/state/webhook-store.ts";
 import { seeded } from "../support/seeded.ts";
 import type { Backend } from "./backend.ts";
-import { type Cluster, startCluster } from "./cluster.ts";
+import { keepSubmitting, type Ledger } from "./client.ts";
+import { startCluster } from "./cluster.ts";
 import { check, type Findings, isSettled } from "./invariants.ts";
-import { type Accepted, calmAnswers, cancel, randomBody, submit } from "./load.ts";
+import { calmAnswers } from "./load.ts";
 import { startReceiver } from "./receiver.ts";
+import { createSigns, type Signs } from "./signs.ts";
+import { type Strikes, strike } from "./strike.ts";
 
 export type ChaosOptions = {
   seed: number;
@@ -14,76 +19,90 @@ export type ChaosOptions = {
   kills: number;
   /** Milliseconds between two kills, on average. */
   everyMs: number;
-  /** By how much the clocks of the workers jump. */
+  /** By how much the clocks of the processes jump. */
   clockMs: number;
   webhooks: boolean;
-  /** Kills workers only: what a killed API leaves undone, the sweeper takes a minute to find. */
-  isApiSpared: boolean;
+  /** For a short run: kills workers only, and does not wait the minutes after which the sweepers look. */
+  isShort: boolean;
   log: (line: string) => void;
 };
 
-export type ChaosReport = {
-  backend: string;
-  seed: number;
-  kills: number;
-  terminations: number;
-  faults: Record<string, number>;
-  duplicate_messages: number;
-  cancels: number;
-  webhooks: number;
-  jobs: number;
-  seconds: number;
-  findings: Findings;
-};
+export type ChaosReport = Strikes &
+  Signs & {
+    backend: string;
+    seed: number;
+    faults: ReturnType<Backend["faults"]>;
+    duplicate_messages: number;
+    cancels: number;
+    deletes: number;
+    documents: number;
+    webhooks: number;
+    jobs: number;
+    seconds: number;
+    findings: Findings;
+  };
 
 /** After the last fault everything must come to rest within this time: the sweeper alone may take more than a minute. */
 const REST_MS = 240_000;
-const SUBMITTERS = 3;
+const SUBMITTERS = 6;
+/** Between two jobs of one of them. */
+const SUBMIT_MS = 2_000;
+/** Beyond what any sweeper waits for, short of what expires. */
+const SWEEP_AHEAD_MS = 120_000;
 
 /** A service under a steady load whose processes are killed and whose wires fail, and then a look at what it made of it. */
 export async function runChaos(backend: Backend, options: ChaosOptions): Promise<ChaosReport> {
-  const { seed, clockMs, log } = options;
-  const random = seeded(seed);
+  const { seed, clockMs, kills, everyMs, isShort, log } = options;
   const startedMs = performance.now();
   const receiver = await startReceiver(seeded(seed + 1));
   const state = await openAdapters(backend.direct, { now: Date.now, newId: randomUUID });
+  const signs = createSigns();
   const cluster = await startCluster({
     env: { ...backend.env, ...receiver.env, GNOMON_LOG_LEVEL: "info" },
     workers: 2,
     clockMs,
-    onLine: log,
+    seed,
+    onLine(line) {
+      signs.read(line);
+      log(line);
+    },
   });
   try {
-    const limit = AbortSignal.timeout(REST_MS + options.kills * options.everyMs * 4);
+    const limit = AbortSignal.timeout(REST_MS + kills * everyMs * 4);
     const calm = await calmAnswers(cluster.url, limit);
     backend.setFaults(true);
     const over = new AbortController();
-    const accepted: Accepted[] = [];
-    const counts = { duplicates: 0, cancels: 0, terminations: 0 };
+    const ledger: Ledger = { jobs: [], documents: [], cancels: 0, deletes: 0, duplicate_messages: 0 };
     const webhook = options.webhooks ? receiver.url : null;
-    const load = Array.from({ length: SUBMITTERS }, (_, index) =>
-      keepSubmitting({ cluster, state, random: seeded(seed + 10 + index), accepted, counts, webhook, over, limit }),
+    const rest = { api: cluster.url, state, ledger, webhook, everyMs: SUBMIT_MS, over: over.signal, limit };
+    const load = Promise.all(
+      Array.from({ length: SUBMITTERS }, (_, index) => keepSubmitting({ ...rest, random: seeded(seed + 10 + index) })),
     );
-    await strike(cluster, random, options, counts);
+    const striking = strike(cluster, backend, { kills, everyMs, isApiSpared: isShort, random: seeded(seed), log });
+    // A client that fails ends the run at once.
+    const strikes = await Promise.race([striking, load.then(() => striking)]);
     over.abort();
-    await Promise.all(load);
+    await load;
 
     backend.setFaults(false);
     receiver.calm();
-    log(`calm again: ${accepted.length} jobs accepted`);
-    await rest(state, accepted, receiver.ids, webhook !== null);
+    log(`calm again: ${ledger.jobs.length} jobs accepted`);
+    if (isShort) await sweepAhead(state);
+    await comeToRest(state, ledger, webhook === null ? null : receiver.ids);
+    log("at rest");
     await cluster.stop();
-    const findings = await check(state, accepted, calm, webhook === null ? null : receiver.ids);
+    const findings = await check(state, ledger, calm, webhook === null ? null : receiver.ids);
+    const { jobs, documents, ...counts } = ledger;
     return {
       backend: backend.name,
       seed,
-      kills: options.kills,
-      terminations: counts.terminations,
+      ...strikes,
       faults: backend.faults(),
-      duplicate_messages: counts.duplicates,
-      cancels: counts.cancels,
+      ...signs.counts,
+      ...counts,
+      documents: documents.length,
       webhooks: receiver.received(),
-      jobs: accepted.length,
+      jobs: jobs.length,
       seconds: Math.round((performance.now() - startedMs) / 1000),
       findings,
     };
@@ -94,76 +113,20 @@ export async function runChaos(backend: Backend, options: ChaosOptions): Promise
   }
 }
 
-/** Kills, and now and then a SIGTERM, at random points: of a process that runs, starts or stops. */
-async function strike(
-  cluster: Cluster,
-  random: () => number,
-  { kills, everyMs, isApiSpared }: ChaosOptions,
-  counts: { terminations: number },
-): Promise<void> {
-  const first = isApiSpared ? 1 : 0;
-  const anyone = () => first + Math.floor(random() * (cluster.members - first));
-  for (let kill = 0; kill < kills; kill++) {
-    await delay(everyMs * (0.2 + 1.6 * random()));
-    cluster.kill(anyone());
-    if (random() < 0.1) {
-      await delay(everyMs * random());
-      cluster.terminate(anyone());
-      counts.terminations++;
-    }
-  }
-}
-
-type Load = {
-  cluster: Cluster;
-  state: State;
-  random: () => number;
-  accepted: Accepted[];
-  counts: { duplicates: number; cancels: number };
-  webhook: string | null;
-  over: AbortController;
-  limit: AbortSignal;
-};
-
-/** One client that submits job after job; some are cancelled, and the messages of some come more than once and late. */
-async function keepSubmitting({ cluster, state, random, accepted, counts, webhook, over, limit }: Load): Promise<void> {
-  while (!over.signal.aborted) {
-    const body = randomBody(random, random() < 0.3 ? webhook : null);
-    const job = await submit(cluster.url, randomUUID(), body, limit);
-    accepted.push(job);
-    if (random() < 0.15) {
-      const message = {
-        v: 1,
-        tenant: "default",
-        job: job.id,
-        priority: body.priority,
-        deliver_by_ms: null,
-        reserved_tokens: 1,
-        document: null,
-      };
-      await state.queue.send({ body: JSON.stringify(message), delaySeconds: Math.floor(random() * 4) });
-      counts.duplicates++;
-    }
-    if (random() < 0.05) {
-      job.isCancelled = true;
-      await cancel(cluster.url, job.id, limit);
-      counts.cancels++;
-    }
-    await delay(150 + 300 * random());
-  }
+/** What the sweepers of the processes would do in a minute or two. */
+async function sweepAhead(state: State): Promise<void> {
+  const now = () => Date.now() + SWEEP_AHEAD_MS;
+  const { emit } = createWebhookStore({ ...state, now });
+  const jobs = createJobStore({ ...state, now, newId: randomUUID, leaseMs: 60_000, onTerminal: emit });
+  for (let after: string | null | undefined; after !== null; ) ({ next: after } = await jobs.sweep(after));
 }
 
 /** Waits until nothing is left to do, or for so long that something must be wrong. */
-async function rest(
-  state: State,
-  accepted: readonly Accepted[],
-  told: ReadonlyMap<string, unknown>,
-  webhooks: boolean,
-): Promise<void> {
+async function comeToRest(state: State, ledger: Ledger, told: ReadonlyMap<string, unknown> | null): Promise<void> {
   const deadline = performance.now() + REST_MS;
-  const owed = webhooks ? accepted.filter(({ body }) => "webhook" in body) : [];
+  const isTold = () => told === null || ledger.jobs.every(({ id, body }) => !("webhook" in body) || told.has(id));
   while (performance.now() < deadline) {
-    if ((await isSettled(state)) && owed.every(({ id }) => told.has(id))) return;
+    if ((await isSettled(state)) && isTold()) return;
     await delay(1_000);
   }
 }

@@ -48,7 +48,7 @@ async function schemathesis(url: string, key: string, directory: string): Promis
 }
 
 async function openAiClient(url: string, key: string): Promise<number> {
-  const args = [here("../../node_modules/vitest/vitest.mjs"), "run", "test/contract/openai-client.test.ts"];
+  const args = [here("../../node_modules/vitest/vitest.mjs"), "run", "test/contract"];
   const env = { ...process.env, GNOMON_URL: url, GNOMON_API_KEY: key };
   const child = spawn(process.execPath, args, { cwd: here("../.."), env, stdio: "inherit" });
   const [status] = await once(child, "close");

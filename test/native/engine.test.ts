@@ -8,6 +8,7 @@ import {
   type EngineOptions,
   type EngineStats,
   type GenerateOptions,
+  type LoadProgress,
   loadEngine,
   type Progress,
 } from "../../native/index.ts";
@@ -51,6 +52,22 @@ describe("loadEngine", () => {
       eosTokenIds: [4, 1],
     });
     expect(engine.model.weightBytes).toBeGreaterThan(11_000_000);
+  });
+
+  test("tells how far the model is loaded, up to all of it", async () => {
+    const told: LoadProgress[] = [];
+    const loaded = await loadEngine({ modelDir: tinyDir }, { onProgress: (progress) => told.push(progress) });
+    const { weightBytes } = loaded.model;
+    await loaded.close();
+    expect(told[0]).toEqual({ loadedBytes: 0, totalBytes: weightBytes });
+    expect(told.at(-1)).toEqual({ loadedBytes: weightBytes, totalBytes: weightBytes });
+  });
+
+  test("rejects with what its progress callback throws", async () => {
+    const onProgress = () => {
+      throw new Error("no more");
+    };
+    await expect(loadEngine({ modelDir: tinyDir }, { onProgress })).rejects.toThrow("no more");
   });
 
   test("chooses a rank that a narrow model can take, and refuses a given one that is wider", async () => {

@@ -1,5 +1,6 @@
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { askCommand } from "./ask.ts";
+import { batchCommand } from "./batch.ts";
 import { cancelCommand } from "./cancel.ts";
 import { createRun } from "./command.ts";
 import type { ContextDeps } from "./context.ts";
@@ -22,6 +23,7 @@ export async function runCommand(args: readonly string[], deps: ContextDeps): Pr
     .description("Long-context language-model jobs: send documents, ask, and collect the answers.")
     .addCommand(askCommand(run))
     .addCommand(submitCommand(run))
+    .addCommand(batchCommand(run))
     .addCommand(summarizeCommand(run))
     .addCommand(statusCommand(run))
     .addCommand(logsCommand(run))

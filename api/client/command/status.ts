@@ -1,5 +1,6 @@
 import type { JobList } from "../../contract/job-resource.ts";
 import { accepted } from "../request.ts";
+import { batchLine, errorLines, isBatchId, quoteLine } from "./batch-lines.ts";
 import { createCommand, type Run } from "./command.ts";
 import type { Context } from "./context.ts";
 import { UsageError } from "./errors.ts";
@@ -10,14 +11,15 @@ import { formatTable } from "./table.ts";
 import { assertSucceeded, waitForJob } from "./wait-for-job.ts";
 
 export const statusCommand = (run: Run) =>
-  createCommand("status", "how a job stands, or the latest jobs")
-    .argument("[job]", "its id")
+  createCommand("status", "how a job or a batch stands, or the latest jobs")
+    .argument("[id]", "of a job or a batch")
     .option("--wait", "until the job is over")
     .option("--limit <n>", "how many jobs are listed", parseNumber, 20)
     .action((id, options) =>
       run(options, async (context) => {
         if (id === undefined && options.wait) throw new UsageError("--wait needs the id of a job.");
         if (id === undefined) return list(context, options.limit);
+        if (isBatchId(id)) return showBatch(context, id, options.wait ?? false);
         return show(context, id, options.wait ?? false);
       }),
     );
@@ -28,6 +30,14 @@ async function show(context: Context, id: string, wait: boolean): Promise<number
   const job = wait ? await waitForJob(context, found) : found;
   terminal.print(json ? JSON.stringify(job) : jobLines(job).join("\n"));
   if (wait) assertSucceeded(job);
+  return EXIT.done;
+}
+
+async function showBatch({ client, terminal, json }: Context, id: string, wait: boolean): Promise<number> {
+  if (wait) throw new UsageError("`gnomon batch FILE` waits for a batch, and collects its results.");
+  const batch = await client.batches.get(id);
+  const lines = [batchLine(batch), ...errorLines(batch), ...(batch.quote === null ? [] : [quoteLine(batch)])];
+  terminal.print(json ? JSON.stringify(batch) : lines.join("\n"));
   return EXIT.done;
 }
 

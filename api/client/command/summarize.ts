@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import pLimit from "p-limit";
 import { Priority } from "../../contract/job.ts";
@@ -114,7 +114,8 @@ async function summarize(context: Context, options: Options): Promise<number> {
   for (const { path, error } of all) if (error !== null) note(`${path}: ${error}`);
   const report = reportOf(output, all);
   if (json) terminal.print(JSON.stringify(report));
-  else terminal.print(`${report.succeeded} of ${report.documents} documents are summarised in ${output}`);
+  else
+    terminal.print(`${report.succeeded} of ${report.documents} documents are summarised in ${relative(".", output)}`);
   return report.failed === 0 ? EXIT.done : EXIT.failed;
 }
 

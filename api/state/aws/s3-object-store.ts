@@ -20,6 +20,8 @@ import { isServiceError, type ServiceError, unavailable } from "./service-error.
 
 /** Answers 409 (another conditional write in progress) in a row before the store is called unavailable. */
 const maxConflicts = 8;
+/** Reads of a body that breaks off on its way, before the store is called unavailable. */
+const maxReads = 4;
 /** Parts of a streamed body, and how many are on their way at once: this much of it is in memory. S3 takes 10,000 parts. */
 const partBytes = 16 * 1024 * 1024;
 const partsAtOnce = 2;
@@ -99,10 +101,12 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
     compareAndSwap: (key, etag, body) => putIf(key, body, { IfMatch: etag }),
 
     get: (key) =>
-      unlessAbsent(`get of ${key}`, async () => {
-        const object = await client.send(new GetObjectCommand(at(key)));
-        return { body: await bytesOf(object), etag: etagOf(object) };
-      }),
+      unlessAbsent(`get of ${key}`, () =>
+        untilWhole(async () => {
+          const object = await client.send(new GetObjectCommand(at(key)));
+          return { body: await bytesOf(object), etag: etagOf(object) };
+        }),
+      ),
 
     getStream: (key) =>
       unlessAbsent(`get of ${key}`, async () => {
@@ -126,11 +130,13 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
           return new Uint8Array();
         }
         const command = new GetObjectCommand({ ...at(key), Range: `bytes=${start}-${end - 1}` });
-        const object = await client.send(command).catch((error) => {
-          if (isStatus(error, 416)) return null; // The range begins behind the last byte.
-          throw error;
+        return untilWhole(async () => {
+          const object = await client.send(command).catch((error) => {
+            if (isStatus(error, 416)) return null; // The range begins behind the last byte.
+            throw error;
+          });
+          return object === null ? new Uint8Array() : bytesOf(object);
         });
-        return object === null ? new Uint8Array() : bytesOf(object);
       }),
 
     async list(prefix, { after, limit = maxPage } = {}) {
@@ -172,6 +178,18 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
 function etagOf({ ETag }: { ETag?: string | undefined }): Etag {
   if (ETag === undefined) throw unavailable("S3", new Error("an answer without ETag"));
   return ETag;
+}
+
+/** The SDK repeats requests, but its part ends with the header: a body that breaks off after it is ours to read again. */
+async function untilWhole<T>(read: () => Promise<T>): Promise<T> {
+  for (let reads = 1; ; reads++) {
+    try {
+      return await read();
+    } catch (error) {
+      if (isServiceError(error) || reads >= maxReads) throw error;
+      await delay(Math.random() * 50 * 2 ** reads);
+    }
+  }
 }
 
 const bytesOf = async ({ Body }: { Body?: { transformToByteArray(): Promise<Uint8Array> } | undefined }) =>

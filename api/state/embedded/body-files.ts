@@ -40,17 +40,22 @@ export async function openBodyFiles(directory: string, now: () => number) {
 
     /** The bytes written. Throws what the body throws. */
     async writeStream(etag: Etag, body: AsyncIterable<Uint8Array>): Promise<number> {
-      await using file = await writing(() => open(at(etag), "wx"));
-      let bytes = 0;
-      for await (const chunk of body) {
-        await writing(() => file.appendFile(chunk));
-        bytes += chunk.length;
+      try {
+        await using file = await writing(() => open(at(etag), "wx"));
+        let bytes = 0;
+        for await (const chunk of body) {
+          await writing(() => file.appendFile(chunk));
+          bytes += chunk.length;
+        }
+        await writing(async () => {
+          await file.datasync();
+          await syncDirectory(directory);
+        });
+        return bytes;
+      } catch (error) {
+        await rm(at(etag), { force: true });
+        throw error;
       }
-      await writing(async () => {
-        await file.datasync();
-        await syncDirectory(directory);
-      });
-      return bytes;
     },
 
     /** A second name of the same bytes. */

@@ -158,15 +158,10 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     async putStream(key, body) {
       assertKey(key);
       const etag = newId();
-      try {
-        const bytes = await files.writeStream(etag, body);
-        const written = { etag, bytes, body: null };
-        await change([written], ({ put }) => put(key, written));
-        return { etag, bytes };
-      } catch (error) {
-        await files.remove(etag);
-        throw error;
-      }
+      const bytes = await files.writeStream(etag, body);
+      const written = { etag, bytes, body: null };
+      await change([written], ({ put }) => put(key, written));
+      return { etag, bytes };
     },
 
     putIfAbsent: (key, body) => write(key, body, (current) => current === null),

@@ -50,6 +50,27 @@ test("a put that broke off before its info is finished by the next", async () =>
   expect(await documents.getDocumentInfo("acme", id)).toMatchObject({ id, bytes: 4 });
 });
 
+test("a put that broke off is listed once when it is sent again, and what it left goes in time", async () => {
+  const { id } = await documents.putDocument("acme", "text");
+  await state.objects.delete(keys.documentInfo("acme", id));
+  nowMs += 1_000;
+  await documents.putDocument("acme", "text");
+  const entries = async () => (await state.objects.list(keys.documentIndexOf("acme"))).map(({ key }) => key);
+  const listed = async () => (await documents.list("acme", { after: null, limit: 10 })).items;
+  expect(await listed()).toEqual([await documents.getDocumentInfo("acme", id)]);
+  expect(await entries()).toHaveLength(2);
+  nowMs += 3_600_001;
+  expect(await listed()).toHaveLength(1);
+  expect(await entries()).toEqual([keys.documentIndex("acme", nowMs - 3_600_001, id)]);
+});
+
+test("two puts at once make one document, listed once", async () => {
+  const later = createDocumentStore({ objects: state.objects, now: () => nowMs + 5 });
+  await Promise.all([documents.putDocument("acme", "text"), later.putDocument("acme", "text")]);
+  expect((await documents.list("acme", { after: null, limit: 10 })).items).toHaveLength(1);
+  expect(await state.objects.list(keys.documentIndexOf("acme"))).toHaveLength(1);
+});
+
 test.each(["../secret", "", "a/b"])("%j names no document", async (id) => {
   expect(await documents.getDocumentText("acme", id)).toBeNull();
   expect(await documents.getDocumentInfo("acme", id)).toBeNull();

@@ -112,6 +112,17 @@ test("a message is never there before its job", () =>
     }
   }));
 
+test("a deletion cut off at any call can be repeated, and then nothing of the job is left", () =>
+  atEveryCall(9, async ({ jobs, broken, objects }) => {
+    const { id } = (await jobs.submit("t", retried)).state;
+    await jobs.cancel("t", id);
+    await broken.delete("t", id).catch(() => null);
+    // Null where all but the answer was done.
+    const again = await jobs.delete("t", id);
+    if (again !== null) expect(again.removed).toBe(true);
+    expect(await objects.list("")).toEqual([]);
+  }));
+
 test("a claim cut off at any call leaves a job that can be claimed once its lease has ended", () =>
   atEveryCall(2, async ({ jobs, broken, elapse }, at) => {
     const { id } = (await jobs.submit("t", jobRequest)).state;

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
+import { keys } from "../../../api/contract/keys.ts";
 import type { ObjectStore } from "../../../api/state/object-store.ts";
 import { probeObjectStore } from "../../../api/state/probe.ts";
 import { openEmbedded } from "../../support/embedded-state.ts";
@@ -14,8 +15,18 @@ async function withStore(use: (store: ObjectStore) => Promise<void>): Promise<vo
 
 test("a sound store passes, and nothing of the probe stays", () =>
   withStore(async (store) => {
-    await probeObjectStore(store, randomUUID());
+    await probeObjectStore(store, randomUUID(), Date.now());
     expect(await store.list("")).toEqual([]);
+  }));
+
+test("what a probe left that was killed an hour ago goes, and nothing that may be in use", () =>
+  withStore(async (store) => {
+    const nowMs = 1_800_000_000_000;
+    await store.put(keys.probe(nowMs - 3_600_001, "killed"), Buffer.from("left"));
+    await store.put(keys.probe(nowMs - 3_599_000, "slow"), Buffer.from("in use"));
+    await store.put("probe/of-an-earlier-version", Buffer.from("left"));
+    await probeObjectStore(store, randomUUID(), nowMs);
+    expect((await store.list("")).map(({ key }) => key)).toEqual([keys.probe(nowMs - 3_599_000, "slow")]);
   }));
 
 const faults: [string, (store: ObjectStore) => Partial<ObjectStore>, RegExp][] = [
@@ -59,7 +70,7 @@ const faults: [string, (store: ObjectStore) => Partial<ObjectStore>, RegExp][] =
 test.each(faults)("a store whose %s is refused by name", (_, fault, message) =>
   withStore(async (store) => {
     const faulty = { ...store, ...fault(store) };
-    const error = await probeObjectStore(faulty, randomUUID()).catch((thrown) => thrown);
+    const error = await probeObjectStore(faulty, randomUUID(), Date.now()).catch((thrown) => thrown);
     expect(error).toMatchObject({ code: "store_unsuitable" });
     expect(error.message).toMatch(message);
     expect(await store.list("")).toEqual([]);

@@ -49,4 +49,33 @@ describe("an event", () => {
     await state.jobs.delete("default", job.id);
     expect(await state.objects.list(`t/default/j/${job.id}/`)).toEqual([]);
   });
+
+  it("does not come back when a job is told of that was deleted meanwhile", async () => {
+    await using state = await openTempState();
+    const { state: job } = await state.jobs.submit("default", { ...jobRequest, webhook });
+    const ended = await state.jobs.cancel("default", job.id);
+    if (ended === null) throw new Error("the job is gone");
+    await state.jobs.delete("default", job.id);
+    await state.webhooks.emit(ended);
+    expect(await state.objects.list(`t/default/j/${job.id}/`)).toEqual([]);
+  });
+
+  it("goes with its job even if it is told of again while that is deleted", async () => {
+    await using state = await openTempState();
+    const { state: job } = await state.jobs.submit("default", { ...jobRequest, webhook });
+    const ended = await state.jobs.cancel("default", job.id);
+    if (ended === null) throw new Error("the job is gone");
+    // Told of just before the state goes: after all that was there before has been removed.
+    const objects: typeof state.objects = {
+      ...state.objects,
+      async delete(key) {
+        if (key.endsWith("/state.json")) await state.webhooks.emit(ended);
+        await state.objects.delete(key);
+      },
+    };
+    const { queue, now } = state;
+    const deleting = createJobStore({ objects, queue, now, newId: () => "x", leaseMs: 1_000 });
+    await deleting.delete("default", job.id);
+    expect(await state.objects.list(`t/default/j/${job.id}/`)).toEqual([]);
+  });
 });

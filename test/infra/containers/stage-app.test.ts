@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -37,6 +37,18 @@ const EVENT = `{ version: "2.0", rawPath: PATH, rawQueryString: "", headers: { h
   requestContext: { domainName: "h", http: { method: "GET" } }, isBase64Encoded: false }`;
 
 describe("the staged app", () => {
+  it("is not staged without the model that it is to serve", async () => {
+    for (const model of ["", "native/engine"]) {
+      await expect(stageApp({ folder: join(folder, "none"), model })).rejects.toThrow("is no model");
+    }
+  });
+
+  it("holds no model where that is in S3", { timeout: 60_000 }, async () => {
+    const bare = join(folder, "bare");
+    await stageApp({ folder: bare, model: "s3://models/llama" });
+    expect((await readdir(join(bare, "native"))).filter((name) => !name.endsWith(".ts"))).toEqual([]);
+  });
+
   it("holds everything that the api needs, without any package beside it", async () => {
     const path = JSON.stringify("/v1/models");
     const stdout = await run(`import { handler } from "./lambda.mjs";

@@ -20,10 +20,11 @@ double tolerance(int64_t in) { return 1e-6 * static_cast<double>(in); }
 
 std::unique_ptr<Weight> load(const std::vector<float>& w, int64_t in, int64_t out,
                              const std::vector<float>& bias = {}) {
+  cpu::ThreadPool pool(2);
   const HostTensor weight = host_tensor(w, {out, in});
-  if (bias.empty()) return cpu::load_linear({&weight, 1}, {});
+  if (bias.empty()) return cpu::load_linear(pool, {&weight, 1}, {});
   const HostTensor tensor = host_tensor(bias, {out});
-  return cpu::load_linear({&weight, 1}, {&tensor, 1});
+  return cpu::load_linear(pool, {&weight, 1}, {&tensor, 1});
 }
 
 const cpu::LinearWeight& linear_weight(const std::unique_ptr<Weight>& weight) {

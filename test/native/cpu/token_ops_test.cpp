@@ -19,7 +19,7 @@ TEST_CASE("rms_norm: ragged shapes match the reference, in place too") {
       CAPTURE(cols);
       auto x = random_floats(n * cols, 40 + cols), out = poison(n * cols);
       const auto gain = random_floats(cols, 41);
-      const auto weight = cpu::load_table(host_tensor(gain, {cols}));
+      const auto weight = cpu::load_table(context.pool(), host_tensor(gain, {cols}));
       const auto& table = static_cast<const cpu::TableWeight&>(*weight);
       const auto expected = reference_rms_norm(x, gain, 1e-5, n);
       cpu::rms_norm(context, matrix(x, n, cols), table, 1e-5, matrix(out, n, cols));
@@ -34,7 +34,7 @@ TEST_CASE("rms_norm: a row of zeros stays zero") {
   CpuContext context;
   std::vector<float> x(20), gain(20, 2.0f);
   auto out = poison(20);
-  const auto weight = cpu::load_table(host_tensor(gain, {20}));
+  const auto weight = cpu::load_table(context.pool(), host_tensor(gain, {20}));
   cpu::rms_norm(context, matrix(x, 1, 20), static_cast<const cpu::TableWeight&>(*weight), 1e-5,
                 matrix(out, 1, 20));
   CHECK(out == x);

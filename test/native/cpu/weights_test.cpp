@@ -81,8 +81,8 @@ TEST_CASE("weights: stacked weights and biases act like one after the other") {
     weight_tensors.push_back(host_tensor(weights[i], {outs[i], kIn}));
     bias_tensors.push_back(host_tensor(biases[i], {outs[i]}));
   }
-  const auto stacked = cpu::load_linear(weight_tensors, bias_tensors);
   CpuContext context;
+  const auto stacked = cpu::load_linear(context.pool(), weight_tensors, bias_tensors);
   auto x = random_floats(3 * kIn, 22), out = poison(3 * 104);
   cpu::linear(context, matrix(x, 3, kIn), static_cast<const cpu::LinearWeight&>(*stacked),
               matrix(out, 3, 104));
@@ -91,8 +91,9 @@ TEST_CASE("weights: stacked weights and biases act like one after the other") {
 }
 
 TEST_CASE("embed: rows of the table in the order of the tokens") {
+  CpuContext context;
   const auto values = random_floats(5 * 3, 30);
-  const auto table = cpu::load_table(host_tensor(values, {5, 3}));
+  const auto table = cpu::load_table(context.pool(), host_tensor(values, {5, 3}));
   const std::vector<uint32_t> tokens{4, 0, 4, 2};
   auto out = poison(4 * 3);
   cpu::embed(tokens, static_cast<const cpu::TableWeight&>(*table), matrix(out, 4, 3));

@@ -1,8 +1,10 @@
 #include "engine/weights.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <numeric>
 
@@ -180,6 +182,82 @@ TEST_CASE("weights: tensors that their file does not align reach the backend ali
     load_weights(config, dir.path(), backend);
     for (const auto& tensor : tensors) CHECK(backend.bytes.at(tensor.name) == tensor.data);
   }
+}
+
+TEST_CASE("weights: a tensor outlives its checkpoint, in memory and in its file alike") {
+  ModelConfig config = tiny_config();
+  config.head_dim = 4;
+  config.rope.interleaved = true;  // query and key are rearranged, so in no file
+  for (const size_t misalignment : {0, 2, 1}) {
+    const TempDir dir;
+    dir.write("model.safetensors", safetensors(llama_tensors(config), misalignment));
+    RecordingBackend backend;
+    load_weights(config, dir.path(), backend);
+    int in_file = 0;
+    for (const auto& load : backend.loads) {
+      for (const HostTensor& tensor : load.weights) {
+        const std::string& bytes = backend.bytes.at(tensor.name);
+        CHECK(std::memcmp(tensor.data, bytes.data(), bytes.size()) == 0);
+        if (tensor.file < 0) continue;
+        ++in_file;
+        std::string read(bytes.size(), '\0');
+        CHECK(::pread(tensor.file, read.data(), read.size(), tensor.offset) ==
+              static_cast<ssize_t>(read.size()));
+        CHECK(read == bytes);
+      }
+    }
+    CHECK((in_file > 0) == (misalignment % 2 == 0));
+  }
+}
+
+TEST_CASE("weights: rows of a fused tensor are found in its file") {
+  ModelConfig config = tiny_config();
+  config.head_dim = 4;
+  config.rope.interleaved = true;
+  auto tensors = llama_tensors(config);
+  const auto fused_bytes = [&](const std::string& prefix) {
+    std::string data;
+    for (const char* part : {"q_proj", "k_proj", "v_proj"}) {
+      const auto at = std::ranges::find(tensors, prefix + part + ".weight", &FileTensor::name);
+      data += std::string(at->shape[0] * config.hidden_size * 2, static_cast<char>(data.size()));
+      tensors.erase(at);
+    }
+    return data;
+  };
+  for (const std::string layer : {"0", "1"}) {
+    const std::string prefix = "model.layers." + layer + ".self_attn.";
+    const int64_t rows = config.query_width() + 2 * config.key_width();
+    tensors.push_back(
+        {prefix + "qkv_proj.weight", "BF16", {rows, config.hidden_size}, fused_bytes(prefix)});
+  }
+  const TempDir dir;
+  dir.write("model.safetensors", safetensors(tensors));
+  RecordingBackend backend;
+  load_weights(config, dir.path(), backend);
+  const HostTensor& value = backend.loads[3].weights.at(2);
+  REQUIRE(value.file >= 0);
+  std::string read(value.count() * 2, '\0');
+  CHECK(::pread(value.file, read.data(), read.size(), value.offset) ==
+        static_cast<ssize_t>(read.size()));
+  CHECK(std::memcmp(read.data(), value.data, read.size()) == 0);
+}
+
+TEST_CASE("weights: loading tells how far it is, up to all of it") {
+  const ModelConfig config = tiny_config();
+  const auto tensors = llama_tensors(config);
+  const TempDir dir;
+  dir.write("model.safetensors", safetensors(tensors));
+  RecordingBackend backend;
+  std::vector<int64_t> seen;
+  load_weights(config, dir.path(), backend, [&](int64_t bytes, int64_t total) {
+    CHECK(total == total_bytes(tensors));
+    CHECK(backend.finished == (bytes == total));
+    seen.push_back(bytes);
+  });
+  CHECK(seen.front() == 0);
+  CHECK(seen.back() == total_bytes(tensors));
+  CHECK(seen.size() == 4);  // the start, each layer, the end
+  CHECK(std::ranges::is_sorted(seen));
 }
 
 TEST_CASE("weights: each tensor that is missing or misshapen is named") {

@@ -10,6 +10,7 @@ class CpuContext {
       : config_(config), pool_(threads), rope_(config) {}
 
   operator cpu::Context&() { return context_; }
+  cpu::ThreadPool& pool() { return pool_; }
 
   static ModelConfig one_head() {
     ModelConfig config;

@@ -57,6 +57,7 @@ class TinyModel {
       out.down = linear(backend, {&layer.down});
       weights.layers.push_back(std::move(out));
     }
+    backend.finish_loading();
     return weights;
   }
 

@@ -65,7 +65,7 @@ describe.skipIf(motoMissing !== null)(motoMissing === null ? "S3 on moto" : `S3 
   });
 
   test("passes the start-up probe and leaves nothing behind", async () => {
-    await probeObjectStore(opened.store, randomUUID());
+    await probeObjectStore(opened.store, randomUUID(), Date.now());
     expect(await opened.store.list("probe/")).toEqual([]);
   });
 
@@ -183,6 +183,23 @@ describe("S3 answers that moto never gives", () => {
     expect(requests).toBeGreaterThan(1);
   });
 
+  test("a body that breaks off is read again, and in the end unavailable", async () => {
+    let breaks = 2;
+    const handle: Handler = (incoming, response) => {
+      incoming.resume();
+      response.writeHead(200, { etag: '"e"', "content-length": 5 }).flushHeaders();
+      if (breaks-- > 0) response.write("wh", () => response.destroy());
+      else response.end("whole");
+    };
+    await withServer(handle, async (store) => {
+      expect(Buffer.from((await store.get("a"))?.body ?? []).toString()).toBe("whole");
+      breaks = 2;
+      expect(Buffer.from((await store.getRange("a", 0, 5)) ?? []).toString()).toBe("whole");
+      breaks = Number.POSITIVE_INFINITY;
+      await expect(store.get("a")).rejects.toMatchObject({ code: "unavailable" });
+    });
+  });
+
   test("a list continues over pages until its limit", async () => {
     const asked: string[] = [];
     const handle: Handler = (incoming, response) => {
@@ -208,7 +225,7 @@ describe("S3 answers that moto never gives", () => {
       response.writeHead(200, { etag: '"same"' }).end();
     };
     await withServer(handle, async (store) => {
-      const error = await probeObjectStore(store, "nonce").catch((thrown) => thrown);
+      const error = await probeObjectStore(store, "nonce", Date.now()).catch((thrown) => thrown);
       expect(error).toMatchObject({ code: "store_unsuitable" });
       expect(error.message).toContain("put-if-absent let 8 of 8 concurrent writers create one object");
     });

@@ -1,6 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { AppError } from "../../../../api/contract/errors.ts";
+import { openDatabase } from "../../../../api/state/embedded/database.ts";
+import { createFileObjectStore } from "../../../../api/state/embedded/file-object-store.ts";
+import { createObjectUrls } from "../../../../api/state/embedded/object-urls.ts";
 import { openEmbedded } from "../../../support/embedded-state.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 import { describeObjectStore } from "../contract/object-store.ts";
@@ -45,6 +50,43 @@ test("files of replaced, refused and deleted bodies are removed", async () => {
   await objects.delete("b");
   expect(await files()).toBe(0);
   await close();
+});
+
+test("a body whose row cannot be written leaves no file, and one whose row was written keeps it", async () => {
+  await using directory = await temporaryDirectory();
+  const database = await openDatabase(directory.path);
+  let failure: "before" | "after" | null = null;
+  const failing: typeof database = {
+    ...database,
+    async write(run) {
+      if (failure === "before") throw new AppError("unavailable", "the disk is full");
+      const result = await database.write(run);
+      if (failure === "after") throw new AppError("unavailable", "the disk cannot be synced");
+      return result;
+    },
+  };
+  const urls = createObjectUrls(new Uint8Array(32), Date.now);
+  const objects = await createFileObjectStore({ database: failing, urls, now: Date.now, newId: randomUUID });
+  const streamed = async function* () {
+    yield large("s");
+  };
+  await objects.put("source", large("c"));
+  const puts = {
+    put: () => objects.put("put", large("p")),
+    stream: () => objects.putStream("stream", streamed()),
+    copy: () => objects.copy("source", "copy"),
+  };
+  const files = async () => (await readdir(join(directory.path, "bodies"))).length;
+  for (const [key, put] of Object.entries(puts)) {
+    const before = await files();
+    failure = "before";
+    await expect(put()).rejects.toMatchObject({ code: "unavailable" });
+    expect(await files(), key).toBe(before);
+    failure = "after";
+    await expect(put()).rejects.toMatchObject({ code: "unavailable" });
+    expect((await objects.get(key))?.body.length, key).toBe(100_000);
+  }
+  await database.close();
 });
 
 test("opening removes old files that no object names, and no others", async () => {

@@ -1,0 +1,73 @@
+import { Batch, BatchList, type CreateBatch } from "../contract/batch.ts";
+import { File } from "../contract/file.ts";
+import { problemError } from "./problem-error.ts";
+import { retried } from "./request.ts";
+
+type Options = { baseUrl: string; headers: Record<string, string>; fetch: typeof fetch };
+
+/** JSON lines of a batch, and what to ask with next for those that come after them. */
+export type BatchLines = { lines: ReadableStream<Uint8Array> | null; next: string };
+
+export type Batches = ReturnType<typeof createBatches>;
+
+/** Files and batches, as OpenAI has them, and the results of a batch that is running. */
+export function createBatches({ baseUrl, headers, fetch: send }: Options) {
+  const get = (path: string) => send(`${baseUrl}${path}`, { headers });
+
+  return {
+    /** Sends the input of a batch as it is read. */
+    async upload(content: Blob, name: string, onBytes: (bytes: number) => void = () => {}): Promise<File> {
+      const form = new FormData();
+      form.append("purpose", "batch");
+      form.append("file", content, name);
+      const { body, headers: type } = new Request(baseUrl, { method: "POST", body: form });
+      let sent = 0;
+      const counted = new TransformStream<Uint8Array, Uint8Array>({
+        transform(chunk, controller) {
+          sent += chunk.byteLength;
+          onBytes(Math.min(sent, content.size));
+          controller.enqueue(chunk);
+        },
+      });
+      const response = await send(`${baseUrl}/v1/files`, {
+        method: "POST",
+        headers: { ...headers, "Content-Type": type.get("content-type") ?? "" },
+        body: body?.pipeThrough(counted) ?? null,
+        duplex: "half",
+      } as RequestInit);
+      if (!response.ok) throw await problemError("POST /v1/files", response);
+      return File.parse(await response.json());
+    },
+
+    /** Not to be repeated blindly: each makes a batch. */
+    async create(batch: Omit<CreateBatch, "dry_run"> & { dry_run?: boolean }): Promise<Batch> {
+      const response = await send(`${baseUrl}/v1/batches`, {
+        method: "POST",
+        headers: { ...headers, "Content-Type": "application/json" },
+        body: JSON.stringify(batch),
+      });
+      if (!response.ok) throw await problemError("POST /v1/batches", response);
+      return Batch.parse(await response.json());
+    },
+
+    get: async (id: string): Promise<Batch> =>
+      Batch.parse(await retried(`GET /v1/batches/${id}`, () => get(`/v1/batches/${encodeURIComponent(id)}`))),
+
+    /** The latest. */
+    list: async (): Promise<Batch[]> =>
+      BatchList.parse(await retried("GET /v1/batches", () => get("/v1/batches"))).data,
+
+    async cancel(id: string): Promise<Batch> {
+      const cancel = () => send(`${baseUrl}/v1/batches/${encodeURIComponent(id)}/cancel`, { method: "POST", headers });
+      return Batch.parse(await retried(`POST /v1/batches/${id}/cancel`, cancel));
+    },
+
+    /** The lines that have a result by now, without those before `after`. */
+    async results(id: string, after: string): Promise<BatchLines> {
+      const query = after === "" ? "" : `?after=${encodeURIComponent(after)}`;
+      const response = await get(`/v1/batches/${encodeURIComponent(id)}/results${query}`);
+      if (!response.ok) throw await problemError(`GET /v1/batches/${id}/results`, response);
+      return { lines: response.body, next: response.headers.get("x-next-cursor") ?? after };
+    },
+  };
+}

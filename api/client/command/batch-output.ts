@@ -1,0 +1,64 @@
+import { open, readFile, rename, writeFile } from "node:fs/promises";
+import { z } from "zod";
+
+/** What a run leaves beside its output, for the next one to go on from. */
+const BatchRun = z.object({
+  /** SHA-256 of the input: another input is another batch. */
+  input: z.string(),
+  file: z.string(),
+  batch: z.string().nullable(),
+  /** The results up to here are in the output, which has so many bytes of them. */
+  cursor: z.string(),
+  bytes: z.int(),
+  /** The batch is over, and the output has all of it. */
+  is_over: z.boolean(),
+});
+export type BatchRun = z.infer<typeof BatchRun>;
+
+/** The output of a batch as it grows, and its state beside it. */
+export function createBatchOutput(path: string) {
+  const statePath = `${path}.state.json`;
+
+  async function save(run: BatchRun): Promise<void> {
+    await writeFile(`${statePath}.part`, JSON.stringify(run), { flush: true });
+    await rename(`${statePath}.part`, statePath);
+  }
+
+  return {
+    save,
+
+    /** Of this input; null if there was none. */
+    async load(input: string): Promise<BatchRun | null> {
+      const text = await readFile(statePath, "utf8").catch(() => "null");
+      try {
+        const run = BatchRun.parse(JSON.parse(text));
+        return run.input === input ? run : null;
+      } catch {
+        return null;
+      }
+    },
+
+    /** Puts lines after those that the state knows of: what a crash has left behind them is written over. */
+    async append(
+      run: BatchRun,
+      lines: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+      cursor: string,
+    ): Promise<BatchRun> {
+      // Not "a": where the writing begins is the state's to say.
+      const file = await open(path, "r+").catch(() => open(path, "w+"));
+      let { bytes } = run;
+      try {
+        await file.truncate(bytes);
+        for await (const chunk of lines) bytes += (await file.write(chunk, 0, chunk.byteLength, bytes)).bytesWritten;
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+      const next = { ...run, cursor, bytes };
+      await save(next);
+      return next;
+    },
+  };
+}
+
+export type BatchOutput = ReturnType<typeof createBatchOutput>;
