@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it, vi } from "vitest";
 import { parseNetwork } from "../../../api/contract/public-address.ts";
@@ -17,11 +18,12 @@ import { motoMissing } from "../../support/moto.ts";
 /** Fails the first request. */
 async function openReceiver() {
   const got: { id: string; body: string; headers: Record<string, string> }[] = [];
-  const server = createServer(async (request, response) => {
-    const body = Buffer.concat(await request.toArray()).toString();
+  const server = createServer((request, response) => {
     const headers = request.headers as Record<string, string>;
-    got.push({ id: headers["webhook-id"] ?? "", body, headers });
-    response.writeHead(got.length === 1 ? 503 : 204).end();
+    void text(request).then((body) => {
+      got.push({ id: headers["webhook-id"] ?? "", body, headers });
+      response.writeHead(got.length === 1 ? 503 : 204).end();
+    });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
