@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <numeric>
 
+#include "cuda/cut_step.h"
 #include "cuda/gather_values.h"
 #include "cuda/ops.h"
 #include "cuda/reconstruct_keys.h"
@@ -16,12 +16,6 @@ namespace gnomon::cuda {
 namespace {
 
 constexpr int64_t kStepArrays = 4;  // tokens, positions, generated, attended
-
-// A second part pays once the values take this many times longer than another read of the weights.
-// Measured on one H200: gathers of 2 KiB over its bus, and weights from its memory; the share of
-// the selected chunks that no slot holds is the paper's.
-constexpr double kGain = 1.2, kMissed = 0.4, kBusBytesPerSecond = 50e9,
-                 kMemoryBytesPerSecond = 4e12;
 
 /// Graphs bake the largest extents in: rounded up, a growing sequence needs a new one seldom.
 int32_t round_up(int64_t value, int64_t step) {
@@ -197,40 +191,15 @@ void DecodeBatch::reserve_scratch() {
 
 std::vector<std::vector<int64_t>> DecodeBatch::parts(std::span<SequenceCache* const> caches,
                                                      int64_t weight_bytes) const {
-  const auto n = static_cast<int64_t>(caches.size());
-  std::vector<double> bytes(n);  // on the way in every step, of each sequence
-  for (int64_t i = 0; i < n; ++i) {
-    const auto& cache = *static_cast<const CudaCache*>(caches[i]);
+  std::vector<int64_t> selected;
+  for (const SequenceCache* each : caches) {
+    const auto& cache = *static_cast<const CudaCache*>(each);
     const CacheGeometry& g = cache.geometry();
-    if (!cache.values_on_host()) continue;
-    bytes[i] = kMissed *
-               static_cast<double>(cache.heads().size() * g.num_selected_chunks * g.chunk_size *
-                                   config_.head_dim) *
-               sizeof(__nv_bfloat16);
+    const int64_t values = static_cast<int64_t>(cache.heads().size()) * g.num_selected_chunks *
+                           g.chunk_size * config_.head_dim;
+    selected.push_back(cache.values_on_host() ? values * int64_t{sizeof(__nv_bfloat16)} : 0);
   }
-  const double total = std::accumulate(bytes.begin(), bytes.end(), 0.0);
-  const double on_the_way = total / kBusBytesPerSecond;
-  const double weights_again = static_cast<double>(weight_bytes) / kMemoryBytesPerSecond;
-  std::vector<int64_t> first, second;
-  if (n < 2 || on_the_way < kGain * weights_again) {
-    first.resize(n);
-    std::iota(first.begin(), first.end(), 0);
-    return {first};
-  }
-  double half = 0;
-  for (int64_t i = 0; i < n; ++i) {
-    if (bytes[i] == 0) continue;
-    (half < total / 2 ? first : second).push_back(i);
-    half += bytes[i];
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    if (bytes[i] == 0) (first.size() < second.size() ? first : second).push_back(i);
-  }
-  if (second.empty()) {
-    second.push_back(first.back());
-    first.pop_back();
-  }
-  return {first, second};
+  return cut_step(selected, weight_bytes);
 }
 
 void DecodeBatch::run(const DecodeStep& step, int64_t first_part,

@@ -30,9 +30,7 @@ class DecodeBatch {
   /// `first_part` rows, or replays its graph.
   void run(const DecodeStep& step, int64_t first_part, const std::function<void()>& forward);
 
-  /// The parts that a step of these sequences is cut into, as indices: two where their values are
-  /// long enough on the way for the other part to compute meanwhile, though the weights are read
-  /// twice. Both then have about as many values on the way, and about as many sequences.
+  /// The parts that a step of these sequences is cut into (cut_step.h).
   std::vector<std::vector<int64_t>> parts(std::span<SequenceCache* const> caches,
                                           int64_t weight_bytes) const;
 

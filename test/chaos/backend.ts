@@ -7,8 +7,8 @@ import { StateEnv } from "../../api/contract/env.ts";
 import { limits } from "../../api/contract/limits.ts";
 import { createS3Client, createSqsClient } from "../../api/state/aws/clients.ts";
 import { startMoto } from "../support/moto.ts";
+import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
-import { mountSmallDisk, type SmallDisk } from "./small-disk.ts";
 
 /** What state the processes under test are on. */
 export type Backend = {
@@ -27,8 +27,8 @@ export type Backend = {
 
 /** Files and SQLite, on a disk of their own where this user may mount one. */
 export async function embeddedBackend(): Promise<Backend> {
-  const disk = await mountSmallDisk(256);
-  const own = disk?.directory ?? (await mkdtemp(join(tmpdir(), "gnomon-chaos-")));
+  const disk = await mountSmallDisk(256 * 1024 * 1024);
+  const own = disk?.path ?? (await mkdtemp(join(tmpdir(), "gnomon-chaos-")));
   const env = { GNOMON_STATE_DIR: join(own, "state") };
   return {
     name: "embedded",
@@ -37,7 +37,7 @@ export async function embeddedBackend(): Promise<Backend> {
     disk,
     setFaults() {},
     faults: () => ({}),
-    stop: () => disk?.stop() ?? rm(own, { recursive: true, force: true }),
+    stop: async () => (disk === null ? rm(own, { recursive: true, force: true }) : disk[Symbol.asyncDispose]()),
   };
 }
 
