@@ -28,7 +28,7 @@ export type AttemptDeps = TextStreamDeps & {
   onEngineDead: (error: AppError) => void;
 };
 
-export type AttemptLog = Record<"info" | "warn" | "error", (fields: object, message: string) => void>;
+export type AttemptLog = Record<"debug" | "info" | "warn" | "error", (fields: object, message: string) => void>;
 
 /**
  * One attempt at a claimed job, from its request to its settlement. The order makes delivery at least once an effect
@@ -58,7 +58,7 @@ export async function runAttempt(
       lease.report(progress);
       control.onProgress(progress);
     };
-    run = await startRun(claim, deps, { ...control, signal, onProgress });
+    run = await startRun(claim, { ...deps, log }, { ...control, signal, onProgress });
     const result = await run.result;
     await text.end();
     const settled = await jobs.settleSucceeded(await lease.end(), result);
@@ -111,7 +111,11 @@ export async function runAttempt(
   }
 }
 
-async function startRun({ state }: Claim, deps: AttemptDeps, control: RunControl): Promise<JobRun> {
+async function startRun(
+  { state }: Claim,
+  deps: AttemptDeps & { log: AttemptLog },
+  control: RunControl,
+): Promise<JobRun> {
   const { jobs, documents, engine, prompts, model } = deps;
   // A worker that died between result and state left the answer behind.
   const earlier = state.attempt > 1 ? await jobs.getResult(state.tenant, state.id) : null;

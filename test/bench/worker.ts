@@ -55,7 +55,7 @@ export async function measureWorker(jobs: number) {
   }
 
   const engine = createInstantEngine();
-  const log = { info() {}, warn: report, error: report };
+  const log = { debug() {}, info() {}, warn: report, error: report };
   const deps = {
     jobs: store,
     batches,

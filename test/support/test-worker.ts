@@ -28,7 +28,7 @@ export async function openTestWorker({
     if (isDead) await new Promise(() => {});
   };
   const fake = createFakeEngine(plan);
-  const log = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+  const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
   const onEngineDead = vi.fn();
   const testLimits = { ...limits, heartbeatMs: 40, progressMs: 5, streamMs: 5 };
   const leases = createLeases({ now: state.now });

@@ -16,7 +16,12 @@ import { lineRequest } from "./line-request.ts";
 import { type ParsedLine, parseLine } from "./parse-line.ts";
 import { createResultWriter, type ResultWriter } from "./result-writer.ts";
 
-export type ShardDeps = RunDeps & { batches: BatchStore; now: () => number; delay: Delay };
+export type ShardDeps = RunDeps & {
+  batches: BatchStore;
+  now: () => number;
+  delay: Delay;
+  log: { debug(fields: object, message: string): void };
+};
 
 export type ShardRequest = JobRequest & { input: Extract<JobRequest["input"], { kind: "shard" }> };
 
@@ -82,6 +87,7 @@ export function startShard(state: JobState, request: ShardRequest, deps: ShardDe
           const body = chatCompletion({ id, createdMs: deps.now(), model: batch.model, engine }, answer);
           out.add({ id, custom_id: line.customId, response: { status_code: 200, request_id: id, body }, error: null });
           progress.finish(index, answer.usage.completion_tokens);
+          deps.log.debug({ line: line.number, usage: answer.usage, timings: answer.timings }, "line answered");
           return;
         } catch (thrown) {
           signal.throwIfAborted();

@@ -55,6 +55,18 @@ describe("a batch", () => {
     expect(await test.worker.messagesLeft()).toBe(0);
   });
 
+  it("has the measured times of each line in the log, and nothing of its text", async () => {
+    await using test = await openTestService();
+    await createBatch(test, chatLines(1));
+    await test.work();
+    const running = await test.begin();
+    (await test.worker.sequence(0)).finish(7, 8);
+    await running.done;
+    const timings = { queue_ms: expect.any(Number), prefill_ms: expect.any(Number), decode_ms: expect.any(Number) };
+    const usage = expect.objectContaining({ prompt_tokens: 4, completion_tokens: 2 });
+    expect(test.worker.log.debug.mock.calls).toEqual([[{ line: 1, usage, timings }, "line answered"]]);
+  });
+
   it("can be read line by line while it runs, and its files are the merge of that", async () => {
     await using test = await openTestService();
     const { id } = await createBatch(test, chatLines(limits.shardLines + 2));
