@@ -20,7 +20,8 @@ const Query = z.object({
     .min(1e-6)
     .default(600)
     .meta({ description: "The wait that is accepted, in seconds of work for each worker." }),
-  max_workers: z.coerce.number().int().min(0).max(1_000_000).optional(),
+  // At least 1, so that an empty value, which counts as 0, is refused.
+  max_workers: z.coerce.number().int().min(1).max(1_000_000).optional(),
 });
 
 const scaling = createRoute({

@@ -26,6 +26,9 @@ type Options = {
   onRecord: (record: SummaryRecord) => void;
 };
 
+/** `first` is the document that is summarised in its place, if any. */
+type Begun = { first: string | null; summary: Promise<Summary> };
+
 /**
  * Summarises every document, and writes each summary as soon as it is there. What is wrong with one is in its record;
  * rejects only with what would be wrong with all of them.
@@ -39,8 +42,9 @@ export async function summarizeFolder({
   onRecord,
   ...deps
 }: Options): Promise<void> {
-  const firsts = new Map<string, { path: string; summary: Promise<Summary> }>();
+  const firsts = new Map<string, Begun & { path: string }>();
   const { client, step, settings } = deps;
+  let turn: Promise<unknown> = Promise.resolve();
   let isOver = false;
 
   async function summarize(path: string, file: string): Promise<Summary> {
@@ -50,21 +54,37 @@ export async function summarizeFolder({
     return summarizeDocument(path, document, { client, step, settings });
   }
 
+  /** What stands for the same content, begun by the first document that has it. */
+  function begin(content: string, path: string, file: string): Begun {
+    const first = firsts.get(content);
+    if (first !== undefined) return { first: first.path, summary: first.summary };
+    const begun = { path, first: null, summary: summarize(path, file) };
+    firsts.set(content, begun);
+    return begun;
+  }
+
+  /** In the order of the paths, whichever file is read first. Null: the document is empty. */
+  function beginInTurn(path: string, file: string): Promise<Begun | null> {
+    const before = turn;
+    const begun = Promise.all([contentOf(path, file), before]).then(([content]) =>
+      content === null ? null : begin(content, path, file),
+    );
+    turn = Promise.allSettled([before, begun]);
+    return begun;
+  }
+
   async function record(path: string): Promise<SummaryRecord> {
     const file = join(folder, path);
-    if ((await stat(file)).size === 0) return describe(path, null, null, "it is empty");
-    // The same bytes read as another type are another text.
-    const content = `${documentTypeOf(path)} ${await hashOf(file)}`;
-    const first = firsts.get(content);
-    const summarizing = first?.summary ?? summarize(path, file);
-    if (first === undefined) firsts.set(content, { path, summary: summarizing });
+    const begun = await beginInTurn(path, file);
+    if (begun === null) return describe(path, null, null, "it is empty");
+    const { first } = begun;
     try {
-      const summary = await summarizing;
+      const summary = await begun.summary;
       await writeSummary(output, path, summary.text);
-      return describe(path, summary, first?.path ?? null, null);
+      return describe(path, summary, first, null);
     } catch (error) {
       if (concernsAll(error)) throw error;
-      return describe(path, null, first?.path ?? null, error instanceof Error ? error.message : String(error));
+      return describe(path, null, first, error instanceof Error ? error.message : String(error));
     }
   }
 
@@ -87,10 +107,13 @@ const concernsAll = (error: unknown): boolean =>
   error instanceof UnreachableError ||
   (error instanceof ProblemError && (error.status === 401 || error.status === 403 || error.status === 429));
 
-async function hashOf(file: string): Promise<string> {
+/** The same for documents that are the same; null of an empty one. */
+async function contentOf(path: string, file: string): Promise<string | null> {
+  if ((await stat(file)).size === 0) return null;
   const hash = createHash("sha256");
   await pipeline(createReadStream(file), hash);
-  return hash.digest("hex");
+  // The same bytes read as another type are another text.
+  return `${documentTypeOf(path)} ${hash.digest("hex")}`;
 }
 
 function describe(

@@ -42,6 +42,12 @@ describe("GET /v1/scaling: 200", () => {
 });
 
 describe("GET /v1/scaling: 400", () => {
+  it("refuses a most of no workers, and one that is left empty", async () => {
+    for (const most of ["0", ""]) {
+      expect(await readProblem(await app.get(`/v1/scaling?max_workers=${most}`))).toMatchObject({ status: 400 });
+    }
+  });
+
   it("refuses a target that is no time", async () => {
     const problem = await readProblem(await app.get("/v1/scaling?target_seconds=0"));
     expect(problem).toMatchObject({ status: 400, field: "target_seconds" });
