@@ -32,6 +32,19 @@ struct Continuation {
   int64_t checked_from = 0;  // token whose logits are the first to be compared
 };
 
+/// One step that adds some token to every text.
+void decode_next(Model& model, std::vector<std::vector<uint32_t>>& texts,
+                 std::span<SequenceCache* const> caches, int step) {
+  std::vector<uint32_t> tokens;
+  std::vector<int32_t> positions;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    positions.push_back(static_cast<int32_t>(texts[i].size()));
+    texts[i].push_back((step * 31 + i * 7) % 131);
+    tokens.push_back(texts[i].back());
+  }
+  model.decode({tokens, positions, caches});
+}
+
 /// Relative error of the logits after the prompt and after each token that follows.
 double worst_error(const TinyModel& tiny, const CacheOptions& options, int64_t prompt_tokens,
                    const Continuation& next, int64_t host_bytes) {
@@ -155,14 +168,7 @@ TEST_CASE("cuda model: sequences of different lengths and kinds decode in one ba
     }
   }
   for (int step = 0; step < 10; ++step) {
-    std::vector<uint32_t> tokens;
-    std::vector<int32_t> positions;
-    for (size_t i = 0; i < texts.size(); ++i) {
-      positions.push_back(static_cast<int32_t>(texts[i].size()));
-      texts[i].push_back((step * 31 + i * 7) % 131);
-      tokens.push_back(texts[i].back());
-    }
-    model.decode({tokens, positions, pointers});
+    decode_next(model, texts, pointers, step);
     const auto logits = model.logits();
     if (step % 3 != 0) continue;
     for (size_t i = 0; i < texts.size(); ++i) {
@@ -223,14 +229,7 @@ TEST_CASE("cuda model: prompts that begin alike are prefilled together as each a
                 kTolerance);
         }
         if (step == 3) break;
-        std::vector<uint32_t> tokens;
-        std::vector<int32_t> positions;
-        for (size_t i = 0; i < texts.size(); ++i) {
-          positions.push_back(static_cast<int32_t>(texts[i].size()));
-          texts[i].push_back((step * 31 + i * 7) % 131);
-          tokens.push_back(texts[i].back());
-        }
-        model.decode({tokens, positions, pointers});
+        decode_next(model, texts, pointers, step);
       }
     }
   }
