@@ -10,7 +10,7 @@ const FOR_BUILD = [
   "nlohmann-json3-dev",
   "doctest-dev",
 ];
-const FOR_PYTHON = ["python3", "python3-venv"];
+const FOR_TESTS = ["python3", "python3-venv", "curl"];
 
 const BREW_NAMES = {
   cmake: "cmake",
@@ -21,11 +21,12 @@ const BREW_NAMES = {
   nlohmann_json: "nlohmann-json",
   doctest: "doctest",
   python3: "python",
+  curl: "curl",
 };
 
 /** Compiler, build tools and C++ libraries: installed from Debian's packages, or elsewhere checked. */
 export async function systemPackages({ python }) {
-  const wanted = python ? [...FOR_BUILD, ...FOR_PYTHON] : FOR_BUILD;
+  const wanted = python ? [...FOR_BUILD, ...FOR_TESTS] : FOR_BUILD;
   const query = await run("dpkg-query", ["-W", "-f", "${Package} ${db:Status-Status}\n", ...wanted]);
   if (query.status === 127) return checkTools({ python });
 
@@ -69,6 +70,7 @@ async function checkTools({ python }) {
   await need("ninja", "ninja", ["--version"]);
   await need("pkg-config", "pkg-config", ["--version"]);
   if (python) await need("python3", "python3", ["-m", "venv", "--help"]);
+  if (python) await need("curl", "curl", ["--version"]);
   for (const library of ["libhwy", "eigen3", "nlohmann_json"]) {
     await need(library, "pkg-config", ["--exists", library]);
   }
