@@ -20,9 +20,11 @@ const postBatch = createRoute({
   path: "/v1/batches",
   summary: "Run the requests of a file",
   description:
-    "As with OpenAI's API. Every line is validated before any runs, with the exact number of tokens of its prompt: if " +
-    "one is not valid the batch is `failed`, and `errors` names the lines. With an Idempotency-Key the request can be " +
-    "sent again without making another batch.",
+    "As with OpenAI's API. Every line is validated before any runs, with the exact number of tokens of its prompt, and " +
+    "`errors` names the lines that are not valid. A request that the model cannot answer (`context_overflow`, " +
+    "`invalid_request`) fails its own line, which then is in the error file, and the others run. A file that is not the " +
+    "input of a batch (lines that are no JSON, of another model, url or method, or with the same `custom_id`) fails the " +
+    "whole batch. With an Idempotency-Key the request can be sent again without making another batch.",
   middleware: mediaTypes("application/json"),
   request: {
     headers: IdempotencyHeaders,
