@@ -1,12 +1,11 @@
 // cuBLAS is column-major: a row-major (rank, width) is its (width, rank).
 
-#include "cuda/leading_subspace.h"
-
 #include <random>
 #include <utility>
 #include <vector>
 
 #include "cuda/check.h"
+#include "cuda/leading_subspace.h"
 
 namespace gnomon::cuda {
 
@@ -14,7 +13,8 @@ namespace {
 
 constexpr int kProducts = 6;  // with the matrix; the loss falls with their number
 constexpr size_t kBlasWorkspaceBytes = size_t{32} << 20;
-// Keeps a singular inner product matrix positive definite, far below what fp32 knows of a direction.
+// Keeps a singular inner product matrix positive definite, far below what fp32 knows of a
+// direction.
 constexpr double kShift = 1e-15;
 constexpr int kThreads = 256;
 
@@ -27,7 +27,8 @@ __global__ void widen(const float* from, int64_t count, double* to) {
 __global__ void shift_diagonal(double* matrix, int size) {
   __shared__ double sums[kThreads];
   double sum = 0;
-  for (int i = threadIdx.x; i < size; i += kThreads) sum += matrix[static_cast<int64_t>(i) * size + i];
+  for (int i = threadIdx.x; i < size; i += kThreads)
+    sum += matrix[static_cast<int64_t>(i) * size + i];
   sums[threadIdx.x] = sum;
   __syncthreads();
   for (int half = kThreads / 2; half > 0; half /= 2) {
@@ -35,7 +36,8 @@ __global__ void shift_diagonal(double* matrix, int size) {
     __syncthreads();
   }
   const double shift = sums[0] > 0 ? kShift * sums[0] : 1;
-  for (int i = threadIdx.x; i < size; i += kThreads) matrix[static_cast<int64_t>(i) * size + i] += shift;
+  for (int i = threadIdx.x; i < size; i += kThreads)
+    matrix[static_cast<int64_t>(i) * size + i] += shift;
 }
 
 }  // namespace

@@ -36,8 +36,8 @@ class LeadingSubspace {
   cublasHandle_t blas_ = nullptr;
   cusolverDnHandle_t solver_ = nullptr;
   int solver_elements_ = 0;
-  DeviceBlock blas_workspace_, gram_;           // gram: (width, width)
-  DeviceBlock start_, vectors_, next_;          // (rank_capacity, width)
+  DeviceBlock blas_workspace_, gram_;            // gram: (width, width)
+  DeviceBlock start_, vectors_, next_;           // (rank_capacity, width)
   DeviceBlock inner_, solver_workspace_, info_;  // inner: (rank_capacity, rank_capacity)
 };
 

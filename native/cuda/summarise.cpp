@@ -11,7 +11,8 @@ constexpr size_t kWorkspaceBytes = size_t{64} << 20;
 
 }  // namespace
 
-Summariser::Summariser(const ModelConfig& config) : config_(config), linear_(kWorkspaceBytes), subspace_(config.key_width()) {
+Summariser::Summariser(const ModelConfig& config)
+    : config_(config), linear_(kWorkspaceBytes), subspace_(config.key_width()) {
   CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   CUDA_CHECK(cudaEventCreateWithFlags(&ready_, cudaEventDisableTiming));
   CUDA_CHECK(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));

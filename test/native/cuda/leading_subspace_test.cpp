@@ -30,8 +30,8 @@ std::vector<double> with_eigenvalues(const std::vector<double>& eigenvalues, uin
     const double inner = std::inner_product(normal.begin(), normal.end(), image.begin(), 0.0);
     for (size_t i = 0; i < n; ++i) {
       for (size_t j = 0; j < n; ++j) {
-        matrix[i * n + j] += 4 * inner * normal[i] * normal[j] - 2 * normal[i] * image[j] -
-                             2 * image[i] * normal[j];
+        matrix[i * n + j] +=
+            4 * inner * normal[i] * normal[j] - 2 * normal[i] * image[j] - 2 * image[i] * normal[j];
       }
     }
   }
@@ -49,7 +49,8 @@ std::vector<double> find(LeadingSubspace& subspace, const std::vector<double>& m
   const DeviceVector<float> gram(std::vector<float>(matrix.begin(), matrix.end()));
   const double* vectors = subspace.find(gram.data(), rank, nullptr);
   std::vector<double> rows(rank * static_cast<int64_t>(std::sqrt(matrix.size())));
-  CUDA_CHECK(cudaMemcpy(rows.data(), vectors, rows.size() * sizeof(double), cudaMemcpyDeviceToHost));
+  CUDA_CHECK(
+      cudaMemcpy(rows.data(), vectors, rows.size() * sizeof(double), cudaMemcpyDeviceToHost));
   return rows;
 }
 
@@ -60,8 +61,7 @@ Found judge(const std::vector<double>& matrix, const std::vector<double>& rows, 
   for (int64_t r = 0; r < rank; ++r) {
     const double* vector = &rows[r * n];
     for (int64_t i = 0; i < n; ++i) {
-      found.outside -=
-          vector[i] * std::inner_product(vector, vector + n, &matrix[i * n], 0.0);
+      found.outside -= vector[i] * std::inner_product(vector, vector + n, &matrix[i * n], 0.0);
     }
     for (int64_t s = 0; s <= r; ++s) {
       const double inner = std::inner_product(vector, vector + n, &rows[s * n], 0.0);
@@ -108,8 +108,9 @@ TEST_CASE("cuda leading_subspace: matrices of lower rank, of no energy, and all 
   NEEDS_GPU();
   LeadingSubspace subspace(128);
   std::vector<double> eigenvalues(128, 0.0);
-  CHECK(judge(with_eigenvalues(eigenvalues, 1), find(subspace, with_eigenvalues(eigenvalues, 1), 64),
-              64).longest < 1 + 1e-9);
+  CHECK(judge(with_eigenvalues(eigenvalues, 1),
+              find(subspace, with_eigenvalues(eigenvalues, 1), 64), 64)
+            .longest < 1 + 1e-9);
   for (int i = 0; i < 20; ++i) eigenvalues[i] = std::exp(-i);
   const std::vector<double> low = with_eigenvalues(eigenvalues, 2);
   const Found found = judge(low, find(subspace, low, 64), 64);
