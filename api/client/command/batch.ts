@@ -140,7 +140,8 @@ function report({ terminal, json }: Pick<Context, "terminal" | "json">, batch: B
   if (json) terminal.print(JSON.stringify(batch));
   else {
     // Of one that ran they stand among its results.
-    for (const line of [...(batch.status === "failed" ? errorLines(batch) : []), batchLine(batch)]) terminal.print(line);
+    for (const line of [...(batch.status === "failed" ? errorLines(batch) : []), batchLine(batch)])
+      terminal.print(line);
   }
   if (batch.status === "failed") return EXIT.refused;
   return batch.status === "completed" && batch.request_counts.failed === 0 ? EXIT.done : EXIT.failed;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { BatchList } from "../../../../api/contract/batch.ts";
 import { chatLine, openTestService } from "../../../support/batch-fixtures.ts";
-import { fetchOf, runGnomon } from "../../../support/command.ts";
+import { createTestTerminal, fetchOf, runGnomon } from "../../../support/command.ts";
 import { readJson } from "../../../support/test-app.ts";
 
 let service: Awaited<ReturnType<typeof openTestService>>;
@@ -20,8 +20,7 @@ afterEach(async () => {
   await service[Symbol.asyncDispose]();
 });
 
-const writeLines = (...lines: unknown[]) =>
-  writeFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+const writeLines = (...lines: unknown[]) => writeFile(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
 const batches = async () => (await readJson(BatchList, await service.get("/v1/batches"))).data;
 
 /** The service, and what becomes of the first answer to such a request. */
@@ -80,23 +79,22 @@ describe("batch", () => {
     const { status, out } = await runGnomon(["batch", file], { fetch });
     expect({ status, out }).toEqual({ status: 0, out: expect.stringContaining("2 of 2 lines answered") });
     const results = (await readFile(join(directory, "in-results.jsonl"), "utf8")).trimEnd().split("\n");
-    expect(results.map((line) => JSON.parse(line).custom_id).toSorted()).toEqual(["a", "b"]);
+    expect(results.map((line): string => JSON.parse(line).custom_id).toSorted()).toEqual(["a", "b"]);
   });
 
   test("names the lines that are not valid, runs the others, and says so by its exit status", async () => {
     await writeLines(chatLine("a"), chatLine("b", "x", { n: 2 }));
-    const fetch = fetchOf(service);
-    const begun = runGnomon(["batch", file], { fetch });
+    const terminal = createTestTerminal();
+    const begun = runGnomon(["batch", file], { fetch: fetchOf(service), terminal });
     await vi.waitFor(async () => expect(await batches()).toHaveLength(1), 10_000);
     await service.work();
-    // Its command looks every second.
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    const told = /^Line 2: `body\.n` .*\nThe other lines run\.$/m;
+    await vi.waitFor(() => expect(terminal.err).toMatch(told), 10_000);
     const running = await service.begin();
     (await service.worker.sequence(0)).finish(1);
     await running.done;
-    const { status, out, err } = await begun;
+    const { status, out } = await begun;
     expect(status).toBe(1);
-    expect(err).toMatch(/^Line 2: `body\.n` .*\nThe other lines run\.$/m);
     expect(out).toContain("1 of 2 lines answered, 1 failed.");
   });
 
