@@ -86,16 +86,18 @@ __global__ void __launch_bounds__(kWarps * 32)
   if (first < end) next.load(head, first);
   after_previous();
 
-  // Query rows l/4 and l/4 + 8: four 4-byte registers per pair of k-steps and row.
+  // Query rows l/4 and l/4 + 8: four 4-byte registers per pair of k-steps and row. A dense sequence
+  // has neither chunks nor steps.
   uint4 low[kPairs], high[kPairs];
   const __nv_bfloat16* rows = query + static_cast<int64_t>(index) * group * kHeadDim;
 #pragma unroll
   for (int p = 0; p < kPairs; ++p) {
     const int row = lane / 4, column = column_of<kHeadDim>(p, lane);
     const float* steps = head.landmark_steps + column;
-    low[p] = row < group ? scaled(rows + row * kHeadDim + column, steps) : uint4{};
-    high[p] =
-        kWide && row + 8 < group ? scaled(rows + (row + 8) * kHeadDim + column, steps) : uint4{};
+    low[p] = begin < end && row < group ? scaled(rows + row * kHeadDim + column, steps) : uint4{};
+    high[p] = begin < end && kWide && row + 8 < group
+                  ? scaled(rows + (row + 8) * kHeadDim + column, steps)
+                  : uint4{};
   }
 
   float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};

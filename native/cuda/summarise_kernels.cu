@@ -183,12 +183,12 @@ __global__ void transpose_chunks(PromptShape shape, const __nv_bfloat16* source,
           source + (token * shape.num_kv_heads + head) * shape.head_dim + threadIdx.x * 8);
 }
 
-__global__ void split_vectors(const float* vectors, int key_width, int head_dim, int rank,
+__global__ void split_vectors(const double* vectors, int key_width, int head_dim, int rank,
                               __nv_bfloat16* basis, __nv_bfloat16* projection) {
   const int r = blockIdx.x;
-  const float* vector = vectors + static_cast<int64_t>(key_width - 1 - r) * key_width;
+  const double* vector = vectors + static_cast<int64_t>(r) * key_width;
   for (int c = threadIdx.x; c < key_width; c += blockDim.x) {
-    const __nv_bfloat16 value = __float2bfloat16(vector[c]);
+    const __nv_bfloat16 value = __double2bfloat16(vector[c]);
     basis[(static_cast<int64_t>(c / head_dim) * rank + r) * head_dim + c % head_dim] = value;
     projection[static_cast<int64_t>(r) * key_width + c] = value;
   }
@@ -244,7 +244,7 @@ void copy_chunks(const PromptShape& shape, const __nv_bfloat16* source, const in
   CUDA_CHECK(cudaGetLastError());
 }
 
-void make_basis(const float* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
+void make_basis(const double* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
                 __nv_bfloat16* basis, __nv_bfloat16* projection, cudaStream_t stream) {
   split_vectors<<<rank, 256, 0, stream>>>(vectors, key_width, head_dim, rank, basis, projection);
   CUDA_CHECK(cudaGetLastError());

@@ -43,10 +43,9 @@ void copy_rows(const PromptShape& shape, const __nv_bfloat16* source, int64_t fi
 void copy_chunks(const PromptShape& shape, const __nv_bfloat16* source, const int32_t* chunks,
                  int32_t count, __nv_bfloat16* out, int64_t out_stride, cudaStream_t stream);
 
-/// basis (num_kv_heads, rank, head_dim) bf16 from the last `rank` columns of vectors
-/// (key_width, key_width), column-major, largest last; and the same as (rank, key_width), the
-/// right-hand side of the projection.
-void make_basis(const float* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
+/// basis (num_kv_heads, rank, head_dim) bf16 from vectors (rank, key_width); and the same as
+/// projection (rank, key_width), the right-hand side of the projection.
+void make_basis(const double* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
                 __nv_bfloat16* basis, __nv_bfloat16* projection, cudaStream_t stream);
 
 }  // namespace gnomon::cuda
