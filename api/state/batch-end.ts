@@ -16,6 +16,8 @@ type Deps = {
   objects: ObjectStore;
   batches: BatchStore;
   batchFiles: ReturnType<typeof createBatchFiles>;
+  /** Told of a batch that is over, at least once. */
+  onOver: (batch: BatchState) => Promise<void>;
   now: () => number;
 };
 
@@ -30,7 +32,7 @@ export type BatchEnd = ReturnType<typeof createBatchEnd>;
  * Takes note of the end of each job of a batch, and ends the batch with the last of them. Whoever ended a job does it, so
  * it can happen twice at once, or break off and be repeated: every step gives the same again.
  */
-export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
+export function createBatchEnd({ objects, batches, batchFiles, onOver, now }: Deps) {
   const { parts } = batches;
 
   /** Gives a result to each of these lines of a shard that has none. */
@@ -104,6 +106,7 @@ export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
       const job = await readRecord(objects, keys.jobState(batch.tenant, part.job), JobState);
       if (job === null) await parts.close(batch, part);
     }
+    await tellIfOver(batch);
     await parts.close(batch, { shard: null, job: state.id });
   }
 
@@ -114,7 +117,18 @@ export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
       // One that is being cancelled has no use for it.
       current.status === "in_progress" ? advanceBatch(current, "finalizing", now()) : null,
     );
-    if (batch !== null && (batch.status === "finalizing" || batch.status === "cancelling")) await finish(batch);
+    if (batch !== null && (batch.status === "finalizing" || batch.status === "cancelling")) await finishOnce(batch);
+  }
+
+  /** Of the batches that this process is finishing: the last jobs of a batch often end at the same time. */
+  const finishing = new Map<string, Promise<void>>();
+
+  function finishOnce(batch: BatchState): Promise<void> {
+    const begun = finishing.get(batch.id);
+    if (begun !== undefined) return begun;
+    const done = finish(batch).finally(() => finishing.delete(batch.id));
+    finishing.set(batch.id, done);
+    return done;
   }
 
   async function finish(batch: BatchState): Promise<void> {
@@ -124,6 +138,12 @@ export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
     const files = await batchFiles.write(batch);
     const status = batch.status === "cancelling" ? "cancelled" : files.hasExpired ? "expired" : "completed";
     await batches.change(tenant, id, (current) => advanceBatch(current, status, now(), files.summary));
+    await tellIfOver(batch);
+  }
+
+  async function tellIfOver({ tenant, id }: BatchState): Promise<void> {
+    const batch = await batches.get(tenant, id);
+    if (batch !== null && isBatchOver(batch.status)) await onOver(batch);
   }
 
   return {
@@ -135,6 +155,7 @@ export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
       const { id, shard } = state.batch;
       const batch = await batches.get(state.tenant, id);
       if (batch === null || isBatchOver(batch.status)) {
+        if (batch !== null) await onOver(batch);
         return parts.close({ tenant: state.tenant, id }, { shard, job: state.id });
       }
       await (shard === null ? checkEnded(batch, state) : shardEnded(batch, state, shard));

@@ -103,10 +103,15 @@ try {
     return until(id, ({ status }) => isBatchOver(status));
   });
   const { request_counts: counts, status, output_file_id, error_file_id } = cancelled;
-  if (status !== ("cancelled" satisfies BatchStatus) || counts.total !== lineCount) throw new Error(JSON.stringify(cancelled));
+  if (status !== ("cancelled" satisfies BatchStatus) || counts.total !== lineCount)
+    throw new Error(JSON.stringify(cancelled));
   const output = output_file_id === undefined ? { lines: 0 } : await download(output_file_id);
   const errors = await measured("read errors", () => download(error_file_id));
-  if (output.lines !== counts.completed || errors.lines !== counts.failed || output.lines + errors.lines !== lineCount) {
+  if (
+    output.lines !== counts.completed ||
+    errors.lines !== counts.failed ||
+    output.lines + errors.lines !== lineCount
+  ) {
     throw new Error(`${output.lines} and ${errors.lines} lines of ${JSON.stringify(counts)}`);
   }
   const report = { lines: lineCount, megabytes: Number(values.megabytes), moto: values.moto, counts, steps };

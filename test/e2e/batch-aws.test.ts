@@ -14,7 +14,9 @@ const line = (number: number, body: object = {}) => ({
   url: "/v1/chat/completions",
   body: {
     model: "needle",
-    messages: [{ role: "user", content: `Contract AB-${1000 + number} expires on 3 May 2030.\n\nWhen does it expire?` }],
+    messages: [
+      { role: "user", content: `Contract AB-${1000 + number} expires on 3 May 2030.\n\nWhen does it expire?` },
+    ],
     max_tokens: 16,
     ...body,
   },
