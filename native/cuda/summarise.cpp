@@ -25,7 +25,7 @@ Summariser::Summariser(const ModelConfig& config) : config_(config), linear_(kWo
   solver_workspace_ = DeviceBlock(sizeof(float) * solver_elements_);
   info_ = DeviceBlock(sizeof(int));
   range_ = DeviceBlock(sizeof(uint32_t) * 2 * width);
-  projection_ = DeviceBlock(sizeof(__nv_bfloat16) * width * width);
+  projection_ = DeviceBlock(sizeof(Element) * width * width);
 }
 
 Summariser::~Summariser() {
@@ -38,8 +38,8 @@ Summariser::~Summariser() {
 
 void Summariser::inputs_ready(cudaStream_t stream) { CUDA_CHECK(cudaEventRecord(ready_, stream)); }
 
-void Summariser::run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __nv_bfloat16* key,
-                     const __nv_bfloat16* value, CudaCache& cache) {
+void Summariser::run(int64_t layer, const Element* key_pre_rope, const Element* key,
+                     const Element* value, CudaCache& cache) {
   CUDA_CHECK(cudaStreamWaitEvent(stream_, ready_));
   summarise(layer, key_pre_rope, key, value, cache, stream_);
   CUDA_CHECK(cudaEventRecord(done_, stream_));
@@ -47,8 +47,8 @@ void Summariser::run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __n
 
 void Summariser::join(cudaStream_t stream) { CUDA_CHECK(cudaStreamWaitEvent(stream, done_)); }
 
-void Summariser::summarise(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
-                           const __nv_bfloat16* key, const __nv_bfloat16* value, CudaCache& cache,
+void Summariser::summarise(int64_t layer_index, const Element* key_pre_rope,
+                           const Element* key, const Element* value, CudaCache& cache,
                            cudaStream_t stream) {
   const CacheGeometry& g = cache.geometry();
   const LayerStorage& layer = cache.layer(layer_index);
@@ -89,7 +89,7 @@ void Summariser::summarise(int64_t layer_index, const __nv_bfloat16* key_pre_rop
             g.context_tokens() * config_.head_dim, stream);
 }
 
-void Summariser::factorise(const __nv_bfloat16* key_pre_rope, const CacheGeometry& g,
+void Summariser::factorise(const Element* key_pre_rope, const CacheGeometry& g,
                            const LayerStorage& layer, cudaStream_t stream) {
   const int64_t width = config_.key_width();
   auto* gram = gram_.as<float>();
@@ -99,7 +99,7 @@ void Summariser::factorise(const __nv_bfloat16* key_pre_rope, const CacheGeometr
                               static_cast<int>(width), gram, static_cast<int>(width),
                               eigenvalues_.as<float>(), solver_workspace_.as<float>(),
                               solver_elements_, info_.as<int>()));
-  auto* projection = projection_.as<__nv_bfloat16>();
+  auto* projection = projection_.as<Element>();
   make_basis(gram, static_cast<int32_t>(width), static_cast<int32_t>(config_.head_dim),
              static_cast<int32_t>(g.rank), layer.basis, projection, stream);
   linear_.run({key_pre_rope, projection, nullptr, layer.factor, g.context_tokens(), width, g.rank,

@@ -119,8 +119,8 @@ Plan& PrefillAttention::Impl::plan(const Shape& shape) {
   return plans.emplace(shape, std::move(made)).first->second;
 }
 
-void PrefillAttention::run(const __nv_bfloat16* query, int64_t first, int64_t rows,
-                           const __nv_bfloat16* key, const __nv_bfloat16* value, __nv_bfloat16* out,
+void PrefillAttention::run(const Element* query, int64_t first, int64_t rows,
+                           const Element* key, const Element* value, Element* out,
                            cudaStream_t stream) {
   Plan& plan = impl_->plan({padded_rows(rows), padded_rows(first + rows), first == 0});
   const int32_t lengths[] = {static_cast<int32_t>(rows), static_cast<int32_t>(first + rows)};
@@ -128,9 +128,9 @@ void PrefillAttention::run(const __nv_bfloat16* query, int64_t first, int64_t ro
   CUDA_CHECK(
       cudaMemcpyAsync(device_lengths, lengths, sizeof(lengths), cudaMemcpyHostToDevice, stream));
   check_cudnn(cudnnSetStream(impl_->handle, stream), "cudnnSetStream");
-  std::unordered_map<int64_t, void*> pointers{{kQuery, const_cast<__nv_bfloat16*>(query)},
-                                              {kKey, const_cast<__nv_bfloat16*>(key)},
-                                              {kValue, const_cast<__nv_bfloat16*>(value)},
+  std::unordered_map<int64_t, void*> pointers{{kQuery, const_cast<Element*>(query)},
+                                              {kKey, const_cast<Element*>(key)},
+                                              {kValue, const_cast<Element*>(value)},
                                               {kOut, out},
                                               {kQueryLength, device_lengths},
                                               {kKeyLength, device_lengths + 1}};
