@@ -40,7 +40,9 @@ struct Split {
 
 __device__ inline uint32_t to_tf32(float value) {
   uint32_t bits;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
+  // Volatile, that it stays where it is: the parts of a whole matrix ahead of a loop would take
+  // twice its registers.
+  asm volatile("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
   return bits;
 }
 
