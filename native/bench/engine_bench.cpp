@@ -1,7 +1,7 @@
 // Times the engine on one model without Node: prefill and decode, both caches, several lengths and
 // batches. Progress and a table go to stderr; stdout gets one JSON object.
 //
-//   bench --model DIR | --shape llama-3.1-8b [--tokens FILE] [--device cpu|cuda]
+//   bench --model DIR | --shape llama-3.1-8b [--layers N] [--tokens FILE] [--device cpu|cuda]
 //         [--prompts 4096,8192] [--batches 1,8,max] [--caches full,shadowkv] [--steps 64]
 //         [--rank N] [--chunk-size N] [--sparse-budget N[,N]] [--outlier-chunks N]
 //         [--local-window N] [--slots N] [--values auto|device|host] [--hit-rates 0.6,0.8]
@@ -62,6 +62,7 @@ ValuePlacement placement(const std::string& name) {
 json run(Arguments arguments) {
   const std::string model_dir = arguments.text("model", "");
   const std::string shape = arguments.text("shape", "");
+  const int64_t layers = arguments.number("layers", 0);
   const std::string device = arguments.text("device", "cpu");
   const std::string load_dir = arguments.text("load", "");
   if (!load_dir.empty()) {
@@ -103,7 +104,8 @@ json run(Arguments arguments) {
   shadow.values = placement(values);
   arguments.refuse_rest();
 
-  const ModelConfig config = shape.empty() ? load_config(model_dir) : config_of_shape(shape);
+  ModelConfig config = shape.empty() ? load_config(model_dir) : config_of_shape(shape);
+  if (!shape.empty() && layers > 0) config.num_layers = layers;
   const auto backend = device == "cuda" ? make_cuda_backend(config, backend_options)
                                         : make_cpu_backend(config, backend_options);
   backend->check_cache_options(shadow);
@@ -133,6 +135,7 @@ json run(Arguments arguments) {
   }
   return {{"device", device},
           {"model", shape.empty() ? std::filesystem::path(model_dir).filename().string() : shape},
+          {"layers", config.num_layers},
           {"host_bytes", backend_options.host_bytes},
           {"values", values},
           {"rank", shadow.rank},

@@ -38,6 +38,7 @@ DecodeBatch::DecodeBatch(const ModelConfig& config, RopeTables rope, cudaStream_
   CUDA_CHECK(cudaStreamCreateWithPriority(&gather_stream_, cudaStreamNonBlocking, highest));
   CUDA_CHECK(cudaStreamCreateWithPriority(&select_stream_, cudaStreamNonBlocking, highest));
   CUDA_CHECK(cudaStreamCreateWithFlags(&rebuild_stream_, cudaStreamNonBlocking));
+  CUDA_CHECK(cudaEventCreateWithFlags(&uploaded_, cudaEventDisableTiming));
   CUDA_CHECK(cudaEventCreateWithFlags(&scored_, cudaEventDisableTiming));
   CUDA_CHECK(cudaEventCreateWithFlags(&selected_, cudaEventDisableTiming));
   for (int64_t i = 0; i < kMaxParts; ++i) {
@@ -55,6 +56,7 @@ DecodeBatch::~DecodeBatch() {
   }
   cudaEventDestroy(selected_);
   cudaEventDestroy(scored_);
+  cudaEventDestroy(uploaded_);
   cudaStreamDestroy(rebuild_stream_);
   cudaStreamDestroy(gather_stream_);
   cudaStreamDestroy(select_stream_);
@@ -89,7 +91,7 @@ void DecodeBatch::upload(const DecodeStep& step) {
   std::vector<CudaCache*> caches;
   for (SequenceCache* cache : step.caches) caches.push_back(static_cast<CudaCache*>(cache));
   reserve(n);
-  // The staging of the step before is free: its result was read.
+  CUDA_CHECK(cudaEventSynchronize(uploaded_));  // of the step before, long since where it was read
   auto* staged = static_cast<int32_t*>(staging_);
   int64_t longest = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -111,6 +113,7 @@ void DecodeBatch::upload(const DecodeStep& step) {
   CUDA_CHECK(cudaMemcpyAsync(step_block_.as<void>(), staging_,
                              sizeof(int32_t) * (kStepArrays * capacity_ + 1),
                              cudaMemcpyHostToDevice, stream_));
+  CUDA_CHECK(cudaEventRecord(uploaded_, stream_));
   const auto has_id = [](const CudaCache* cache, uint64_t id) { return cache->id == id; };
   if (!std::ranges::equal(caches, cache_ids_, has_id)) upload_tables(caches);
   shape_.max_tokens = round_up(longest, 4096);

@@ -85,9 +85,10 @@ class DecodeBatch {
   int64_t capacity_ = 0;
   std::vector<uint64_t> cache_ids_;  // of the caches in the tables
   DecodeShape shape_{};
-  DeviceBlock tables_;       // HeadView (num_layers, batch, num_kv_heads)
-  DeviceBlock step_block_;   // the per-step arrays below, behind each other
-  void* staging_ = nullptr;  // pinned, same layout
+  DeviceBlock tables_;              // HeadView (num_layers, batch, num_kv_heads)
+  DeviceBlock step_block_;          // the per-step arrays below, behind each other
+  void* staging_ = nullptr;         // pinned, same layout
+  cudaEvent_t uploaded_ = nullptr;  // staging_ may be written again
   uint32_t* tokens_ = nullptr;
   int32_t* positions_ = nullptr;
   int32_t* generated_ = nullptr;  // tokens in the cache before this step's

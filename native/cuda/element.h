@@ -18,6 +18,7 @@ inline constexpr cudaDataType kElementDataType = CUDA_R_32F;
 
 __host__ __device__ inline float to_float(float value) { return value; }
 __host__ __device__ inline float to_element(float value) { return value; }
+__host__ __device__ inline float to_element(double value) { return static_cast<float>(value); }
 
 #else
 
@@ -27,6 +28,9 @@ inline constexpr cudaDataType kElementDataType = CUDA_R_16BF;
 
 __host__ __device__ inline float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
 __host__ __device__ inline __nv_bfloat16 to_element(float value) { return __float2bfloat16(value); }
+__host__ __device__ inline __nv_bfloat16 to_element(double value) {
+  return __double2bfloat16(value);
+}
 
 #endif
 

@@ -86,16 +86,18 @@ __global__ void __launch_bounds__(kWarps * 32)
   if (first < end) next.load(head, first);
   after_previous();
 
-  // Query rows l/4 and l/4 + 8: four pairs per pair of k-steps and row.
+  // Query rows l/4 and l/4 + 8: four pairs per pair of k-steps and row. A dense sequence has
+  // neither chunks nor steps.
   Pairs4 low[kPairs], high[kPairs];
   const Element* rows = query + static_cast<int64_t>(index) * group * kHeadDim;
 #pragma unroll
   for (int p = 0; p < kPairs; ++p) {
     const int row = lane / 4, column = column_of<kHeadDim>(p, lane);
     const float* steps = head.landmark_steps + column;
-    low[p] = row < group ? scaled(rows + row * kHeadDim + column, steps) : Pairs4{};
-    high[p] =
-        kWide && row + 8 < group ? scaled(rows + (row + 8) * kHeadDim + column, steps) : Pairs4{};
+    low[p] = begin < end && row < group ? scaled(rows + row * kHeadDim + column, steps) : Pairs4{};
+    high[p] = begin < end && kWide && row + 8 < group
+                  ? scaled(rows + (row + 8) * kHeadDim + column, steps)
+                  : Pairs4{};
   }
 
   float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};
@@ -107,17 +109,17 @@ __global__ void __launch_bounds__(kWarps * 32)
     const uint32_t outliers = head.outliers[first / 32];
     float sums[kEights][4] = {};
 #pragma unroll
-    for (int eight = 0; eight < kEights; ++eight) {
-#pragma unroll
-      for (int p = 0; p < kPairs; ++p) {
-        const Pair a0[4] = {low[p].x, high[p].x, low[p].y, high[p].y};
-        const Pair a1[4] = {low[p].z, high[p].z, low[p].w, high[p].w};
-        Pair b[4];
-        levels_to_pairs(levels.at[eight][p].x, b[0], b[1]);
-        levels_to_pairs(levels.at[eight][p].y, b[2], b[3]);
-        mma_16x8x16(sums[eight], a0, b[0], b[1]);
-        mma_16x8x16(sums[eight], a1, b[2], b[3]);
-      }
+    for (int i = 0; i < kEights * kPairs; ++i) {
+      // The halves of fp32 are made once a pair of k-steps: more than one such pair has no room.
+      const int eight = sizeof(Element) == 2 ? i / kPairs : i % kEights;
+      const int p = sizeof(Element) == 2 ? i % kPairs : i / kEights;
+      const Pair a0[4] = {low[p].x, high[p].x, low[p].y, high[p].y};
+      const Pair a1[4] = {low[p].z, high[p].z, low[p].w, high[p].w};
+      Pair b[4];
+      levels_to_pairs(levels.at[eight][p].x, b[0], b[1]);
+      levels_to_pairs(levels.at[eight][p].y, b[2], b[3]);
+      mma_16x8x16<true>(sums[eight], a0, b[0], b[1]);
+      mma_16x8x16<true>(sums[eight], a1, b[2], b[3]);
     }
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {

@@ -11,26 +11,19 @@ constexpr size_t kWorkspaceBytes = size_t{64} << 20;
 
 }  // namespace
 
-Summariser::Summariser(const ModelConfig& config) : config_(config), linear_(kWorkspaceBytes) {
+Summariser::Summariser(const ModelConfig& config)
+    : config_(config), linear_(kWorkspaceBytes), subspace_(config.key_width()) {
   CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   CUDA_CHECK(cudaEventCreateWithFlags(&ready_, cudaEventDisableTiming));
   CUDA_CHECK(cudaEventCreateWithFlags(&done_, cudaEventDisableTiming));
-  const int width = static_cast<int>(config.key_width());
-  CUDA_CHECK(cusolverDnCreate(&solver_));
+  const int64_t width = config.key_width();
   gram_ = DeviceBlock(sizeof(float) * width * width);
-  eigenvalues_ = DeviceBlock(sizeof(float) * width);
-  CUDA_CHECK(cusolverDnSsyevd_bufferSize(solver_, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_LOWER,
-                                         width, gram_.as<float>(), width, eigenvalues_.as<float>(),
-                                         &solver_elements_));
-  solver_workspace_ = DeviceBlock(sizeof(float) * solver_elements_);
-  info_ = DeviceBlock(sizeof(int));
   range_ = DeviceBlock(sizeof(uint32_t) * 2 * width);
   projection_ = DeviceBlock(sizeof(Element) * width * width);
 }
 
 Summariser::~Summariser() {
   cudaStreamSynchronize(stream_);
-  cusolverDnDestroy(solver_);
   cudaEventDestroy(done_);
   cudaEventDestroy(ready_);
   cudaStreamDestroy(stream_);
@@ -94,13 +87,9 @@ void Summariser::factorise(const Element* key_pre_rope, const CacheGeometry& g,
   const int64_t width = config_.key_width();
   auto* gram = gram_.as<float>();
   linear_.gram(key_pre_rope, g.prompt_tokens, width, gram, stream);
-  CUDA_CHECK(cusolverDnSetStream(solver_, stream));
-  CUDA_CHECK(cusolverDnSsyevd(solver_, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_LOWER,
-                              static_cast<int>(width), gram, static_cast<int>(width),
-                              eigenvalues_.as<float>(), solver_workspace_.as<float>(),
-                              solver_elements_, info_.as<int>()));
+  const double* vectors = subspace_.find(gram, g.rank, stream);
   auto* projection = projection_.as<Element>();
-  make_basis(gram, static_cast<int32_t>(width), static_cast<int32_t>(config_.head_dim),
+  make_basis(vectors, static_cast<int32_t>(width), static_cast<int32_t>(config_.head_dim),
              static_cast<int32_t>(g.rank), layer.basis, projection, stream);
   linear_.run({key_pre_rope, projection, nullptr, layer.factor, g.context_tokens(), width, g.rank,
                false, false},

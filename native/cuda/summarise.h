@@ -1,10 +1,10 @@
 #pragma once
 #include <cuda_runtime.h>
-#include <cusolverDn.h>
 
 #include <cstdint>
 
 #include "cuda/element.h"
+#include "cuda/leading_subspace.h"
 #include "cuda/linear.h"
 #include "cuda/memory.h"
 #include "cuda/sequence_cache.h"
@@ -37,12 +37,11 @@ class Summariser {
 
   const ModelConfig& config_;
   Linear linear_;  // its own: the workspace is in use beside the layers'
+  LeadingSubspace subspace_;
   cudaStream_t stream_ = nullptr;
   cudaEvent_t ready_ = nullptr, done_ = nullptr;
-  cusolverDnHandle_t solver_ = nullptr;
-  int solver_elements_ = 0;
-  // Scratch, in floats: Gram matrix and eigenvectors, eigenvalues, solver workspace, info.
-  DeviceBlock gram_, eigenvalues_, solver_workspace_, info_;
+  // Scratch.
+  DeviceBlock gram_;                      // (key_width, key_width) fp32
   DeviceBlock range_;                     // (2, key_width)
   DeviceBlock projection_;                // (key_width, key_width) elements
   DeviceBlock cosines_, ranks_, chunks_;  // (num_kv_heads, num_chunks)

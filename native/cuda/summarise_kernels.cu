@@ -180,13 +180,14 @@ __global__ void transpose_chunks(PromptShape shape, const Element* source,
   *reinterpret_cast<uint4*>(out + head * out_stride + static_cast<int64_t>(row) * shape.head_dim +
                             threadIdx.x * kPieceElements) =
       *reinterpret_cast<const uint4*>(
-          source + (token * shape.num_kv_heads + head) * shape.head_dim + threadIdx.x * kPieceElements);
+          source + (token * shape.num_kv_heads + head) * shape.head_dim +
+          threadIdx.x * kPieceElements);
 }
 
-__global__ void split_vectors(const float* vectors, int key_width, int head_dim, int rank,
+__global__ void split_vectors(const double* vectors, int key_width, int head_dim, int rank,
                               Element* basis, Element* projection) {
   const int r = blockIdx.x;
-  const float* vector = vectors + static_cast<int64_t>(key_width - 1 - r) * key_width;
+  const double* vector = vectors + static_cast<int64_t>(r) * key_width;
   for (int c = threadIdx.x; c < key_width; c += blockDim.x) {
     const Element value = to_element(vector[c]);
     basis[(static_cast<int64_t>(c / head_dim) * rank + r) * head_dim + c % head_dim] = value;
@@ -244,7 +245,7 @@ void copy_chunks(const PromptShape& shape, const Element* source, const int32_t*
   CUDA_CHECK(cudaGetLastError());
 }
 
-void make_basis(const float* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
+void make_basis(const double* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
                 Element* basis, Element* projection, cudaStream_t stream) {
   split_vectors<<<rank, 256, 0, stream>>>(vectors, key_width, head_dim, rank, basis, projection);
   CUDA_CHECK(cudaGetLastError());

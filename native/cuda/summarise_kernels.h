@@ -44,10 +44,9 @@ void copy_rows(const PromptShape& shape, const Element* source, int64_t first, i
 void copy_chunks(const PromptShape& shape, const Element* source, const int32_t* chunks,
                  int32_t count, Element* out, int64_t out_stride, cudaStream_t stream);
 
-/// basis (num_kv_heads, rank, head_dim) from the last `rank` columns of vectors
-/// (key_width, key_width), column-major, largest last; and the same as (rank, key_width), the
-/// right-hand side of the projection.
-void make_basis(const float* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
+/// basis (num_kv_heads, rank, head_dim) from vectors (rank, key_width); and the same as
+/// projection (rank, key_width), the right-hand side of the projection.
+void make_basis(const double* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
                 Element* basis, Element* projection, cudaStream_t stream);
 
 }  // namespace gnomon::cuda
