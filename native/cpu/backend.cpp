@@ -15,6 +15,7 @@
 #include "cpu/split_and_rotate.h"
 #include "cpu/summarise.h"
 #include "cpu/weights.h"
+#include "engine/error.h"
 
 namespace gnomon {
 

@@ -93,8 +93,8 @@ struct Rows {
 /// Starts the copy of the tile from token `first` on; `runs` begin there. Padding and rows past
 /// `end` become zeros.
 template <int kHeadDim>
-__device__ void load_tile(const Rows& rows, const Run* runs, int first, int end,
-                          Element* keys, Element* values) {
+__device__ void load_tile(const Rows& rows, const Run* runs, int first, int end, Element* keys,
+                          Element* values) {
   constexpr int kPieces = kHeadDim / kPieceElements;
   for (int i = threadIdx.x; i < kTileTokens * kPieces; i += kWarps * 32) {
     const int row = i / kPieces, piece = i % kPieces * kPieceElements, token = first + row;
@@ -223,8 +223,7 @@ __global__ void __launch_bounds__(kWarps * 32)
 
     // This warp's 16 tokens.
     const Element* keys = key_tiles + tile % kStages * T::kElements + warp * 16 * T::kPitch;
-    const Element* values =
-        value_tiles + tile % kStages * T::kElements + warp * 16 * T::kPitch;
+    const Element* values = value_tiles + tile % kStages * T::kElements + warp * 16 * T::kPitch;
     float scores[2][4] = {};  // (16 heads, 16 tokens): two blocks of eight tokens
 #pragma unroll
     for (int k = 0; k < kHeadDim / 16; ++k) {
@@ -271,10 +270,9 @@ __global__ void __launch_bounds__(kWarps * 32)
 #pragma unroll
       for (int i = 0; i < 4; ++i) sums[n][i] *= rescale[i / 2];
     }
-    const Pair weights[4] = {pair_of(scores[0][0], scores[0][1]),
-                             pair_of(scores[0][2], scores[0][3]),
-                             pair_of(scores[1][0], scores[1][1]),
-                             pair_of(scores[1][2], scores[1][3])};
+    const Pair weights[4] = {
+        pair_of(scores[0][0], scores[0][1]), pair_of(scores[0][2], scores[0][3]),
+        pair_of(scores[1][0], scores[1][1]), pair_of(scores[1][2], scores[1][3])};
 #pragma unroll
     for (int n = 0; n < kHeadDim / 16; ++n) {
       Pair value_fragment[4];

@@ -176,8 +176,7 @@ void DecodeBatch::reserve_scratch() {
     scratch_bytes_ = total;
   }
   if (steers_ && steered_ < capacity_) {
-    const size_t bytes =
-        sizeof(Element) * config_.num_layers * capacity_ * config_.query_width();
+    const size_t bytes = sizeof(Element) * config_.num_layers * capacity_ * config_.query_width();
     queries_before_ = DeviceBlock(bytes);
     CUDA_CHECK(cudaMemsetAsync(queries_before_.as<void>(), 0, bytes, stream_));
     steered_ = capacity_;
@@ -261,14 +260,14 @@ DecodeBatch::Part DecodeBatch::part_of(int64_t layer,
   return part;
 }
 
-void DecodeBatch::prepare(int64_t layer, Element* query, const Element* key,
-                          const Element* value, std::span<SequenceCache* const> caches) {
+void DecodeBatch::prepare(int64_t layer, Element* query, const Element* key, const Element* value,
+                          std::span<SequenceCache* const> caches) {
   const Part part = part_of(layer, caches);
   if (steers_) {
     const int64_t width = config_.query_width();
     steer_queries(inertia_.as<float>(),
-                  queries_before_.as<Element>() + (layer * capacity_ + part.first) * width,
-                  query, part.shape.batch * width, stream_);
+                  queries_before_.as<Element>() + (layer * capacity_ + part.first) * width, query,
+                  part.shape.batch * width, stream_);
   }
   append(part.shape, part.heads, generated_ + part.first, key, value, stream_);
   if (shape_.max_chunks == 0) return;

@@ -44,8 +44,8 @@ class DecodeBatch {
 
   /// Within `forward`: keys and values (rows, key_width) join the cache, chunks are selected,
   /// missing keys are rebuilt, and missing values start on their way.
-  void prepare(int64_t layer, Element* query, const Element* key,
-               const Element* value, std::span<SequenceCache* const> caches);
+  void prepare(int64_t layer, Element* query, const Element* key, const Element* value,
+               std::span<SequenceCache* const> caches);
   /// Within `forward`, after prepare: the attention itself.
   void attend(int64_t layer, const Element* query, std::span<SequenceCache* const> caches,
               Element* out);

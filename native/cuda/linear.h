@@ -16,7 +16,7 @@ struct Product {
   const Element* x;       // (rows, inputs)
   const Element* weight;  // (outputs, inputs)
   const Element* bias;    // (outputs) or null
-  void* y;                      // (rows, outputs), elements or fp32
+  void* y;                // (rows, outputs), elements or fp32
   int64_t rows;
   int64_t inputs;
   int64_t outputs;

@@ -7,9 +7,8 @@ namespace gnomon::cuda {
 
 namespace {
 
-__global__ void normalise(Element* qkv, const Element* query_gain,
-                          const Element* key_gain, float eps, int num_heads, int num_kv_heads,
-                          int head_dim) {
+__global__ void normalise(Element* qkv, const Element* query_gain, const Element* key_gain,
+                          float eps, int num_heads, int num_kv_heads, int head_dim) {
   const int64_t row = blockIdx.x;
   const int head = blockIdx.y;
   Element* x = qkv + (row * (num_heads + 2 * num_kv_heads) + head) * head_dim;
@@ -31,8 +30,8 @@ __global__ void normalise(Element* qkv, const Element* query_gain,
 
 }  // namespace
 
-void norm_heads(Element* qkv, const Element* query_gain, const Element* key_gain,
-                float eps, int64_t rows, int32_t num_heads, int32_t num_kv_heads, int32_t head_dim,
+void norm_heads(Element* qkv, const Element* query_gain, const Element* key_gain, float eps,
+                int64_t rows, int32_t num_heads, int32_t num_kv_heads, int32_t head_dim,
                 cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(rows), num_heads + num_kv_heads);
   launch_early(normalise, grid, 32, 0, stream, qkv, query_gain, key_gain, eps, num_heads,

@@ -1,6 +1,6 @@
 #pragma once
-// Token-wise operations and the bookkeeping of caches. Matrices are row-major; every launcher returns
-// at once and works on `stream`. Row widths are multiples of 8 elements.
+// Token-wise operations and the bookkeeping of caches. Matrices are row-major; every launcher
+// returns at once and works on `stream`. Row widths are multiples of 8 elements.
 
 #include <cuda_runtime.h>
 
@@ -17,8 +17,8 @@ void embed(const uint32_t* tokens, int64_t count, const Element* table, int64_t 
            Element* out, cudaStream_t stream);
 
 /// out (rows, width) = x / sqrt(mean(x^2) + eps) * gain, in fp32
-void rms_norm(const Element* x, const Element* gain, float eps, int64_t rows,
-              int64_t width, Element* out, cudaStream_t stream);
+void rms_norm(const Element* x, const Element* gain, float eps, int64_t rows, int64_t width,
+              Element* out, cudaStream_t stream);
 
 /// out (rows, width) = silu(gate_up[:, :width]) * gate_up[:, width:]
 void silu_multiply(const Element* gate_up, int64_t rows, int64_t width, Element* out,
@@ -26,8 +26,8 @@ void silu_multiply(const Element* gate_up, int64_t rows, int64_t width, Element*
 
 /// In place on qkv (rows, (num_heads + 2 num_kv_heads) * head_dim): each query and key head becomes
 /// x / sqrt(mean(x^2) + eps) * gain (head_dim), in fp32
-void norm_heads(Element* qkv, const Element* query_gain, const Element* key_gain,
-                float eps, int64_t rows, int32_t num_heads, int32_t num_kv_heads, int32_t head_dim,
+void norm_heads(Element* qkv, const Element* query_gain, const Element* key_gain, float eps,
+                int64_t rows, int32_t num_heads, int32_t num_kv_heads, int32_t head_dim,
                 cudaStream_t stream);
 
 /// Outputs of split_and_rotate; key_pre_rope may be null.

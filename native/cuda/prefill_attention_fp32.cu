@@ -61,10 +61,10 @@ __global__ void __launch_bounds__(kWarps * 32) attend_prompt(Prompt prompt) {
 #pragma unroll
     for (int r = 0; r < 4; ++r) {
       const int64_t at = row + r % 2 * 8;
-      query_fragment[k][r] = at < prompt.rows
-                                 ? *reinterpret_cast<const Pair*>(query + at * query_stride +
-                                                                  k * 16 + r / 2 * 8)
-                                 : Pair{};
+      query_fragment[k][r] =
+          at < prompt.rows
+              ? *reinterpret_cast<const Pair*>(query + at * query_stride + k * 16 + r / 2 * 8)
+              : Pair{};
     }
   }
 
@@ -134,8 +134,8 @@ __global__ void __launch_bounds__(kWarps * 32) attend_prompt(Prompt prompt) {
 #pragma unroll
       for (int n = 0; n < kHeadDim / 16; ++n) {
         Pair value_fragment[4];
-        ldmatrix_x4_transposed(value_fragment, values + (pair * 16 + lane % 16) * kPitch + n * 16 +
-                                                   lane / 16 * 8);
+        ldmatrix_x4_transposed(value_fragment,
+                               values + (pair * 16 + lane % 16) * kPitch + n * 16 + lane / 16 * 8);
         mma_16x8x16(sums[2 * n], weights, value_fragment[0], value_fragment[1]);
         mma_16x8x16(sums[2 * n + 1], weights, value_fragment[2], value_fragment[3]);
       }

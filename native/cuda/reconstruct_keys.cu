@@ -36,7 +36,7 @@ __device__ int column_at(int p) {
 template <int kHeadDim>
 struct TokenTile {
   int chunk_start[2], offset[2];  // positions
-  Element* target[2];       // null past the last token
+  Element* target[2];             // null past the last token
   const Element* factor[2];
 
   __device__ TokenTile(const HeadView& head, const int32_t* chunks, const int32_t* slots, int first,
@@ -178,10 +178,13 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks)
   }
 }
 
+/// Shared memory that the basis of a pair of k-steps takes.
+size_t pair_bytes(int64_t head_dim) { return 32 * (head_dim + 8) * sizeof(Element); }
+
 template <int kHeadDim>
 void launch(const DecodeShape& shape, const HeadView* heads, const Selection& selection,
             const RopeTables& rope, cudaStream_t stream) {
-  const size_t bytes = pairs_of(shape.rank) * 32 * (kHeadDim + 8) * sizeof(Element);
+  const size_t bytes = pairs_of(shape.rank) * pair_bytes(kHeadDim);
   static size_t raised = 0;
   if (bytes > raised) {
     CUDA_CHECK(cudaFuncSetAttribute(reconstruct<kHeadDim>,
@@ -199,6 +202,13 @@ void launch(const DecodeShape& shape, const HeadView* heads, const Selection& se
 }
 
 }  // namespace
+
+int64_t most_rank(int64_t head_dim) {
+  int device = 0, most = 0;
+  CUDA_CHECK(cudaGetDevice(&device));
+  CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  return most / static_cast<int64_t>(pair_bytes(head_dim)) * 32;
+}
 
 void reconstruct_keys(const DecodeShape& shape, const HeadView* heads, const Selection& selection,
                       const RopeTables& rope, cudaStream_t stream) {

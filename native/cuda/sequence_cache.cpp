@@ -63,8 +63,7 @@ Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, Cursor& device, Cur
     layer.factor = device.take<Element>(g.dense ? 0 : g.context_tokens() * g.rank);
     layer.basis = device.take<Element>(g.dense ? 0 : kv_heads * g.rank * dim);
     const int64_t values = g.dense ? 0 : kv_heads * g.context_tokens() * dim;
-    layer.values =
-        g.values_on_host ? host.take<Element>(values) : device.take<Element>(values);
+    layer.values = g.values_on_host ? host.take<Element>(values) : device.take<Element>(values);
     const int64_t slot_elements = slots * g.chunk_size * dim;
     auto* slot_keys = device.take<Element>(kv_heads * slot_elements);
     auto* slot_values = device.take<Element>(g.values_on_host ? kv_heads * slot_elements : 0);

@@ -16,9 +16,9 @@ namespace gnomon::cuda {
 struct LayerStorage {
   Element* exact_keys = nullptr;    // (num_kv_heads, exact capacity, head_dim)
   Element* exact_values = nullptr;  // (num_kv_heads, exact capacity, head_dim)
-  uint8_t* landmarks = nullptr;           // (num_kv_heads, num_chunks, head_dim)
-  float* landmark_steps = nullptr;        // (num_kv_heads, head_dim)
-  uint32_t* outliers = nullptr;           // (num_kv_heads, ceil(num_chunks / 32))
+  uint8_t* landmarks = nullptr;     // (num_kv_heads, num_chunks, head_dim)
+  float* landmark_steps = nullptr;  // (num_kv_heads, head_dim)
+  uint32_t* outliers = nullptr;     // (num_kv_heads, ceil(num_chunks / 32))
   Element* factor = nullptr;        // (context_tokens, rank)
   Element* basis = nullptr;         // (num_kv_heads, rank, head_dim)
   Element* values = nullptr;        // (num_kv_heads, context_tokens, head_dim)

@@ -10,8 +10,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void __launch_bounds__(kThreads)
-    gate(const Element* gate_up, int width, Element* out) {
+__global__ void __launch_bounds__(kThreads) gate(const Element* gate_up, int width, Element* out) {
   const int column = (blockIdx.x * kThreads + threadIdx.x) * 8;
   if (column >= width) return;
   const int64_t row = blockIdx.y;

@@ -35,7 +35,7 @@ __global__ void split(const Element* qkv, const int32_t* positions, int32_t firs
   const float2 angle = rope.at(position, i);
   const float a = to_float(low), b = to_float(high);
   Element* target = is_key ? address(parts.key, num_kv_heads, head - num_heads)
-                                 : address(parts.query, num_heads, head);
+                           : address(parts.query, num_heads, head);
   target[i] = to_element(a * angle.x - b * angle.y);
   target[i + half] = to_element(b * angle.x + a * angle.y);
 }

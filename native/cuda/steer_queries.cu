@@ -7,13 +7,11 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void steer(const float* inertia, Element* before, Element* query,
-                      int64_t count) {
+__global__ void steer(const float* inertia, Element* before, Element* query, int64_t count) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= count) return;
   const float own = sqrtf(1.0f - *inertia * *inertia);
-  const Element mixed =
-      to_element(*inertia * to_float(before[i]) + own * to_float(query[i]));
+  const Element mixed = to_element(*inertia * to_float(before[i]) + own * to_float(query[i]));
   before[i] = mixed;
   query[i] = mixed;
 }

@@ -40,9 +40,8 @@ void Summariser::run(int64_t layer, const Element* key_pre_rope, const Element* 
 
 void Summariser::join(cudaStream_t stream) { CUDA_CHECK(cudaStreamWaitEvent(stream, done_)); }
 
-void Summariser::summarise(int64_t layer_index, const Element* key_pre_rope,
-                           const Element* key, const Element* value, CudaCache& cache,
-                           cudaStream_t stream) {
+void Summariser::summarise(int64_t layer_index, const Element* key_pre_rope, const Element* key,
+                           const Element* value, CudaCache& cache, cudaStream_t stream) {
   const CacheGeometry& g = cache.geometry();
   const LayerStorage& layer = cache.layer(layer_index);
   const PromptShape shape{g.prompt_tokens, static_cast<int32_t>(config_.num_kv_heads),

@@ -24,8 +24,8 @@ class Summariser {
   void inputs_ready(cudaStream_t stream);
   /// key_pre_rope, key and value (prompt_tokens, key_width), which stay as they are until a stream
   /// that joined gets there.
-  void run(int64_t layer, const Element* key_pre_rope, const Element* key,
-           const Element* value, CudaCache& cache);
+  void run(int64_t layer, const Element* key_pre_rope, const Element* key, const Element* value,
+           CudaCache& cache);
   /// What `stream` is given from now on comes after the last run.
   void join(cudaStream_t stream);
 

@@ -109,8 +109,8 @@ __global__ void __launch_bounds__(kSelectThreads)
 
 /// Smallest and largest mean of every dimension over the chunks that are no outliers.
 __global__ void __launch_bounds__(kWarps * 32)
-    find_range(PromptShape shape, const Element* keys, const uint32_t* outliers,
-               uint32_t* low, uint32_t* high) {
+    find_range(PromptShape shape, const Element* keys, const uint32_t* outliers, uint32_t* low,
+               uint32_t* high) {
   const int head = blockIdx.y, pieces = shape.head_dim / 32;
   const uint32_t* bitmap = outliers + head * ((shape.num_chunks + 31) / 32);
   float smallest[ChunkMean::kMaxPieces], largest[ChunkMean::kMaxPieces];
@@ -166,22 +166,22 @@ __global__ void transpose_rows(PromptShape shape, const Element* source, int64_t
   const int head = blockIdx.y;
   const int64_t from =
       ((first + row) * shape.num_kv_heads + head) * shape.head_dim + threadIdx.x * kPieceElements;
-  *reinterpret_cast<uint4*>(out + head * out_stride + row * shape.head_dim + threadIdx.x * kPieceElements) =
+  *reinterpret_cast<uint4*>(out + head * out_stride + row * shape.head_dim +
+                            threadIdx.x * kPieceElements) =
       *reinterpret_cast<const uint4*>(source + from);
 }
 
-__global__ void transpose_chunks(PromptShape shape, const Element* source,
-                                 const int32_t* chunks, int count, Element* out,
-                                 int64_t out_stride) {
+__global__ void transpose_chunks(PromptShape shape, const Element* source, const int32_t* chunks,
+                                 int count, Element* out, int64_t out_stride) {
   const int row = blockIdx.x, head = blockIdx.y;
   const int64_t token =
       static_cast<int64_t>(chunks[head * count + row / shape.chunk_size]) * shape.chunk_size +
       row % shape.chunk_size;
   *reinterpret_cast<uint4*>(out + head * out_stride + static_cast<int64_t>(row) * shape.head_dim +
                             threadIdx.x * kPieceElements) =
-      *reinterpret_cast<const uint4*>(
-          source + (token * shape.num_kv_heads + head) * shape.head_dim +
-          threadIdx.x * kPieceElements);
+      *reinterpret_cast<const uint4*>(source +
+                                      (token * shape.num_kv_heads + head) * shape.head_dim +
+                                      threadIdx.x * kPieceElements);
 }
 
 __global__ void split_vectors(const double* vectors, int key_width, int head_dim, int rank,
@@ -232,7 +232,8 @@ void copy_rows(const PromptShape& shape, const Element* source, int64_t first, i
                Element* out, int64_t out_stride, cudaStream_t stream) {
   if (count == 0) return;
   const dim3 grid(static_cast<unsigned>(count), shape.num_kv_heads);
-  transpose_rows<<<grid, shape.head_dim / kPieceElements, 0, stream>>>(shape, source, first, out, out_stride);
+  transpose_rows<<<grid, shape.head_dim / kPieceElements, 0, stream>>>(shape, source, first, out,
+                                                                       out_stride);
   CUDA_CHECK(cudaGetLastError());
 }
 
@@ -240,8 +241,8 @@ void copy_chunks(const PromptShape& shape, const Element* source, const int32_t*
                  int32_t count, Element* out, int64_t out_stride, cudaStream_t stream) {
   if (count == 0) return;
   const dim3 grid(count * shape.chunk_size, shape.num_kv_heads);
-  transpose_chunks<<<grid, shape.head_dim / kPieceElements, 0, stream>>>(shape, source, chunks, count, out,
-                                                            out_stride);
+  transpose_chunks<<<grid, shape.head_dim / kPieceElements, 0, stream>>>(shape, source, chunks,
+                                                                         count, out, out_stride);
   CUDA_CHECK(cudaGetLastError());
 }
 

@@ -10,8 +10,8 @@
 
 namespace gnomon::cuda {
 
-/// Tensors stacked by rows, as elements in device memory; biases behind each other likewise. Complete
-/// once the upload has finished.
+/// Tensors stacked by rows, as elements in device memory; biases behind each other likewise.
+/// Complete once the upload has finished.
 class CudaWeight final : public Weight {
  public:
   CudaWeight(WeightUpload& upload, std::span<const HostTensor> weights,

@@ -41,8 +41,7 @@ class DeviceVector {
   cuda::DeviceBlock block_;
 };
 
-inline std::vector<cuda::Element> random_elements(size_t count, uint64_t seed,
-                                                  float scale = 1.0f) {
+inline std::vector<cuda::Element> random_elements(size_t count, uint64_t seed, float scale = 1.0f) {
   std::mt19937_64 random(seed);
   std::normal_distribution<float> normal(0, scale);
   std::vector<cuda::Element> values(count);

@@ -30,8 +30,7 @@ std::vector<double> widen(const std::vector<Element>& values) {
 
 /// y, read as double.
 std::vector<double> multiply(const Case& c, const DeviceVector<Element>& x,
-                             const DeviceVector<Element>& weight,
-                             const DeviceVector<Element>& bias,
+                             const DeviceVector<Element>& weight, const DeviceVector<Element>& bias,
                              const std::vector<Element>& before) {
   Linear linear(size_t{32} << 20);
   Product product{x.data(),  weight.data(), c.bias ? bias.data() : nullptr,
@@ -65,7 +64,8 @@ TEST_CASE("CUDA matrix products match double precision, whatever their sizes") {
     CAPTURE(c.rows);
     CAPTURE(c.inputs);
     CAPTURE(c.outputs);
-    const auto x = random_elements(c.rows * c.inputs, 1), weight = random_elements(c.outputs * c.inputs, 2);
+    const auto x = random_elements(c.rows * c.inputs, 1),
+               weight = random_elements(c.outputs * c.inputs, 2);
     const auto bias = random_elements(c.outputs, 3, 10),
                before = random_elements(c.rows * c.outputs, 4, 10);
     const DeviceVector<Element> x_there(x), weight_there(weight), bias_there(bias);

@@ -58,8 +58,7 @@ TEST_CASE("cuda prefill attention: prompts of any length agree with a double ref
       const auto key = filled(*backend, rows, config.key_width(), 2);
       const auto value = filled(*backend, rows, config.key_width(), 3);
       const auto out = backend->allocate(rows, config.query_width());
-      backend->prefill_attention(query->matrix(), 0, key->matrix(), value->matrix(),
-                                 out->matrix());
+      backend->prefill_attention(query->matrix(), 0, key->matrix(), value->matrix(), out->matrix());
       const auto expected =
           reference_prefill_attention(config, floats(read(query->matrix())), 0, rows,
                                       floats(read(key->matrix())), floats(read(value->matrix())));

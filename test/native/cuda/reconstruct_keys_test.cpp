@@ -35,11 +35,9 @@ void check(const Case& c, uint64_t seed) {
   const auto factor = random_elements(static_cast<size_t>(context) * c.rank, random());
   const auto basis = random_elements(static_cast<size_t>(heads) * c.rank * dim, random());
   const auto values = random_elements(static_cast<size_t>(heads) * context * dim, random());
-  const DeviceVector<Element> device_factor(factor), device_basis(basis),
-      device_values(values);
+  const DeviceVector<Element> device_factor(factor), device_basis(basis), device_values(values);
   const size_t slot_elements = static_cast<size_t>(slots) * c.chunk_size * dim;
-  const DeviceVector<Element> slot_keys(heads * slot_elements),
-      slot_values(heads * slot_elements);
+  const DeviceVector<Element> slot_keys(heads * slot_elements), slot_values(heads * slot_elements);
   std::vector<HeadView> views(heads);
   std::vector<int32_t> miss_chunks(heads * most), miss_slots(heads * most);
   std::vector<int32_t> counts(c.misses.begin(), c.misses.end());

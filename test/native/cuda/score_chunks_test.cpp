@@ -75,9 +75,9 @@ void check(const Case& c, uint64_t seed) {
       double dot = 0;
       for (int t = 0; t < c.chunk_size; ++t) {
         for (int d = 0; d < dim; ++d) {
-          dot += static_cast<double>(to_float(query[h * dim + d])) *
-                 to_float(
-                     keys[static_cast<size_t>(chunk * c.chunk_size + t) * width + kv * dim + d]);
+          dot +=
+              static_cast<double>(to_float(query[h * dim + d])) *
+              to_float(keys[static_cast<size_t>(chunk * c.chunk_size + t) * width + kv * dim + d]);
         }
       }
       actual.push_back(logit);

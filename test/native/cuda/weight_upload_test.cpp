@@ -59,7 +59,8 @@ struct OpenFile {
 
 }  // namespace
 
-TEST_CASE("weight upload: tensors of every dtype and size arrive as elements, one behind the other") {
+TEST_CASE(
+    "weight upload: tensors of every dtype and size arrive as elements, one behind the other") {
   NEEDS_GPU();
   std::vector<std::vector<__nv_bfloat16>> bf16;
   std::vector<std::vector<float>> f32;
