@@ -1,7 +1,7 @@
 import { Batch, BatchList, type CreateBatch } from "../contract/batch.ts";
 import { File } from "../contract/file.ts";
 import { problemError } from "./problem-error.ts";
-import { retried } from "./request.ts";
+import { accepted } from "./request.ts";
 
 type Options = { baseUrl: string; headers: Record<string, string>; fetch: typeof fetch };
 
@@ -39,11 +39,15 @@ export function createBatches({ baseUrl, headers, fetch: send }: Options) {
       return File.parse(await response.json());
     },
 
-    /** Not to be repeated blindly: each makes a batch. */
+    /** Each call makes a batch, however often it has to be sent. */
     async create(batch: Omit<CreateBatch, "dry_run"> & { dry_run?: boolean }): Promise<Batch> {
       const response = await send(`${baseUrl}/v1/batches`, {
         method: "POST",
-        headers: { ...headers, "Content-Type": "application/json" },
+        headers: {
+          ...headers,
+          "Content-Type": "application/json",
+          "Idempotency-Key": `"${crypto.randomUUID()}"`,
+        },
         body: JSON.stringify(batch),
       });
       if (!response.ok) throw await problemError("POST /v1/batches", response);
@@ -51,15 +55,14 @@ export function createBatches({ baseUrl, headers, fetch: send }: Options) {
     },
 
     get: async (id: string): Promise<Batch> =>
-      Batch.parse(await retried(`GET /v1/batches/${id}`, () => get(`/v1/batches/${encodeURIComponent(id)}`))),
+      Batch.parse(await accepted(`GET /v1/batches/${id}`, get(`/v1/batches/${encodeURIComponent(id)}`))),
 
     /** The latest. */
-    list: async (): Promise<Batch[]> =>
-      BatchList.parse(await retried("GET /v1/batches", () => get("/v1/batches"))).data,
+    list: async (): Promise<Batch[]> => BatchList.parse(await accepted("GET /v1/batches", get("/v1/batches"))).data,
 
     async cancel(id: string): Promise<Batch> {
-      const cancel = () => send(`${baseUrl}/v1/batches/${encodeURIComponent(id)}/cancel`, { method: "POST", headers });
-      return Batch.parse(await retried(`POST /v1/batches/${id}/cancel`, cancel));
+      const cancel = send(`${baseUrl}/v1/batches/${encodeURIComponent(id)}/cancel`, { method: "POST", headers });
+      return Batch.parse(await accepted(`POST /v1/batches/${id}/cancel`, cancel));
     },
 
     /** The lines that have a result by now, without those before `after`. */
