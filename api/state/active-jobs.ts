@@ -1,11 +1,10 @@
 import { Priority } from "../contract/job.ts";
 import { keys } from "../contract/keys.ts";
 import type { ActiveEntry, JobIndex } from "./job-index.ts";
+import { createQueuePlaces, type Load } from "./queue-places.ts";
 
 /** What of a job decides its place and its weight in the queue. */
 export type Weight = Pick<ActiveEntry, "tenant" | "createdMs" | "priority" | "promptTokens" | "completionTokens">;
-
-export type Load = { jobs: number; promptTokens: number; completionTokens: number };
 
 export type ActiveJobs = ReturnType<typeof createActiveJobs>;
 
@@ -29,6 +28,7 @@ const quickMs = 100;
  */
 export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
   let current = createTally(maxPlaced);
+  let spare = createTally(maxPlaced);
   /** Added while a listing was under way, which may or may not have seen them. */
   let added: Weight[] | null = null;
   let listing: Promise<void> | null = null;
@@ -38,7 +38,8 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
 
   async function list(): Promise<void> {
     const begunMs = now();
-    const next = createTally(maxPlaced);
+    const next = spare;
+    next.collect();
     added = [];
     try {
       for (let after: string | undefined; ; ) {
@@ -48,8 +49,8 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
         after = more;
       }
       for (const weight of added) if (weight.createdMs >= begunMs) next.add(weight);
-      next.sort();
-      current = next;
+      next.collected();
+      [current, spare] = [next, current];
       asOfMs = begunMs;
       tookMs = now() - begunMs;
       staleAtMs = now() + Math.max(freshMs, freshFactor * tookMs);
@@ -82,7 +83,7 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
 
     of: (tenant: string): Load => current.of(tenant),
 
-    all: (): Load => current.all,
+    all: (): Load => current.all(),
 
     add(weight: Weight): void {
       current.add(weight);
@@ -101,8 +102,8 @@ const NOTHING: Load = { jobs: 0, promptTokens: 0, completionTokens: 0 };
 
 function createTally(maxPlaced: number) {
   const tenants = new Map<string, Load>();
-  const total = { ...NOTHING };
-  const places = Priority.options.map(() => createPlaces(maxPlaced));
+  let total = { ...NOTHING };
+  const places = Priority.options.map(() => createQueuePlaces(maxPlaced));
   const placesOf = (priority: Priority) => places[Priority.options.indexOf(priority)];
 
   function count({ tenant, promptTokens, completionTokens }: Weight, sign: 1 | -1): void {
@@ -116,15 +117,21 @@ function createTally(maxPlaced: number) {
   }
 
   return {
-    all: total as Load,
+    all: (): Load => total,
     of: (tenant: string): Load => tenants.get(tenant) ?? NOTHING,
     add(weight: Weight): void {
       count(weight, 1);
       placesOf(weight.priority)?.push(weight);
     },
     subtract: (weight: Weight): void => count(weight, -1),
-    sort(): void {
-      for (const place of places) place.sort();
+    /** Starts anew; what is added until `collected` may come in any order. */
+    collect(): void {
+      tenants.clear();
+      total = { ...NOTHING };
+      for (const place of places) place.collect();
+    },
+    collected(): void {
+      for (const place of places) place.collected();
     },
     ahead({ createdMs, priority }: Weight): Load | null {
       const load = { ...NOTHING };
@@ -137,50 +144,6 @@ function createTally(maxPlaced: number) {
         load.completionTokens += part.completionTokens;
       }
       return load;
-    },
-  };
-}
-
-type Place = Pick<Weight, "createdMs" | "promptTokens" | "completionTokens">;
-
-/** Jobs of one priority by age, with running sums so that what lies before any of them is one look. */
-function createPlaces(max: number) {
-  let items: Place[] = [];
-  let sums: Load[] = [];
-  let full = false;
-
-  function push(weight: Place): void {
-    if (items.length >= max) {
-      full = true;
-      return;
-    }
-    const { createdMs, promptTokens, completionTokens } = weight;
-    const last = sums.at(-1) ?? NOTHING;
-    items.push({ createdMs, promptTokens, completionTokens });
-    sums.push({
-      jobs: last.jobs + 1,
-      promptTokens: last.promptTokens + promptTokens,
-      completionTokens: last.completionTokens + completionTokens,
-    });
-  }
-
-  return {
-    push,
-    sort(): void {
-      const sorted = items.sort((a, b) => a.createdMs - b.createdMs);
-      items = [];
-      sums = [];
-      for (const item of sorted) push(item);
-    },
-    before(createdMs: number): Load | null {
-      let low = 0;
-      for (let high = items.length; low < high; ) {
-        const middle = (low + high) >> 1;
-        if ((items[middle]?.createdMs ?? 0) < createdMs) low = middle + 1;
-        else high = middle;
-      }
-      if (low === items.length && full) return null;
-      return low === 0 ? NOTHING : (sums[low - 1] ?? NOTHING);
     },
   };
 }
