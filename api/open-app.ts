@@ -64,7 +64,12 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     await state.objects.list("probe/", { limit: 1 });
   };
   const webhooks = createWebhookStore({ ...state, now });
-  const { files, batches, batchEnd } = createBatching({ objects: state.objects, now, newId });
+  const { files, batches, batchEnd } = createBatching({
+    objects: state.objects,
+    now,
+    newId,
+    onOver: webhooks.emitBatch,
+  });
   const jobs = createJobStore({
     ...state,
     now,

@@ -65,7 +65,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   ]);
   leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
-  const { batches, batchEnd } = createBatching({ objects: state.objects, now, newId });
+  const { batches, batchEnd } = createBatching({ objects: state.objects, now, newId, onOver: webhooks.emitBatch });
   const jobs = createJobStore({
     ...state,
     now,

@@ -33,6 +33,7 @@ it("a worker's measurements become quotes, predictions and receipts", { timeout:
     version: expect.any(String),
     model_revision: await modelRevision(new URL("../../native/models/needle/", import.meta.url).pathname, sha256),
     device: "cpu",
+    dtype: "float32",
     cache: expect.objectContaining({ kind: "shadowkv", rank: 96, sparse_budget: 960 }),
   });
 
