@@ -121,6 +121,6 @@ function isRepeatable(input: Parameters<typeof fetch>[0], init: RequestInit | un
   // A stream is gone once it was sent.
   if (init?.body instanceof ReadableStream || request?.body) return false;
   if (method === "DELETE" || method === "PUT") return true;
-  const { pathname } = new URL(request?.url ?? String(input));
+  const { pathname } = new URL(input instanceof Request ? input.url : input);
   return new Headers(init?.headers).has("idempotency-key") || SAME_TWICE.test(pathname);
 }

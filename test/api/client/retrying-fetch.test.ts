@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createClient } from "../../../api/client/client.ts";
 import { createRetryingFetch, type RetryOptions } from "../../../api/client/retrying-fetch.ts";
@@ -23,14 +24,15 @@ const brokenOff: Answer = (request, response) => {
 let answers: Answer[];
 let requests: { method: string; key: string | undefined; body: string; atMs: number }[];
 let url: string;
-const server = createServer(async (request, response) => {
-  let body = "";
-  for await (const chunk of request) body += String(chunk);
+const server = createServer((request, response) => void serve(request, response));
+
+async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const body = await text(request);
   const { method = "", headers } = request;
   requests.push({ method, key: headers["idempotency-key"] as string | undefined, body, atMs: performance.now() });
   const answer = answers.length > 1 ? answers.shift() : answers[0];
   answer?.(request, response);
-});
+}
 
 beforeEach(async () => {
   requests = [];
