@@ -1,7 +1,8 @@
 import type { JobState } from "./contract/job.ts";
 import { limits } from "./contract/limits.ts";
 import type { WorkerReport } from "./contract/worker-report.ts";
-import type { ActiveJobs, Load, Weight } from "./state/active-jobs.ts";
+import type { ActiveJobs, Weight } from "./state/active-jobs.ts";
+import type { Load } from "./state/queue-places.ts";
 import type { WorkerReports } from "./state/worker-reports.ts";
 
 type Tokens = Pick<Load, "promptTokens" | "completionTokens">;
@@ -39,12 +40,12 @@ export function createEstimates({ active, workers, model }: Deps) {
     if (state.status === "queued") {
       await active.update(false);
       const ahead = active.ahead(weightOf(state));
-      const wait = ahead && (await seconds(ahead));
+      const wait = await seconds(ahead);
       const run = await seconds(tokensOf(state));
-      if (wait === null || run === null) return { ...OVER, queue_position: ahead?.jobs ?? null };
+      if (wait === null || run === null) return { ...OVER, queue_position: ahead.jobs };
       const start = Math.round(active.asOfMs() / 1000 + wait);
       return {
-        queue_position: ahead?.jobs ?? null,
+        queue_position: ahead.jobs,
         estimated_start_at: start,
         estimated_finish_at: Math.round(start + run),
       };
