@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { DocumentInfo, type DocumentType, isTextType } from "../contract/document.ts";
 import { AppError } from "../contract/errors.ts";
-import { documentEntryMs, isId, keys } from "../contract/keys.ts";
+import { entryMs, isId, keys } from "../contract/keys.ts";
 import { utf8Only } from "./byte-streams.ts";
 import { listNewest, type Page } from "./newest-first.ts";
 import type { ObjectStore, Put } from "./object-store.ts";
@@ -51,7 +51,7 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
   async function listed(tenant: string, id: string, entry: string): Promise<DocumentInfo | null> {
     const info = await getInfo(tenant, id);
     if (info !== null && entry === keys.documentIndex(tenant, info.created_ms, id)) return info;
-    if (documentEntryMs(entry) + litterMs < now()) await objects.delete(entry);
+    if (entryMs(entry) + litterMs < now()) await objects.delete(entry);
     return null;
   }
 

@@ -63,7 +63,7 @@ async function measure(url: string) {
     });
   };
   const ids: string[] = [];
-  const memory: Memory[] = [];
+  const memory: ({ jobs: number } & Memory)[] = [];
   const submit = (count: number) =>
     drive({
       url,
