@@ -1,4 +1,4 @@
-import { Batch, BatchList, type CreateBatch } from "../contract/batch.ts";
+import { Batch, type CreateBatch } from "../contract/batch.ts";
 import { File } from "../contract/file.ts";
 import { problemError } from "./problem-error.ts";
 import { retried } from "./request.ts";
@@ -7,6 +7,8 @@ type Options = { baseUrl: string; headers: Record<string, string>; fetch: typeof
 
 /** JSON lines of a batch, and what to ask with next for those that come after them. */
 export type BatchLines = { lines: ReadableStream<Uint8Array> | null; next: string };
+
+type NewBatch = Omit<CreateBatch, "dry_run"> & { dry_run?: boolean };
 
 export type Batches = ReturnType<typeof createBatches>;
 
@@ -39,23 +41,19 @@ export function createBatches({ baseUrl, headers, fetch: send }: Options) {
       return File.parse(await response.json());
     },
 
-    /** Not to be repeated blindly: each makes a batch. */
-    async create(batch: Omit<CreateBatch, "dry_run"> & { dry_run?: boolean }): Promise<Batch> {
-      const response = await send(`${baseUrl}/v1/batches`, {
-        method: "POST",
-        headers: { ...headers, "Content-Type": "application/json" },
-        body: JSON.stringify(batch),
-      });
-      if (!response.ok) throw await problemError("POST /v1/batches", response);
-      return Batch.parse(await response.json());
+    /** The same key makes one batch, however often it is sent. */
+    async create(batch: NewBatch, idempotencyKey: string = crypto.randomUUID()): Promise<Batch> {
+      const create = () =>
+        send(`${baseUrl}/v1/batches`, {
+          method: "POST",
+          headers: { ...headers, "Content-Type": "application/json", "Idempotency-Key": `"${idempotencyKey}"` },
+          body: JSON.stringify(batch),
+        });
+      return Batch.parse(await retried("POST /v1/batches", create));
     },
 
     get: async (id: string): Promise<Batch> =>
       Batch.parse(await retried(`GET /v1/batches/${id}`, () => get(`/v1/batches/${encodeURIComponent(id)}`))),
-
-    /** The latest. */
-    list: async (): Promise<Batch[]> =>
-      BatchList.parse(await retried("GET /v1/batches", () => get("/v1/batches"))).data,
 
     async cancel(id: string): Promise<Batch> {
       const cancel = () => send(`${baseUrl}/v1/batches/${encodeURIComponent(id)}/cancel`, { method: "POST", headers });

@@ -32,7 +32,10 @@ export const BATCH_TRANSITIONS: Record<BatchStatus, readonly BatchStatus[]> = {
 
 export const isBatchOver = (status: BatchStatus): boolean => BATCH_TRANSITIONS[status].length === 0;
 
-/** What can be wrong with a batch before anything of it runs; OpenAI's codes where there are any. */
+/**
+ * What can be wrong with a batch before anything of it runs; OpenAI's codes where there are any. Of `invalid_request` and
+ * `context_overflow` only the lines themselves fail, of the others the whole batch.
+ */
 export const BatchErrorCode = z.enum([
   "empty_file",
   "too_many_tasks",
@@ -94,6 +97,8 @@ export const BatchState = z.object({
   errors: z.array(BatchError),
   /** Lines of the input file; 0 until they are validated. */
   lines: z.int(),
+  /** Of these, those whose request cannot be answered: they run no more than it takes to tell them so. */
+  invalid_lines: z.int().default(0),
   /** Parts of it that run on their own. */
   shards: z.int(),
   size: BatchSize.nullable(),
@@ -126,7 +131,7 @@ export const CreateBatch = z
     output_expires_after: ExpiresAfter.nullish(),
     dry_run: z.boolean().default(false).meta({
       description:
-        "Not OpenAI's. Validates every line and fills `quote`; the batch is then `completed`, and nothing ran.",
+        "Not OpenAI's. Validates every line and fills `errors` and `quote`; the batch is then `completed`, and nothing ran.",
     }),
   })
   .meta({ id: "CreateBatch" });
@@ -144,7 +149,14 @@ export const Batch = z
     input_file_id: z.string(),
     completion_window: z.literal("24h"),
     status: BatchStatus,
-    errors: z.object({ object: z.literal("list"), data: z.array(BatchError) }).optional(),
+    errors: z
+      .object({ object: z.literal("list"), data: z.array(BatchError) })
+      .optional()
+      .meta({
+        description:
+          "What is wrong with lines, by their numbers. A `failed` batch ran none of its lines; any other runs all but those " +
+          "named here, which are failed with the same words in the error file.",
+      }),
     output_file_id: z.string().optional().meta({ description: "The lines that were answered, once it is over." }),
     error_file_id: z.string().optional().meta({ description: "The lines that were not." }),
     created_at: z.int(),
@@ -162,8 +174,8 @@ export const Batch = z
     dry_run: z.boolean(),
     quote: z
       .object({
-        requests: z.int(),
-        prompt_tokens: z.int().meta({ description: "Exact, over all lines." }),
+        requests: z.int().meta({ description: "Lines that are valid." }),
+        prompt_tokens: z.int().meta({ description: "Exact, over all of these." }),
         max_total_tokens: z.int(),
         estimated_hours: z.number().nullable().meta({
           description: "Of running it alone at the rates that the workers have measured; null until there are any.",

@@ -36,6 +36,7 @@ export const newBatch = ({ id, tenant, asked, model, price, nowMs }: NewBatch): 
   price,
   errors: [],
   lines: 0,
+  invalid_lines: 0,
   shards: 0,
   size: null,
   request_counts: null,
@@ -64,13 +65,28 @@ export function advanceBatch(
   return { ...batch, ...changes, status, revision: batch.revision + 1, [`${status}_ms`]: nowMs };
 }
 
-export type ValidLines = { lines: number; shards: number; size: BatchSize };
+export type ValidatedLines = {
+  lines: number;
+  invalidLines: number;
+  errors: BatchError[];
+  shards: number;
+  size: BatchSize;
+};
 
-/** Every line is as it should be: they run now, or, of a dry run, nothing does. */
-export const validated = (batch: BatchState, { lines, shards, size }: ValidLines, nowMs: number): BatchState | null =>
-  batch.dry_run
-    ? advanceBatch(batch, "completed", nowMs, { lines, size, ...NOTHING_RAN, request_counts: counts(lines) })
-    : advanceBatch(batch, "in_progress", nowMs, { lines, shards, size });
+/** The lines that are as they should be run now, and the others are failed; of a dry run, nothing runs. */
+export function validated(batch: BatchState, found: ValidatedLines, nowMs: number): BatchState | null {
+  const { lines, invalidLines: invalid_lines, errors, shards, size } = found;
+  if (!batch.dry_run) return advanceBatch(batch, "in_progress", nowMs, { lines, invalid_lines, errors, shards, size });
+  const request_counts = { ...counts(lines), failed: invalid_lines };
+  return advanceBatch(batch, "completed", nowMs, {
+    lines,
+    invalid_lines,
+    errors,
+    size,
+    ...NOTHING_RAN,
+    request_counts,
+  });
+}
 
 export const refused = (batch: BatchState, errors: BatchError[], nowMs: number): BatchState | null =>
   advanceBatch(batch, "failed", nowMs, { errors, ...NOTHING_RAN });

@@ -40,13 +40,14 @@ async function checkBatch(
   calm: ReadonlyMap<string, string>,
   { lost, duplicated, broken }: Findings,
 ): Promise<void> {
-  const allowed = { plain: ["completed"], bad: ["failed"], cancelled: ["cancelled", "completed"] }[kind];
+  const allowed = { plain: ["completed"], bad: ["failed"], partly: ["completed"], cancelled: ["cancelled", "completed"] }[kind];
   if (!allowed.includes(state.status)) lost.push(`${id} (${kind}) is ${state.status}: ${JSON.stringify(state.errors)}`);
   const counts = JSON.stringify(state.request_counts);
-  if (kind === "bad") {
-    const wrong = lines.findIndex(({ isBad }) => isBad) + 1;
+  const faulty = lines.find(({ fault }) => fault !== null);
+  if (faulty !== undefined) {
+    const code = faulty.fault === "url" ? "url_mismatch" : "invalid_request";
     const named = state.errors.map(({ code, line }) => `${code} ${line}`).join();
-    if (named !== `url_mismatch ${wrong}`) broken.push(`${id} says of line ${wrong}: ${named}`);
+    if (named !== `${code} ${lines.indexOf(faulty) + 1}`) broken.push(`${id} says what is wrong otherwise: ${named}`);
   }
   const output = parseLines((await readText(objects, state.output_file_id)) ?? "");
   const errors = parseLines((await readText(objects, state.error_file_id)) ?? "");
@@ -58,11 +59,14 @@ async function checkBatch(
   for (const line of output) {
     const asked = lines.find(({ customId }) => customId === line.custom_id);
     if (asked === undefined) broken.push(`${id} answers ${line.custom_id}, which nobody asked`);
+    else if (asked.fault !== null) broken.push(`${id} answers ${line.custom_id}, which cannot be answered`);
     else if (comparableLine(line) !== calm.get(asked.content))
       broken.push(`${id} answers ${line.custom_id} otherwise than in a calm run`);
   }
   for (const { custom_id, error } of errors) {
-    const isFair = state.status === "cancelled" && error?.code === UNFINISHED_CODES.cancelled;
+    const isFair =
+      (kind === "partly" && custom_id === faulty?.customId && error?.code === "invalid_request") ||
+      (state.status === "cancelled" && error?.code === UNFINISHED_CODES.cancelled);
     if (!isFair) lost.push(`${id} has no answer to ${custom_id}: ${error?.code} ${error?.message}`);
   }
   // None of its lines was begun: it failed, or was cancelled before they were looked at.

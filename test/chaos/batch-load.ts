@@ -6,10 +6,12 @@ import { BatchOutputLine } from "../../api/contract/batch-line.ts";
 import { File as FileResource } from "../../api/contract/file.ts";
 import { DOCUMENTS, insist, MAX_TOKENS, QUESTIONS } from "./load.ts";
 
-/** `bad` has one line that no model can be asked, `cancelled` was asked to stop. */
-type Kind = "plain" | "bad" | "cancelled";
+/**
+ * `bad` has a line that makes it no batch, `partly` one that fails alone, `cancelled` was asked to stop.
+ */
+type Kind = "plain" | "bad" | "partly" | "cancelled";
 
-export type BatchLine = { customId: string; content: string; isBad: boolean };
+export type BatchLine = { customId: string; content: string; fault: "url" | "request" | null };
 
 /** A batch that the API has answered 200 for. */
 export type AcceptedBatch = { id: string; key: string; file: string; text: string; kind: Kind; lines: BatchLine[] };
@@ -24,17 +26,23 @@ type Load = {
   limit: AbortSignal;
 };
 
-const FIRST: readonly Kind[] = ["plain", "bad", "cancelled"];
+const FIRST: readonly Kind[] = ["plain", "partly", "cancelled", "bad"];
 const LINES = { least: 10, most: 30 };
 
 /** All that a line can ask. */
 const CONTENTS = DOCUMENTS.flatMap((text) => QUESTIONS.map((question) => `${text}\n\n${question}`));
 
-const toLine = (model: string) => ({ customId, content, isBad }: BatchLine) => ({
+const toLine = (model: string) => ({ customId, content, fault }: BatchLine) => ({
   custom_id: customId,
   method: "POST",
-  url: isBad ? "/v1/embeddings" : "/v1/chat/completions",
-  body: { model, messages: [{ role: "user", content }], max_tokens: MAX_TOKENS, temperature: 0 },
+  url: fault === "url" ? "/v1/embeddings" : "/v1/chat/completions",
+  body: {
+    model,
+    messages: [{ role: "user", content }],
+    max_tokens: MAX_TOKENS,
+    temperature: 0,
+    ...(fault === "request" && { n: 2 }),
+  },
 });
 
 const toText = (model: string, lines: readonly BatchLine[]): string =>
@@ -89,17 +97,18 @@ async function begin(
   return { id, key, file: file.id, text, kind, lines };
 }
 
-/** One client that sends batch after batch, and cancels some. The first three are one of each kind. */
+/** One client that sends batch after batch, and cancels some. The first four are one of each kind. */
 export async function keepBatching({ api, random, batches, everyMs, over, limit }: Load): Promise<void> {
   const model = await servedModel(api, limit);
   for (let n = 0; !over.aborted; n++) {
-    const kind = FIRST[n] ?? (random() < 0.15 ? "bad" : random() < 0.2 ? "cancelled" : "plain");
+    const kind = FIRST[n] ?? pickKind(random());
     const count = LINES.least + Math.floor(random() * (LINES.most - LINES.least + 1));
-    const bad = kind === "bad" ? Math.floor(random() * count) : -1;
+    const fault = { plain: null, cancelled: null, bad: "url" as const, partly: "request" as const }[kind];
+    const faulty = Math.floor(random() * count);
     const lines = Array.from({ length: count }, (_, index) => ({
       customId: `line-${index + 1}`,
       content: CONTENTS[Math.floor(random() * CONTENTS.length)] ?? "",
-      isBad: index === bad,
+      fault: index === faulty ? fault : null,
     }));
     const batch = await begin({ api, limit }, model, kind, lines);
     batches.push(batch);
@@ -110,6 +119,9 @@ export async function keepBatching({ api, random, batches, everyMs, over, limit 
     await delay(everyMs * (0.5 + random()), undefined, { signal: over }).catch(() => undefined);
   }
 }
+
+const pickKind = (drawn: number): Kind =>
+  drawn < 0.1 ? "bad" : drawn < 0.3 ? "partly" : drawn < 0.5 ? "cancelled" : "plain";
 
 /** 409 says that it was over before. */
 async function cancelBatch(api: string, id: string, limit: AbortSignal): Promise<void> {
@@ -125,7 +137,7 @@ async function cancelBatch(api: string, id: string, limit: AbortSignal): Promise
 
 /** What each line is answered by a service that nothing disturbs. */
 export async function calmLines(api: string, limit: AbortSignal): Promise<Map<string, string>> {
-  const lines = CONTENTS.map((content, index) => ({ customId: String(index), content, isBad: false }));
+  const lines = CONTENTS.map((content, index) => ({ customId: String(index), content, fault: null }));
   const { id } = await begin({ api, limit }, await servedModel(api, limit), "plain", lines);
   for (;;) {
     const batch = await answerTo(Batch, `${api}/v1/batches/${id}`, () => ({}), limit);

@@ -119,6 +119,15 @@ describe("a batch", () => {
     ]);
   });
 
+  it("answers the lines beside one that is not valid", { timeout: PATIENCE_MS }, async () => {
+    const batch = await untilOver((await start([line("a", "x"), line("b", "x", { n: 2 })])).id);
+    expect(batch).toMatchObject({ status: "completed", request_counts: { total: 2, completed: 1, failed: 1 } });
+    expect(await readLines(batch.output_file_id)).toMatchObject([{ custom_id: "a" }]);
+    expect(await readLines(batch.error_file_id)).toMatchObject([
+      { custom_id: "b", error: { code: "invalid_request" } },
+    ]);
+  });
+
   it("is cancelled, and keeps what it answered", { timeout: PATIENCE_MS }, async () => {
     const lines = Array.from({ length: 100 }, (_, index) => line(`line-${index}`, ask(`AB-${1000 + index}`, 3)));
     const { id } = await start(lines);

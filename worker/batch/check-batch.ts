@@ -41,14 +41,13 @@ export async function checkBatch(
     onProgress: (promptTokens, lines) =>
       onProgress({ ...progress, prompt_tokens: promptTokens, prefill_tokens: promptTokens, generated_tokens: lines }),
   });
-  const { errors } = result;
-  if (errors !== null) {
-    await batches.change(tenant, found.id, (current) => refused(current, errors, now()));
+  if (result.shards === null) {
+    await batches.change(tenant, found.id, (current) => refused(current, result.errors, now()));
     return;
   }
-  const { lines, shards, size } = result;
+  const { shards, lines, size } = result;
   const batch = await batches.change(tenant, found.id, (current) =>
-    current.status === "validating" ? validated(current, { lines, shards: shards.length, size }, now()) : null,
+    current.status === "validating" ? validated(current, { ...result, shards: shards.length }, now()) : null,
   );
   if (batch?.status !== "in_progress") return;
   const [open, done] = await Promise.all([batches.parts.listOpen(batch), batches.parts.listDone(batch)]);
@@ -88,7 +87,7 @@ export async function checkBatch(
       },
       prompt_tokens: promptTokens,
       // Each line has its own; this makes their sum.
-      max_tokens: Math.ceil(completionTokens / promptTokens.length),
+      max_tokens: Math.max(1, Math.ceil(completionTokens / promptTokens.length)),
       // Whoever waits for an answer goes before a batch.
       priority: "low",
       ttl_ms: Math.max(1, batch.expires_ms - nowMs),

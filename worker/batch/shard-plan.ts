@@ -1,19 +1,22 @@
 import type { BatchSize } from "../../api/contract/batch.ts";
 import { limits } from "../../api/contract/limits.ts";
 import type { JsonLine } from "../../api/state/json-lines.ts";
+import type { LineSize } from "./measure-line.ts";
 
 /** A piece of the input that runs as a job of its own. */
 export type Shard = {
   firstLine: number;
   startByte: number;
   endByte: number;
-  /** Exact, of each line. */
+  /** Exact, of each line; 0 of one that is not valid. */
   promptTokens: number[];
   /** Of the answers together, at most. */
   completionTokens: number;
 };
 
 type Measured = { number: number; start: number; end: number; promptTokens: number; maxTokens: number };
+
+const NOTHING: LineSize = { promptTokens: 0, maxTokens: 0 };
 
 /**
  * Divides the lines of a batch: the same lines are divided the same way each time. Shards are small, as a worker takes one
@@ -24,7 +27,9 @@ export function createShardPlan() {
   const size: BatchSize = { prompt_tokens: 0, completion_tokens: 0 };
 
   return {
-    add({ number, start, end }: JsonLine, promptTokens: number, maxTokens: number): void {
+    /** `lineSize` is null of a line that is not valid: it belongs to a shard, and takes nothing. */
+    add({ number, start, end }: JsonLine, lineSize: LineSize | null): void {
+      const { promptTokens, maxTokens } = lineSize ?? NOTHING;
       lines.push({ number, start, end, promptTokens, maxTokens });
       size.prompt_tokens += promptTokens;
       size.completion_tokens += maxTokens;

@@ -1,14 +1,16 @@
-import type { BatchError, BatchErrorCode, BatchSize } from "../../api/contract/batch.ts";
-import { chatMessages } from "../../api/contract/chat-job.ts";
-import { AppError } from "../../api/contract/errors.ts";
+import type { BatchError, BatchSize } from "../../api/contract/batch.ts";
 import { limits } from "../../api/contract/limits.ts";
 import { type JsonLine, jsonLines } from "../../api/state/json-lines.ts";
 import type { Prompts } from "../run-job.ts";
-import { lineTokens } from "./line-request.ts";
-import { type Expected, type ParsedLine, parseLine } from "./parse-line.ts";
+import { createLineFaults, faultOfFile } from "./line-faults.ts";
+import { measureLine } from "./measure-line.ts";
+import { type Expected, isFault, type LineFault, lineFault, type ParsedLine, parseLine } from "./parse-line.ts";
 import { createShardPlan, type Shard } from "./shard-plan.ts";
 
-type Validated = { errors: BatchError[] } | { errors: null; lines: number; shards: Shard[]; size: BatchSize };
+/** Either none of the lines may run (`shards` is null), or all but those that are not valid do. */
+type Validated =
+  | { shards: null; errors: BatchError[] }
+  | { shards: Shard[]; errors: BatchError[]; lines: number; invalidLines: number; size: BatchSize };
 
 type Deps = {
   prompts: Pick<Prompts, "count" | "maxPositions">;
@@ -28,28 +30,27 @@ export async function validateLines(
 ): Promise<Validated> {
   const { prompts, signal, onProgress } = deps;
   const plan = createShardPlan();
+  const faults = createLineFaults();
   const firstLineOf = new Map<string, number>();
-  const errors: BatchError[] = [];
-  let wrongLines = 0;
   let lines = 0;
 
-  const note = (error: BatchError): void => {
-    wrongLines += 1;
-    if (errors.length < limits.batchErrors) errors.push(error);
-  };
+  /** The line as it stands, or what is wrong with it beside others. */
+  function withoutDuplicate(parsed: ParsedLine | LineFault, number: number): ParsedLine | LineFault {
+    const { customId } = parsed;
+    if (customId === null) return parsed;
+    const first = firstLineOf.get(customId);
+    if (first !== undefined) return duplicate(number, customId, first);
+    firstLineOf.set(customId, number);
+    return parsed;
+  }
 
-  async function measure(line: JsonLine, parsed: ParsedLine): Promise<() => void> {
-    const promptTokens = await prompts.count({ messages: chatMessages(parsed.asked) });
+  async function measure(line: JsonLine, parsed: ParsedLine | LineFault): Promise<() => void> {
+    const size = isFault(parsed) ? parsed : await measureLine(parsed, prompts, expected.model);
     return () => {
-      try {
-        const { maxPositions } = prompts;
-        plan.add(line, promptTokens, lineTokens(parsed, promptTokens, { model: expected.model, maxPositions }));
-      } catch (error) {
-        if (!(error instanceof AppError)) throw error;
-        const code: BatchErrorCode = error.code === "context_overflow" ? "context_overflow" : "invalid_request";
-        const param = code === "context_overflow" ? "body.messages" : `body.${error.field}`;
-        note({ code, line: line.number, message: `Line ${line.number}: ${error.detail}`, param });
-      }
+      if (!("error" in size)) return plan.add(line, size);
+      faults.add(size);
+      // Its shard tells it so.
+      plan.add(line, null);
     };
   }
 
@@ -64,18 +65,7 @@ export async function validateLines(
   for await (const line of jsonLines(input, limits.requestBodyBytes)) {
     lines += 1;
     if (lines > limits.batchLines) break;
-    const parsed = parseLine(line, expected);
-    if ("code" in parsed) {
-      note(parsed);
-      continue;
-    }
-    const first = firstLineOf.get(parsed.customId);
-    if (first !== undefined) {
-      note(duplicate(parsed, first));
-      continue;
-    }
-    firstLineOf.set(parsed.customId, line.number);
-    const measured = measure(line, parsed);
+    const measured = measure(line, withoutDuplicate(parseLine(line, expected), line.number));
     // Waited for below; until then a failure has nobody to hear of it.
     measured.catch(() => undefined);
     measuring.push(measured);
@@ -84,26 +74,23 @@ export async function validateLines(
     measuring = [];
   }
   await settle(measuring);
-  errors.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
 
-  if (lines === 0) return { errors: [ofFile("empty_file", "The file has no lines: give one request a line.")] };
+  if (lines === 0) return none(faultOfFile("empty_file", "The file has no lines: give one request a line."));
   if (lines > limits.batchLines) {
     const most = limits.batchLines.toLocaleString("en-US");
-    return {
-      errors: [ofFile("too_many_tasks", `The file has more than ${most} lines, the most of a batch: divide it.`)],
-    };
+    return none(faultOfFile("too_many_tasks", `The file has more than ${most} lines, the most of a batch: divide it.`));
   }
-  if (wrongLines > errors.length) {
-    errors.push(ofFile("more_errors", `${wrongLines - errors.length} more lines are not valid.`));
-  }
-  return wrongLines > 0 ? { errors } : { errors: null, lines, shards: plan.shards(), size: plan.size() };
+  const { ofFile, ofLines } = faults.counts();
+  if (ofFile > 0) return none(...faults.list());
+  return { shards: plan.shards(), errors: faults.list(), lines, invalidLines: ofLines, size: plan.size() };
 }
 
-const ofFile = (code: BatchErrorCode, message: string): BatchError => ({ code, line: null, message, param: null });
+const none = (...errors: BatchError[]): Validated => ({ shards: null, errors });
 
-const duplicate = ({ number, customId }: ParsedLine, first: number): BatchError => ({
-  code: "duplicate_custom_id",
-  line: number,
-  message: `Line ${number}: \`custom_id\` "${customId}" is that of line ${first} too.`,
-  param: "custom_id",
-});
+const duplicate = (number: number, customId: string, first: number) =>
+  lineFault(
+    { number, customId: null },
+    "duplicate_custom_id",
+    `\`custom_id\` "${customId}" is that of line ${first} too.`,
+    "custom_id",
+  );

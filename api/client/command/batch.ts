@@ -15,6 +15,8 @@ import { EXIT } from "./exit-status.ts";
 import { interruptible } from "./interruptible.ts";
 
 const POLL_MS = 1_000;
+/** At the same results, where the connection breaks each time. */
+const READ_TRIES = 5;
 const NEW_BATCH = { endpoint: "/v1/chat/completions", completion_window: "24h" } as const;
 
 export const batchCommand = (run: Run) =>
@@ -41,7 +43,7 @@ type Begun = { batch: Batch; run: BatchRun };
 
 /** The batch of this file and output: the one that an earlier run began, or a new one. */
 async function begin(context: Context, path: string, output: BatchOutput): Promise<Begun> {
-  const { client, note } = context;
+  const { note } = context;
   const input = await hashOf(path);
   const known = await output.load(input);
   const earlier = known && (await findBatch(context, known));
@@ -50,19 +52,23 @@ async function begin(context: Context, path: string, output: BatchOutput): Promi
     note(`Going on with batch ${earlier.id}.`);
     return { batch: earlier, run: { ...known, batch: earlier.id } };
   }
-  // Written down before the batch is made: a crash in between leaves the file to find it by.
+  // Written down before the batch is made: a crash in between leaves the file to make it of.
   const file = await upload(context, path);
   const run: BatchRun = { input, file, batch: null, cursor: "", bytes: 0, is_over: false };
   await output.save(run);
-  const batch = await client.batches.create({ ...NEW_BATCH, input_file_id: file });
+  const batch = await makeBatch(context, file);
   await output.save({ ...run, batch: batch.id });
   note(`Batch ${batch.id}.`);
   return { batch, run: { ...run, batch: batch.id } };
 }
 
-async function findBatch({ client }: Context, { batch, file }: BatchRun): Promise<Batch | null> {
-  if (batch === null) return (await client.batches.list()).find(({ input_file_id }) => input_file_id === file) ?? null;
-  return client.batches.get(batch).catch((error: unknown) => {
+/** Of a file that was uploaded for this batch alone, so that its id can stand for it: repeating makes no other. */
+const makeBatch = ({ client }: Context, file: string): Promise<Batch> =>
+  client.batches.create({ ...NEW_BATCH, input_file_id: file }, `gnomon-${file}`);
+
+async function findBatch(context: Context, { batch, file }: BatchRun): Promise<Batch | null> {
+  const found = batch === null ? makeBatch(context, file) : context.client.batches.get(batch);
+  return found.catch((error: unknown) => {
     if (error instanceof ProblemError && error.status === 404) return null;
     throw error;
   });
@@ -82,22 +88,40 @@ async function upload({ client, progress }: Context, path: string): Promise<stri
 
 /** Writes each result as it comes, until the batch is over. */
 async function collect(context: Context, { batch: first, run: begun }: Begun, output: BatchOutput): Promise<number> {
-  const { client, terminal, progress, json } = context;
+  const { client, terminal, progress, json, note } = context;
   const { id } = first;
   let run = begun;
 
   async function follow(signal: AbortSignal): Promise<Batch> {
+    let isTold = false;
     for (let batch = first; ; batch = await client.batches.get(id)) {
+      if (!isTold && batch.errors !== undefined && batch.status === "in_progress") {
+        isTold = true;
+        progress.stop();
+        for (const line of [...errorLines(batch), "The other lines run."]) note(line);
+      }
       progress.show(batchProgress(batch));
       // Read before what is left of them, so that the last look has all.
       const isOver = isBatchOver(batch.status);
-      const { lines, next } = await client.batches.results(id, run.cursor);
-      run = await output.append(run, lines ?? [], next);
+      run = await readOn(run);
       if (isOver) {
         await output.save({ ...run, is_over: true });
         return batch;
       }
       await pause(POLL_MS, signal);
+    }
+  }
+
+  /** Results up to now. A connection that breaks among them costs nothing: what it brought is written over. */
+  async function readOn(from: BatchRun): Promise<BatchRun> {
+    for (let tries = 1; ; tries++) {
+      try {
+        const { lines, next } = await client.batches.results(id, from.cursor);
+        return await output.append(from, lines ?? [], next);
+      } catch (error) {
+        if (!(error instanceof TypeError) || tries === READ_TRIES) throw error;
+        await pause(POLL_MS, undefined);
+      }
     }
   }
 
@@ -114,7 +138,11 @@ async function collect(context: Context, { batch: first, run: begun }: Begun, ou
 
 function report({ terminal, json }: Pick<Context, "terminal" | "json">, batch: Batch): number {
   if (json) terminal.print(JSON.stringify(batch));
-  else for (const line of [...errorLines(batch), batchLine(batch)]) terminal.print(line);
+  else {
+    // Of one that ran they stand among its results.
+    for (const line of [...(batch.status === "failed" ? errorLines(batch) : []), batchLine(batch)])
+      terminal.print(line);
+  }
   if (batch.status === "failed") return EXIT.refused;
   return batch.status === "completed" && batch.request_counts.failed === 0 ? EXIT.done : EXIT.failed;
 }
@@ -129,8 +157,12 @@ async function dryRun(context: Context, path: string): Promise<number> {
   }
   progress.stop();
   if (json) terminal.print(JSON.stringify(batch));
-  else for (const line of batch.status === "failed" ? errorLines(batch) : [quoteLine(batch)]) terminal.print(line);
-  return batch.status === "failed" ? EXIT.refused : EXIT.done;
+  else {
+    for (const line of [...errorLines(batch), ...(batch.status === "failed" ? [] : [quoteLine(batch)])]) {
+      terminal.print(line);
+    }
+  }
+  return batch.errors === undefined && batch.status === "completed" ? EXIT.done : EXIT.refused;
 }
 
 async function hashOf(path: string): Promise<string> {

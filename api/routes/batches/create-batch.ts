@@ -1,8 +1,8 @@
 import { createRoute } from "@hono/zod-openapi";
-import { Batch, CreateBatch } from "../../contract/batch.ts";
+import { Batch, type BatchState, CreateBatch } from "../../contract/batch.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { FileInfo } from "../../contract/file.ts";
-import { isTerminal } from "../../contract/job.ts";
+import { isTerminal, type JobState } from "../../contract/job.ts";
 import type { JobRequest } from "../../contract/job-request.ts";
 import { limits } from "../../contract/limits.ts";
 import { Sampling } from "../../contract/sampling.ts";
@@ -20,9 +20,11 @@ const postBatch = createRoute({
   path: "/v1/batches",
   summary: "Run the requests of a file",
   description:
-    "As with OpenAI's API. Every line is validated before any runs, with the exact number of tokens of its prompt: if " +
-    "one is not valid the batch is `failed`, and `errors` names the lines. With an Idempotency-Key the request can be " +
-    "sent again without making another batch.",
+    "As with OpenAI's API. Every line is validated before any runs, with the exact number of tokens of its prompt, and " +
+    "`errors` names the lines that are not valid. A request that the model cannot answer (`context_overflow`, " +
+    "`invalid_request`) fails its own line, which then is in the error file, and the others run. A file that is not the " +
+    "input of a batch (lines that are no JSON, of another model, url or method, or with the same `custom_id`) fails the " +
+    "whole batch. With an Idempotency-Key the request can be sent again without making another batch.",
   middleware: mediaTypes("application/json"),
   request: {
     headers: IdempotencyHeaders,
@@ -38,7 +40,7 @@ const postBatch = createRoute({
 const tokensOf = (bytes: number): number => Math.max(1, Math.ceil(bytes / 4));
 
 export const createBatchRoute = (deps: BatchDeps) => {
-  const { files, batches, batchEnd, jobs, model, price, now, newId } = deps;
+  const { files, batches, batchEnd, jobs, model, price, newId } = deps;
 
   /** Throws what is wrong with it. */
   async function readInput(tenant: string, id: string): Promise<FileInfo> {
@@ -56,8 +58,7 @@ export const createBatchRoute = (deps: BatchDeps) => {
     const asked = c.req.valid("json");
     const { hash, fingerprint } = parseIdempotencyKey(c.req.valid("header")["idempotency-key"], asked);
     const earlier = hash === null ? null : await jobs.findByKey(tenant, hash, fingerprint);
-    if (earlier?.batch)
-      return c.json(await describeBatch(await readBatch(batches, tenant, earlier.batch.id), deps), 200);
+    if (earlier?.batch) return c.json(await describeBatch(await madeOf(earlier, earlier.batch.id), deps), 200);
 
     const file = await readInput(tenant, asked.input_file_id);
     const id = `batch_${newId()}`;
@@ -69,17 +70,22 @@ export const createBatchRoute = (deps: BatchDeps) => {
       await batches.discardInput(tenant, id);
       throw error;
     });
-    if (replayed) {
-      await batches.discardInput(tenant, id);
-      return c.json(await describeBatch(await readBatch(batches, tenant, job.batch?.id ?? ""), deps), 200);
+    if (replayed) await batches.discardInput(tenant, id);
+    return c.json(await describeBatch(await madeOf(job, job.batch?.id ?? id), deps), 200);
+
+    /** The batch of this job: made now, unless it has been already. An earlier try may have broken off between the two. */
+    async function madeOf(job: JobState, id: string): Promise<BatchState> {
+      const made = await batches.get(tenant, id);
+      if (made !== null) return made;
+      // It had its batch, which is removed by now.
+      if (job.status === "succeeded") return readBatch(batches, tenant, id);
+      await batches.parts.open({ tenant, id }, { shard: null, job: job.id });
+      await batches.create(newBatch({ id, tenant, asked, model: model.id, price, nowMs: job.created_ms }));
+      // A worker may have given up on a batch that was so long in coming.
+      const checked = await jobs.get(tenant, job.id);
+      if (checked !== null && isTerminal(checked.status)) await batchEnd.jobEnded(checked);
+      return readBatch(batches, tenant, id);
     }
-    await batches.parts.open({ tenant, id }, { shard: null, job: job.id });
-    const batch = newBatch({ id, tenant, asked, model: model.id, price, nowMs: now() });
-    await batches.create(batch);
-    // A worker may have given up on a batch that was so long in coming.
-    const checked = await jobs.get(tenant, job.id);
-    if (checked !== null && isTerminal(checked.status)) await batchEnd.jobEnded(checked);
-    return c.json(await describeBatch(await readBatch(batches, tenant, id), deps), 200);
 
     /** The job that validates the lines. It goes first: its client waits to hear what is wrong with them. */
     function checkRequest(batch: string, { bytes }: FileInfo): JobRequest {

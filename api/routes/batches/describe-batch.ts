@@ -46,7 +46,7 @@ async function countsOf(state: BatchState, { parts }: BatchStore): Promise<Batch
 }
 
 async function quoteOf(
-  { lines, size, price, status }: BatchState,
+  { lines, invalid_lines, size, price, status }: BatchState,
   estimates: Deps["estimates"],
 ): Promise<Batch["quote"]> {
   if (size === null) return null;
@@ -59,7 +59,7 @@ async function quoteOf(
     completion_tokens: size.completion_tokens,
   };
   return {
-    requests: lines,
+    requests: lines - invalid_lines,
     prompt_tokens: size.prompt_tokens,
     max_total_tokens: size.prompt_tokens + size.completion_tokens,
     estimated_hours: run === null ? null : run / 3600,

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Batch, BatchList } from "../../../api/contract/batch.ts";
 import { chatLines, createBatch, getBatch, readResults, uploadLines } from "../../support/batch-fixtures.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
@@ -43,6 +43,19 @@ describe("200", () => {
     expect((await readJson(BatchList, await test.get("/v1/batches"))).data).toHaveLength(1);
     const other = await post(test, asked(id, { metadata: { a: "b" } }), { "Idempotency-Key": '"k"' });
     expect(other.status).toBe(422);
+  });
+
+  it("makes a batch that broke off in its making, when it is asked for again with the same Idempotency-Key", async () => {
+    await using test = await openTestApp();
+    const { id } = await uploadLines(test, chatLines(1));
+    const send = () => post(test, asked(id), { "Idempotency-Key": '"k"' });
+    const create = vi.spyOn(test.state.batches, "create").mockRejectedValueOnce(new Error("gone"));
+    expect((await send()).status).toBe(500);
+    create.mockRestore();
+    const made = await readJson(Batch, await send());
+    expect(made.status).toBe("validating");
+    expect((await readJson(Batch, await send())).id).toBe(made.id);
+    expect((await readJson(BatchList, await test.get("/v1/batches"))).data).toHaveLength(1);
   });
 
   it("lists batches in pages, newest first", async () => {

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { limits } from "../../../api/contract/limits.ts";
-import { chatLine, chatLines, createBatch, getBatch, openTestService } from "../../support/batch-fixtures.ts";
+import {
+  chatLine,
+  chatLines,
+  createBatch,
+  getBatch,
+  openTestService,
+  readLines,
+} from "../../support/batch-fixtures.ts";
 
 /** The errors of a batch of these lines, after its validation. */
 async function errorsOf(lines: readonly unknown[]) {
@@ -17,18 +24,6 @@ async function errorsOf(lines: readonly unknown[]) {
 
 const words = (count: number): string => Array.from({ length: count }, (_, index) => `w${index}`).join(" ");
 
-it("says by how many tokens a line is too long", async () => {
-  const lines = [chatLine("a"), chatLine("b", words(95))];
-  expect(await errorsOf(lines)).toEqual([
-    {
-      code: "context_overflow",
-      line: 2,
-      message: "Line 2: over by 5 tokens: its prompt has 95, its answer may have 10, and words takes 100.",
-      param: "body.messages",
-    },
-  ]);
-});
-
 it("refuses the same custom_id twice, and names both lines", async () => {
   expect(await errorsOf([chatLine("a"), chatLine("b"), chatLine("a")])).toEqual([
     {
@@ -40,7 +35,7 @@ it("refuses the same custom_id twice, and names both lines", async () => {
   ]);
 });
 
-describe("refuses a line", () => {
+describe("refuses a file with a line", () => {
   it.each([
     ["that is no JSON", "{", "invalid_json_line", null],
     ["that is no object", "[]", "invalid_line", "body"],
@@ -48,15 +43,6 @@ describe("refuses a line", () => {
     ["of another method", { ...chatLine("a"), method: "GET" }, "invalid_method", "method"],
     ["of another url", { ...chatLine("a"), url: "/v1/embeddings" }, "url_mismatch", "url"],
     ["for another model", chatLine("a", "x", { model: "gpt-9" }), "model_mismatch", "body.model"],
-    ["that wants a stream", chatLine("a", "x", { stream: true }), "invalid_request", "body.stream"],
-    ["without messages", chatLine("a", "x", { messages: [] }), "invalid_request", "body.messages"],
-    ["that wants what there is not", chatLine("a", "x", { n: 2 }), "invalid_request", "body.n"],
-    [
-      "with too many log-probabilities",
-      chatLine("a", "x", { logprobs: true, top_logprobs: 21 }),
-      "invalid_request",
-      "body.top_logprobs",
-    ],
     ["with a field of no meaning", { ...chatLine("a"), colour: "red" }, "invalid_line", "colour"],
   ])("%s", async (_, line, code, param) => {
     expect(await errorsOf([line, chatLine("good")])).toMatchObject([{ code, line: 1, param }]);
@@ -75,6 +61,95 @@ describe("refuses a line", () => {
     await test.work();
     expect((await getBatch(test, batch.id)).errors?.data).toMatchObject([{ code: "invalid_json_line", line: 1 }]);
   });
+});
+
+const OVER = "Line 2: over by 5 tokens: its prompt has 95, its answer may have 10, and words takes 100.";
+
+describe("fails only the line", () => {
+  it.each([
+    [
+      "that is too long, and says by how many tokens",
+      chatLine("b", words(95)),
+      "context_overflow",
+      "body.messages",
+      OVER,
+    ],
+    ["that wants a stream", chatLine("b", "x", { stream: true }), "invalid_request", "body.stream"],
+    ["without messages", chatLine("b", "x", { messages: [] }), "invalid_request", "body.messages"],
+    ["that wants what there is not", chatLine("b", "x", { n: 2 }), "invalid_request", "body.n"],
+    [
+      "with too many log-probabilities",
+      chatLine("b", "x", { logprobs: true, top_logprobs: 21 }),
+      "invalid_request",
+      "body.top_logprobs",
+    ],
+  ])("%s", async (_, line, code, param, message = expect.stringMatching(/^Line 2: `body/)) => {
+    await using test = await openTestService();
+    const { id } = await createBatch(test, [chatLine("a"), line, chatLine("c")]);
+    await test.work();
+    // Told before anything runs.
+    expect(await getBatch(test, id)).toMatchObject({
+      status: "in_progress",
+      errors: { data: [{ code, line: 2, message, param }] },
+      request_counts: { total: 3, completed: 0, failed: 0 },
+      quote: { requests: 2, prompt_tokens: 8, max_total_tokens: 28 },
+    });
+    const running = await test.begin();
+    for (const index of [0, 1]) (await test.worker.sequence(index)).finish(1);
+    await running.done;
+    expect(test.worker.fake.sequences).toHaveLength(2);
+    const batch = await getBatch(test, id);
+    expect(batch).toMatchObject({ status: "completed", request_counts: { total: 3, completed: 2, failed: 1 } });
+    expect(await readLines(test, batch.error_file_id)).toMatchObject([
+      { custom_id: "b", response: null, error: { code, message } },
+    ]);
+    const answered = (await readLines(test, batch.output_file_id)).map(({ custom_id }) => custom_id);
+    expect(answered.toSorted()).toEqual(["a", "c"]);
+  });
+});
+
+it("completes a batch of which no line is valid, and fails each", async () => {
+  await using test = await openTestService();
+  const count = limits.shardLines + 1;
+  const { id } = await createBatch(
+    test,
+    chatLines(count).map(({ custom_id }) => chatLine(custom_id, "x", { n: 2 })),
+  );
+  for (let jobs = 0; jobs < 3; jobs++) await test.work();
+  const batch = await getBatch(test, id);
+  expect(batch).toMatchObject({ status: "completed", request_counts: { total: count, completed: 0, failed: count } });
+  expect(batch.output_file_id).toBeUndefined();
+  expect(await readLines(test, batch.error_file_id)).toHaveLength(count);
+  expect(test.worker.fake.sequences).toHaveLength(0);
+});
+
+it("lists what is wrong with lines in a dry run, and runs nothing", async () => {
+  await using test = await openTestService();
+  const lines = [chatLine("a"), chatLine("b", words(95)), chatLine("c", "x", { n: 2 })];
+  const { id } = await createBatch(test, lines, { dry_run: true });
+  await test.work();
+  expect(await getBatch(test, id)).toMatchObject({
+    status: "completed",
+    errors: {
+      data: [
+        { code: "context_overflow", line: 2, message: OVER },
+        { code: "invalid_request", line: 3 },
+      ],
+    },
+    request_counts: { total: 3, completed: 0, failed: 2 },
+    quote: { requests: 1, prompt_tokens: 4, max_total_tokens: 14 },
+  });
+  expect(await test.worker.messagesLeft()).toBe(0);
+});
+
+it("names first that for which no line runs, and of the lines those that are named in their order", async () => {
+  const bad = Array.from({ length: limits.batchErrors }, (_, index) => chatLine(`bad-${index}`, "x", { n: 2 }));
+  const errors = await errorsOf([...bad, "no"]);
+  expect(errors).toHaveLength(limits.batchErrors + 1);
+  expect(errors.filter(({ code }) => code === "invalid_json_line")).toMatchObject([{ line: limits.batchErrors + 1 }]);
+  expect(errors.at(-1)).toMatchObject({ code: "more_errors", message: "1 more lines are not valid." });
+  const numbers = errors.slice(0, -1).map(({ line }) => line ?? 0);
+  expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
 });
 
 it("refuses a file without lines, and one with too many", async () => {
