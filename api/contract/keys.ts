@@ -23,6 +23,7 @@ export const keys = {
   quote: (tenant: string, quote: string) => `t/${tenant}/q/${quote}.json`,
   quotesOf: (tenant: string) => `t/${tenant}/q/`,
   idempotency: (tenant: string, hash: string) => `t/${tenant}/idem/${hash}`,
+  documentsOf: (tenant: string) => `t/${tenant}/d/`,
   /** A document and everything derived from it. */
   documentAll: (tenant: string, document: string) => `t/${tenant}/d/${document}/`,
   document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,

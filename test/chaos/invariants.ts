@@ -8,6 +8,7 @@ import { createDocumentStore } from "../../api/state/document-store.ts";
 import type { ObjectStore } from "../../api/state/object-store.ts";
 import type { State } from "../../api/state/open-state.ts";
 import { probeObjectStore } from "../../api/state/probe.ts";
+import { createJobStore } from "../../api/state/job-store.ts";
 import { createRetention } from "../../api/state/retention.ts";
 import { createUploadStore } from "../../api/state/upload-store.ts";
 import { batchOrphan, checkBatches } from "./batch-invariants.ts";
@@ -27,13 +28,14 @@ export async function isSettled({ objects }: State): Promise<boolean> {
 
 /** Looks at everything that the store holds, once no process runs any more. */
 export async function check(
-  { objects, queue }: State,
+  state: State,
   ledger: Ledger,
   calm: { answers: ReadonlyMap<string, string>; lines: ReadonlyMap<string, string> },
   webhookIds: ReadonlyMap<string, ReadonlySet<string>> | null,
 ): Promise<Findings> {
   const findings: Findings = { lost: [], duplicated: [], broken: [] };
-  await tidy(objects);
+  const { objects, queue } = state;
+  await tidy(state);
   const all = await listAll(objects, "");
   const stored: Stored = { objects, all, states: await readStates(objects, all) };
   await checkJobs(stored, ledger, calm.answers, findings);
@@ -158,20 +160,24 @@ async function checkOrphans({ objects, all, states }: Stored, { broken }: Findin
 }
 
 /** What is removed hours later, by whoever starts or lists then. */
-async function tidy(objects: ObjectStore): Promise<void> {
+async function tidy(state: State): Promise<void> {
+  const { objects } = state;
   const laterMs = Date.now() + 2 * 3_600_000;
   await probeObjectStore(objects, randomUUID(), laterMs);
   await createDocumentStore({ objects, now: () => laterMs }).list(TENANT, { after: null, limit: 10_000 });
-  await removeLitter(objects);
+  await removeLitter(state);
   await createUploadStore({ objects, now: () => laterMs + limits.uploadMs, newId: randomUUID }).sweep();
 }
 
-/** Of requests for files and batches that were killed on their way: seen twice, a day apart. */
-async function removeLitter(objects: ObjectStore): Promise<void> {
+/** Of requests for documents, files and batches that were killed on their way: seen twice, a day apart. */
+async function removeLitter(state: State): Promise<void> {
   let ms = Date.now();
   const now = () => ms;
-  const { files, batches } = createBatching({ objects, now, newId: randomUUID });
-  const removeOld = createRetention({ objects, files, batches, retentionMs: Number.POSITIVE_INFINITY, now });
+  const newId = randomUUID;
+  const { objects } = state;
+  const { files, batches } = createBatching({ objects, now, newId });
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs });
+  const removeOld = createRetention({ objects, jobs, files, batches, retentionMs: Number.POSITIVE_INFINITY, now });
   await removeOld();
   ms += 25 * 3_600_000;
   await removeOld();
