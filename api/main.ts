@@ -37,7 +37,8 @@ async function startApi(): Promise<Running> {
     try {
       // Jobs first: what they name, or belongs to, may then go too.
       const removed = { jobs: await jobs.removeOld(), ...(await removeOld?.()) };
-      if (Object.values(removed).some((count) => count > 0)) log.info({ removed }, "removed what was past its retention");
+      if (Object.values(removed).some((count) => count > 0))
+        log.info({ removed }, "removed what was past its retention");
     } catch (error) {
       log.error({ err: error }, "sweep of what is past its retention failed");
     }

@@ -15,7 +15,10 @@ export const Job = z
     queue_position: z
       .int()
       .nullable()
-      .meta({ description: "Jobs that go before it, running ones among them; of a long queue true to one in a hundred. Null once it runs." }),
+      .meta({
+        description:
+          "Jobs that go before it, running ones among them; of a long queue true to one in a hundred. Null once it runs.",
+      }),
     estimated_start_at: z.number().nullable(),
     estimated_finish_at: z
       .number()

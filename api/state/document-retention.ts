@@ -24,13 +24,13 @@ export function createDocumentRetention({ objects, jobs, retentionMs, now }: Dep
   const records = createDocumentRecords({ objects, now, retentionMs });
   const litter = createLitter({ now });
 
-  /** The info goes last: until then nobody writes the document anew. */
+  /** The info goes last but for the entry, by which it is found again: until then nobody writes the document anew. */
   async function remove(tenant: string, id: string, entry: string | null): Promise<boolean> {
     if (!(await records.beginRemoval(tenant, id))) return false;
     const info = keys.documentInfo(tenant, id);
     await removeBelow(objects, keys.documentAll(tenant, id), info);
-    if (entry !== null) await objects.delete(entry);
     await objects.delete(info);
+    if (entry !== null) await objects.delete(entry);
     return true;
   }
 

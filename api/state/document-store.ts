@@ -33,8 +33,8 @@ export function createDocumentStore({ objects, now, retentionMs = Number.POSITIV
 
   /** The document of an entry of the index. One that none stands behind is removed, once nobody can be about to make it. */
   async function listed(tenant: string, id: string, entry: string): Promise<DocumentInfo | null> {
-    const info = await getInfo(tenant, id);
-    if (info !== null && entry === keys.documentIndex(tenant, info.created_ms, id)) return info;
+    const info = (await records.read(tenant, id))?.value;
+    if (info !== undefined && entry === keys.documentIndex(tenant, info.created_ms, id)) return getInfo(tenant, id);
     if (entryMs(entry) + litterMs < now()) await objects.delete(entry);
     return null;
   }

@@ -77,7 +77,8 @@ async function measure(url: string) {
       },
     });
   let noting = Promise.resolve();
-  const note = async (collect: boolean) => void memory.push({ jobs: ids.length, ...(await probe.look(api.pid, collect)) });
+  const note = async (collect: boolean) =>
+    void memory.push({ jobs: ids.length, ...(await probe.look(api.pid, collect)) });
 
   say(`submitting ${jobs} jobs over ${connections} connections`);
   await submit(warmUp);

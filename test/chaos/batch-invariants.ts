@@ -40,7 +40,12 @@ async function checkBatch(
   calm: ReadonlyMap<string, string>,
   { lost, duplicated, broken }: Findings,
 ): Promise<void> {
-  const allowed = { plain: ["completed"], bad: ["failed"], partly: ["completed"], cancelled: ["cancelled", "completed"] }[kind];
+  const allowed = {
+    plain: ["completed"],
+    bad: ["failed"],
+    partly: ["completed"],
+    cancelled: ["cancelled", "completed"],
+  }[kind];
   if (!allowed.includes(state.status)) lost.push(`${id} (${kind}) is ${state.status}: ${JSON.stringify(state.errors)}`);
   const counts = JSON.stringify(state.request_counts);
   const faulty = lines.find(({ fault }) => fault !== null);
@@ -86,7 +91,9 @@ export async function batchOrphan({ objects, all }: Stored, key: string): Promis
       return has(keys.fileInfo(TENANT, id)) && has(keys.file(TENANT, id)) ? null : `${key} belongs to no file`;
     case "fx": {
       const info = await readAs(objects, keys.fileInfo(TENANT, entryId), FileInfo);
-      return info !== null && keys.fileIndex(TENANT, info.created_ms, entryId) === key ? null : `${key} leads to no file`;
+      return info !== null && keys.fileIndex(TENANT, info.created_ms, entryId) === key
+        ? null
+        : `${key} leads to no file`;
     }
     case "b":
       if (name === "open") return `${key} is left of a job that is over`;

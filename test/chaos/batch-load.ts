@@ -32,18 +32,20 @@ const LINES = { least: 10, most: 30 };
 /** All that a line can ask. */
 const CONTENTS = DOCUMENTS.flatMap((text) => QUESTIONS.map((question) => `${text}\n\n${question}`));
 
-const toLine = (model: string) => ({ customId, content, fault }: BatchLine) => ({
-  custom_id: customId,
-  method: "POST",
-  url: fault === "url" ? "/v1/embeddings" : "/v1/chat/completions",
-  body: {
-    model,
-    messages: [{ role: "user", content }],
-    max_tokens: MAX_TOKENS,
-    temperature: 0,
-    ...(fault === "request" && { n: 2 }),
-  },
-});
+const toLine =
+  (model: string) =>
+  ({ customId, content, fault }: BatchLine) => ({
+    custom_id: customId,
+    method: "POST",
+    url: fault === "url" ? "/v1/embeddings" : "/v1/chat/completions",
+    body: {
+      model,
+      messages: [{ role: "user", content }],
+      max_tokens: MAX_TOKENS,
+      temperature: 0,
+      ...(fault === "request" && { n: 2 }),
+    },
+  });
 
 const toText = (model: string, lines: readonly BatchLine[]): string =>
   lines
@@ -87,7 +89,12 @@ async function begin(
   };
   const file = await answerTo(FileResource, `${api}/v1/files`, upload, limit);
   const key = randomUUID();
-  const asked = { input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h", metadata: { key } };
+  const asked = {
+    input_file_id: file.id,
+    endpoint: "/v1/chat/completions",
+    completion_window: "24h",
+    metadata: { key },
+  };
   const create = () => ({
     method: "POST",
     headers: { "Content-Type": "application/json", "Idempotency-Key": key },
