@@ -22,6 +22,7 @@ import { objectRoutes } from "./routes/objects.ts";
 import { problemRoutes } from "./routes/problems.ts";
 import { referenceRoutes } from "./routes/reference.ts";
 import { scalingRoutes } from "./routes/scaling.ts";
+import { webhookEventRoutes } from "./routes/webhook-events.ts";
 import { describeWebhooks, webhookRoutes } from "./routes/webhooks.ts";
 import { securityHeaders } from "./security-headers.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -95,6 +96,7 @@ export function createApp(deps: AppDeps) {
     .route("/", jobRoutes(jobDeps))
     .route("/", chatRoutes(jobDeps))
     .route("/", webhookRoutes(deps))
+    .route("/", webhookEventRoutes(deps))
     .route("/", documentRoutes(deps))
     .route("/", fileRoutes(deps))
     .route("/", batchRoutes(jobDeps))

@@ -65,8 +65,13 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     await state.objects.list("probe/", { limit: 1 });
   };
   const webhooks = createWebhookStore({ ...state, now });
-  const { files, batches, batchEnd } = createBatching({ objects: state.objects, now, newId });
   const retentionMs = env.GNOMON_RETENTION_DAYS * 24 * 3_600_000;
+  const { files, batches, batchEnd } = createBatching({
+    objects: state.objects,
+    now,
+    newId,
+    onOver: webhooks.emitBatch,
+  });
   const jobs = createJobStore({
     ...state,
     now,

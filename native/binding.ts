@@ -45,6 +45,7 @@ export type NativeEvents = {
 export type NativeOptions = {
   modelDir: string;
   device: "cpu" | "cuda";
+  dtype: "bfloat16" | "float32";
   cache: CacheOptions;
   /** Take the rank that suits the model's key width (default_rank in cache_geometry.h), not cache.rank. */
   chooseRank: boolean;

@@ -51,6 +51,7 @@ export interface Engine {
   stats(): EngineStats;
   readonly model: ModelInfo;
   readonly device: "cpu" | "cuda";
+  readonly dtype: "bfloat16" | "float32";
   /** With every default in it. */
   readonly cache: CacheOptions;
   /** Ends running and waiting requests with `closed`; resolves when the model's memory is free. May be repeated. */
@@ -91,14 +92,16 @@ const check: Check = createCheck("invalid_request");
 class LoadedEngine implements Engine {
   readonly model: ModelInfo;
   readonly device: "cpu" | "cuda";
+  readonly dtype: "bfloat16" | "float32";
   readonly cache: CacheOptions;
   readonly #native: NativeEngine;
   #closed: Promise<void> | undefined;
 
-  constructor(native: NativeEngine, { device, cache }: NativeOptions) {
+  constructor(native: NativeEngine, { device, dtype, cache }: NativeOptions) {
     this.#native = native;
     this.model = native.model();
     this.device = device;
+    this.dtype = dtype;
     this.cache = { ...cache, rank: native.rank };
   }
 

@@ -1,26 +1,27 @@
-import { createHash, type Hash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 
 /** What of a model directory has a say in its answers; the rest describes it. */
 const MODEL_FILE = /\.(json|safetensors|jinja)$/;
+/** Files that are read at once. */
+const READERS = 4;
 
-/** SHA-256 over the files of a model: two directories with the same one give the same answers. */
-export async function modelRevision(modelDir: string): Promise<string> {
-  const entries = await readdir(modelDir);
-  const names = entries.filter((name) => MODEL_FILE.test(name)).sort();
-  const digests = await Promise.all(names.map((name) => digest(join(modelDir, name))));
+/**
+ * SHA-256 over the files of a model: two directories with the same one give the same answers. Of each file `sha256` is
+ * asked, which may know it without reading it.
+ */
+export async function modelRevision(modelDir: string, sha256: (path: string) => Promise<string>): Promise<string> {
+  const names = (await readdir(modelDir)).filter((name) => MODEL_FILE.test(name)).sort();
+  const digests = new Map<string, string>();
+  const waiting = [...names];
+  const readers = Array.from({ length: READERS }, async () => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      digests.set(name, await sha256(join(modelDir, name)));
+    }
+  });
+  await Promise.all(readers);
   const all = createHash("sha256");
-  for (const [index, name] of names.entries()) all.update(`${digests[index]}  ${name}\n`);
+  for (const name of names) all.update(`${digests.get(name)}  ${name}\n`);
   return all.digest("hex");
 }
-
-async function digest(path: string): Promise<string> {
-  const hash: Hash = createHash("sha256");
-  await pipeline(createReadStream(path, { highWaterMark: READ_BYTES }), hash);
-  return hash.digest("hex");
-}
-
-const READ_BYTES = 4 * 1024 * 1024;

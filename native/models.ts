@@ -1,11 +1,12 @@
-// `npm run models -- [--json] [--device cpu|cuda] [--max-tokens N] [directory]`: the architectures that are supported; of a
-// model directory, what it holds and how long a prompt may be. Ends with 1 where the directory cannot be served, with 2
-// where the command is wrong.
+// `npm run models -- [--json] [--device cpu|cuda] [--dtype auto|bfloat16|float32] [--max-tokens N] [directory]`: the
+// architectures that are supported; of a model directory, what it holds and how long a prompt may be. Ends with 1 where the
+// directory cannot be served, with 2 where the command is wrong.
 
 import { parseArgs } from "node:util";
 import type { Fit, Inspection } from "./binding.ts";
 import { EngineError } from "./engine-error.ts";
 import { inspectModel, supportedArchitectures } from "./inspect.ts";
+import { resolveDtype } from "./options.ts";
 import { loadPrompts } from "./prompt.ts";
 
 const DEFAULT_MAX_TOKENS = 512;
@@ -22,7 +23,9 @@ const PUBLISHED: Record<string, string> = {
   ChatGLMForConditionalGeneration: "GLM-4-9B-Chat-1M",
 };
 
-type Asked = { json: boolean; device: "cpu" | "cuda"; maxTokens: number; modelDir: string | undefined };
+const DTYPES = ["auto", "bfloat16", "float32"] as const;
+type Dtype = (typeof DTYPES)[number];
+type Asked = { json: boolean; device: "cpu" | "cuda"; dtype: Dtype; maxTokens: number; modelDir: string | undefined };
 
 process.exitCode = await main();
 
@@ -58,27 +61,30 @@ function parseCommand(): Asked {
     options: {
       json: { type: "boolean", default: false },
       device: { type: "string", default: "cpu" },
+      dtype: { type: "string", default: "auto" },
       "max-tokens": { type: "string", default: String(DEFAULT_MAX_TOKENS) },
     },
   });
   const { json, device } = values;
   if (device !== "cpu" && device !== "cuda") throw new Error(`--device is cpu or cuda, not ${device}`);
+  const dtype = DTYPES.find((name) => name === values.dtype);
+  if (dtype === undefined) throw new Error(`--dtype is auto, bfloat16 or float32, not ${values.dtype}`);
   const maxTokens = Number(values["max-tokens"]);
   if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
     throw new Error(`--max-tokens is a number from 1 on, not ${values["max-tokens"]}`);
   }
   if (positionals.length > 1) throw new Error(`one model directory at a time, not ${positionals.length}`);
-  return { json, device, maxTokens, modelDir: positionals[0] };
+  return { json, device, dtype, maxTokens, modelDir: positionals[0] };
 }
 
 /** Rejects with invalid_model also where there is no tokenizer or chat template: the engine alone would not miss them. */
-async function inspect(modelDir: string, { device, maxTokens }: Asked) {
-  const found = await inspectModel({ modelDir, device }, maxTokens);
+async function inspect(modelDir: string, { device, dtype, maxTokens }: Asked) {
+  const found = await inspectModel({ modelDir, device, dtype }, maxTokens);
   await loadPrompts(modelDir);
-  return describe(modelDir, device, maxTokens, found);
+  return describe(modelDir, device, resolveDtype(device, dtype), maxTokens, found);
 }
 
-function describe(directory: string, device: string, maxTokens: number, found: Inspection) {
+function describe(directory: string, device: string, dtype: string, maxTokens: number, found: Inspection) {
   const { model } = found;
   return {
     directory,
@@ -97,6 +103,7 @@ function describe(directory: string, device: string, maxTokens: number, found: I
     tie_word_embeddings: found.tiedEmbeddings,
     eos_token_ids: model.eosTokenIds,
     device,
+    dtype,
     file_bytes: model.weightBytes,
     loaded_bytes: found.loadedBytes,
     scratch_bytes: found.scratchBytes,

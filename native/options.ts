@@ -6,6 +6,8 @@ export type EngineOptions = {
   modelDir: string;
   /** Default "cpu". */
   device?: "cpu" | "cuda";
+  /** Of weights, activations and caches. Default "auto": bfloat16 on a GPU, float32 on a CPU, which has no other. */
+  dtype?: "auto" | "bfloat16" | "float32";
   /**
    * deviceBytes: what the engine may take of the device (on a CPU, of the machine); default: what is free. hostBytes: memory that a
    * GPU engine pins for the values of ShadowKV; default: none.
@@ -43,8 +45,8 @@ const check: Check = createCheck("invalid_options");
 
 /** The options with every default filled in. Throws invalid_options. */
 export function fillOptions(options: EngineOptions): NativeOptions {
-  check.keys("options", options, ["modelDir", "device", "memory", "threads", "maxBatch", "cache"]);
-  const { modelDir, device = "cpu", memory = {}, threads, maxBatch = DEFAULT_MAX_BATCH } = options;
+  check.keys("options", options, ["modelDir", "device", "dtype", "memory", "threads", "maxBatch", "cache"]);
+  const { modelDir, device = "cpu", dtype = "auto", memory = {}, threads, maxBatch = DEFAULT_MAX_BATCH } = options;
   if (typeof modelDir !== "string" || modelDir === "") {
     check.refuse("modelDir is missing; give the path of a Hugging Face model directory");
   }
@@ -52,12 +54,22 @@ export function fillOptions(options: EngineOptions): NativeOptions {
   return {
     modelDir,
     device: check.oneOf("device", device, ["cpu", "cuda"]),
+    dtype: resolveDtype(device, check.oneOf("dtype", dtype, ["auto", "bfloat16", "float32"])),
     deviceBytes: check.wholeNumber("memory.deviceBytes", memory.deviceBytes ?? 0, 0),
     hostBytes: check.wholeNumber("memory.hostBytes", memory.hostBytes ?? 0, 0),
     threads: threads === undefined ? 0 : check.wholeNumber("threads", threads, 1),
     maxBatch: check.wholeNumber("maxBatch", maxBatch, 1),
     ...fillCache(options.cache ?? { kind: "shadowkv" }),
   };
+}
+
+/** What "auto" stands for on a device. */
+export function resolveDtype(
+  device: NonNullable<EngineOptions["device"]>,
+  given: NonNullable<EngineOptions["dtype"]>,
+): NativeOptions["dtype"] {
+  if (given !== "auto") return given;
+  return device === "cuda" ? "bfloat16" : "float32";
 }
 
 function fillCache(given: NonNullable<EngineOptions["cache"]>): Pick<NativeOptions, "cache" | "chooseRank"> {

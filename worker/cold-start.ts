@@ -4,8 +4,9 @@ import { rm } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { parseEnv, WorkerEnv } from "../api/contract/env.ts";
 import { createLog } from "../api/process.ts";
-import { openModel } from "../api/state/open-model.ts";
+import { modelDigests, openModel } from "../api/state/open-model.ts";
 import { type Engine, loadEngine } from "../native/index.ts";
+import { modelRevision } from "../native/model-revision.ts";
 import { loadPrompts } from "../native/prompt.ts";
 import { engineOptions } from "./engine-options.ts";
 
@@ -22,7 +23,11 @@ if (values.fresh && env.GNOMON_MODEL.startsWith("s3://")) {
 }
 const model = await openModel(env, { part: "all", now: Date.now, log: createLog("cold-start", "silent") });
 const [tokenizerSeconds, prompts] = await timed(() => loadPrompts(model.folder));
-const [engineSeconds, engine] = await timed(() => loadEngine(engineOptions({ ...env, GNOMON_MODEL: model.folder })));
+// Beside each other, as a worker does them.
+const [[revisionSeconds], [engineSeconds, engine]] = await Promise.all([
+  timed(() => modelRevision(model.folder, modelDigests(env).sha256)),
+  timed(() => loadEngine(engineOptions({ ...env, GNOMON_MODEL: model.folder }))),
+]);
 const engineReadySeconds = performance.now() / 1000;
 try {
   const tokens = await promptOf(Math.min(wanted, prompts.maxPositions - 1));
@@ -44,6 +49,7 @@ try {
       bytes_per_second: model.fetchedBytes === 0 ? null : Math.round(model.fetchedBytes / model.seconds),
     },
     tokenizer_seconds: round(tokenizerSeconds),
+    revision_seconds: round(revisionSeconds),
     engine_load_seconds: round(engineSeconds),
     engine_ready_after_seconds: round(engineReadySeconds),
     first_token: {

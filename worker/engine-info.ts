@@ -3,12 +3,16 @@ import type { Engine } from "../native/index.ts";
 import project from "../package.json" with { type: "json" };
 
 /** What a result was made with. */
-export function engineInfo({ device, cache }: Pick<Engine, "device" | "cache">, modelRevision: string): EngineInfo {
+export function engineInfo(
+  { device, dtype, cache }: Pick<Engine, "device" | "dtype" | "cache">,
+  modelRevision: string,
+): EngineInfo {
   const { kind, rank, chunkSize, sparseBudget, outlierChunks, localWindow, slots, values } = cache;
   return {
     version: project.version,
     model_revision: modelRevision,
     device,
+    dtype,
     cache:
       kind === "full"
         ? { kind }

@@ -9,7 +9,7 @@ export function engineOptions(env: WorkerEnv): EngineOptions & { maxBatch: numbe
   return {
     modelDir: env.GNOMON_MODEL,
     maxBatch: env.GNOMON_MAX_BATCH || DEFAULT_MAX_BATCH,
-    ...given({ device: env.GNOMON_DEVICE, threads: env.GNOMON_THREADS || undefined }),
+    ...given({ device: env.GNOMON_DEVICE, dtype: env.GNOMON_DTYPE, threads: env.GNOMON_THREADS || undefined }),
     memory: given({
       deviceBytes: env.GNOMON_DEVICE_BYTES || undefined,
       hostBytes: env.GNOMON_HOST_BYTES || undefined,

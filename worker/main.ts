@@ -9,7 +9,7 @@ import { createBatching, inTurn } from "../api/state/batching.ts";
 import { createDocumentStore } from "../api/state/document-store.ts";
 import { createJobStore } from "../api/state/job-store.ts";
 import { createJobStreams } from "../api/state/job-streams.ts";
-import { openModel } from "../api/state/open-model.ts";
+import { modelDigests, openModel } from "../api/state/open-model.ts";
 import { openState } from "../api/state/open-state.ts";
 import { startSweeper } from "../api/state/sweeper.ts";
 import { createWebhookStore } from "../api/state/webhook-store.ts";
@@ -61,11 +61,11 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     startHeartbeatThread({ env, limits: leaseTimes, stallMs: leaseTimes.stallMs, onFailed }, leases.tell),
     loadEngine(options, { onProgress: createLoadLog({ log, now, everyMs: LOAD_LOG_MS }) }),
     loadPrompts(model.folder),
-    modelRevision(model.folder),
+    modelRevision(model.folder, modelDigests(env).sha256),
   ]);
   leases.connect(heartbeats.beats);
   const webhooks = createWebhookStore({ ...state, now });
-  const { batches, batchEnd } = createBatching({ objects: state.objects, now, newId });
+  const { batches, batchEnd } = createBatching({ objects: state.objects, now, newId, onOver: webhooks.emitBatch });
   const jobs = createJobStore({
     ...state,
     now,

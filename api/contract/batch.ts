@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ExpiresAfter } from "./file.ts";
 import { Price } from "./job.ts";
+import { limits } from "./limits.ts";
 import { Metadata } from "./metadata.ts";
 
 /** What a line of a batch may ask for. OpenAI has more; a model that only generates text does not. */
@@ -29,6 +30,12 @@ export const BATCH_TRANSITIONS: Record<BatchStatus, readonly BatchStatus[]> = {
   expired: [],
   cancelled: [],
 };
+
+/** What a webhook can tell of a batch: its end, in one of its four ways. OpenAI's names. */
+export const BatchEvent = z.enum(["batch.completed", "batch.failed", "batch.expired", "batch.cancelled"]);
+export type BatchEvent = z.infer<typeof BatchEvent>;
+
+const BatchWebhook = z.object({ url: z.string(), events: z.array(BatchEvent) });
 
 export const isBatchOver = (status: BatchStatus): boolean => BATCH_TRANSITIONS[status].length === 0;
 
@@ -91,6 +98,7 @@ export const BatchState = z.object({
   model: z.string(),
   metadata: z.record(z.string(), z.string()).nullable(),
   output_expires_seconds: z.int().nullable(),
+  webhook: BatchWebhook.nullable().default(null),
   /** Only to be validated and quoted. */
   dry_run: z.boolean(),
   price: Price.nullable(),
@@ -129,6 +137,17 @@ export const CreateBatch = z
     completion_window: z.literal("24h", { error: "must be `24h`" }),
     metadata: Metadata.nullish(),
     output_expires_after: ExpiresAfter.nullish(),
+    webhook: z
+      .strictObject({
+        url: z.url({ protocol: /^https?$/ }).max(limits.urlCharacters),
+        events: z
+          .array(BatchEvent)
+          .min(1)
+          .max(BatchEvent.options.length)
+          .default([...BatchEvent.options]),
+      })
+      .nullish()
+      .meta({ description: "Not OpenAI's, whose webhooks belong to a project. Where the end of this batch is told." }),
     dry_run: z.boolean().default(false).meta({
       description:
         "Not OpenAI's. Validates every line and fills `errors` and `quote`; the batch is then `completed`, and nothing ran.",
@@ -171,6 +190,7 @@ export const Batch = z
     request_counts: RequestCounts.meta({ description: "`total` is 0 until the lines are validated." }),
     usage: BatchUsage.optional().meta({ description: "Once the batch is over." }),
     metadata: z.record(z.string(), z.string()).nullable(),
+    webhook: BatchWebhook.nullable(),
     dry_run: z.boolean(),
     quote: z
       .object({

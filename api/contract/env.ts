@@ -164,6 +164,8 @@ export const WorkerEnv = z
     /** Of EC2's instance metadata service, to hear of the end of a Spot instance; unset: nobody asks. */
     GNOMON_IMDS_URL: url.optional(),
     GNOMON_DEVICE: z.enum(["cpu", "cuda"]).optional(),
+    /** What the engine keeps and computes in; auto: bfloat16 on a GPU, float32 on a CPU. */
+    GNOMON_DTYPE: z.enum(["auto", "bfloat16", "float32"]).optional(),
     GNOMON_CACHE: z.enum(["full", "shadowkv"]).default("shadowkv"),
     /** ShadowKV's knobs; the engine's defaults where unset. The sparse budget and the local window are in tokens. */
     GNOMON_RANK: positiveInt.optional(),

@@ -48,6 +48,8 @@ export const EngineInfo = z
     /** SHA-256 over the files of the model. */
     model_revision: z.string(),
     device: z.string(),
+    /** Of the engine's weights, activations and caches; jobs from before there was a choice have none. */
+    dtype: z.string().optional(),
     /** `kind`, and the knobs of that kind. */
     cache: z.record(z.string(), z.union([z.string(), z.number()])),
   })

@@ -64,8 +64,9 @@ export const keys = {
   batchIndexOf: (tenant: string) => `t/${tenant}/bx/`,
   /** As jobIndexFrom. */
   batchIndexFrom: (tenant: string, createdMs: number) => `t/${tenant}/bx/${newestFirst(createdMs)}`,
-  webhookEvents: (tenant: string, job: string) => `t/${tenant}/j/${job}/webhook/`,
-  webhookEvent: (tenant: string, job: string, event: string) => `t/${tenant}/j/${job}/webhook/${event}.json`,
+  /** Of a job, or of a batch, beside its state. */
+  webhookEvents: (tenant: string, of: string) => `t/${tenant}/${of.startsWith("batch_") ? "b" : "j"}/${of}/webhook/`,
+  webhookEvent: (tenant: string, of: string, event: string) => `${keys.webhookEvents(tenant, of)}${event}.json`,
   /** Not below `t/`, where everything goes with its retention. */
   webhookSettings: "w/",
   webhookKeyring: (tenant: string) => `w/${tenant}/keys.json`,

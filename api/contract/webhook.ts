@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { BatchEvent } from "./batch.ts";
 import { JobEvent } from "./job.ts";
 import { limits } from "./limits.ts";
 
@@ -32,13 +33,16 @@ const Attempt = z.object({
 });
 export type WebhookAttempt = z.infer<typeof Attempt>;
 
-/** What is told of one job, with the log of its delivery; changed by compare-and-swap. */
+const EventType = z.enum([...JobEvent.options, ...BatchEvent.options]);
+
+/** What is told of one job or batch, with the log of its delivery; changed by compare-and-swap. */
 export const WebhookEvent = z.object({
   version: z.literal(1),
   id: z.string(),
   tenant: z.string(),
+  /** Its id, or that of the batch. */
   job: z.string(),
-  type: JobEvent,
+  type: EventType,
   url: z.string(),
   /** The bytes that are sent, the same each time. */
   body: z.string(),
@@ -109,8 +113,9 @@ export const WebhookDelivery = z
   .object({
     object: z.literal("webhook.event"),
     id: z.string().meta({ description: "Also its header `webhook-id`: the same at every attempt." }),
-    type: JobEvent,
-    job_id: z.string(),
+    type: EventType,
+    job_id: z.string().optional().meta({ description: "Of what it tells: either this, or `batch_id`." }),
+    batch_id: z.string().optional(),
     url: z.string(),
     status: WebhookEventStatus,
     created_at: z.number(),
@@ -134,6 +139,7 @@ export type WebhookDelivery = z.infer<typeof WebhookDelivery>;
 export const WebhookDeliveries = z
   .object({ object: z.literal("list"), data: z.array(WebhookDelivery) })
   .meta({ id: "WebhookDeliveries" });
+export type WebhookDeliveries = z.infer<typeof WebhookDeliveries>;
 
 export const DisabledWebhooks = z
   .object({
@@ -160,3 +166,16 @@ export const WebhookPayload = z
   })
   .meta({ id: "WebhookPayload" });
 export type WebhookPayload = z.infer<typeof WebhookPayload>;
+
+/** The same of a batch, with all that OpenAI's events have. */
+export const BatchWebhookPayload = z
+  .object({
+    id: z.string().meta({ description: "Also in the header `webhook-id`." }),
+    object: z.literal("event"),
+    type: BatchEvent,
+    created_at: z.int(),
+    timestamp: z.iso.datetime(),
+    data: z.object({ object: z.literal("batch"), id: z.string(), status: z.string() }),
+  })
+  .meta({ id: "BatchWebhookPayload" });
+export type BatchWebhookPayload = z.infer<typeof BatchWebhookPayload>;

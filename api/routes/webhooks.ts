@@ -1,22 +1,18 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { AppError } from "../contract/errors.ts";
 import {
+  BatchWebhookPayload,
   DisabledWebhooks,
   RotateWebhookKeys,
-  WebhookDeliveries,
-  WebhookDelivery,
-  type WebhookEvent,
   type WebhookKey,
   WebhookKeys,
   WebhookPayload,
 } from "../contract/webhook.ts";
 import { mediaTypes } from "../media-types.ts";
 import { createRouter, problemResponses } from "../router.ts";
-import type { JobStore } from "../state/job-store.ts";
 import type { WebhookKeyrings } from "../state/webhook-keyring.ts";
 import { publicKey } from "../state/webhook-keys.ts";
 import type { WebhookStore } from "../state/webhook-store.ts";
-import { readJob } from "./jobs/read-job.ts";
 
 const getKeys = createRoute({
   method: "get",
@@ -66,53 +62,34 @@ const enable = createRoute({
   responses: { 204: { description: "It is enabled, whether or not it was disabled." }, ...problemResponses() },
 });
 
-const listEvents = createRoute({
-  method: "get",
-  path: "/v1/jobs/{id}/webhooks",
-  summary: "What a job's webhook was sent, and how that went",
-  request: { params: z.object({ id: z.string() }) },
-  responses: {
-    200: { description: "Its events.", content: { "application/json": { schema: WebhookDeliveries } } },
-    ...problemResponses(404),
-  },
-});
-
-const replay = createRoute({
-  method: "post",
-  path: "/v1/jobs/{id}/webhooks/{event}/replay",
-  summary: "Deliver an event again",
-  description: "At once, with the same `webhook-id`; should that fail, by the whole schedule.",
-  request: { params: z.object({ id: z.string(), event: z.string() }) },
-  responses: {
-    202: { description: "It will be sent.", content: { "application/json": { schema: WebhookDelivery } } },
-    ...problemResponses(404, 409),
-  },
-});
-
-type Deps = { jobs: Pick<JobStore, "get">; webhooks: WebhookStore; keyrings: WebhookKeyrings };
+type Deps = { webhooks: WebhookStore; keyrings: WebhookKeyrings };
 
 /** What receivers get, for the OpenAPI description: of the whole app, as a mounted router puts a slash before the name. */
 export function describeWebhooks(router: ReturnType<typeof createRouter>): void {
-  router.openAPIRegistry.registerWebhook({
-    method: "post",
-    path: "job",
-    summary: "A job is over",
-    description:
-      "Sent to a job's `webhook.url`, signed as Standard Webhooks 1.0 says, by `v1` and by `v1a`. It may come more " +
-      "than once, under the same `webhook-id`. Any 2xx answer within 15 s is a receipt; 410 disables the URL.",
-    request: {
-      headers: z.object({
-        "webhook-id": z.string(),
-        "webhook-timestamp": z.string(),
-        "webhook-signature": z.string().meta({ examples: ["v1,... v1a,..."] }),
-      }),
-      body: { required: true, content: { "application/json": { schema: WebhookPayload } } },
-    },
-    responses: { 204: { description: "Received." } },
+  const headers = z.object({
+    "webhook-id": z.string(),
+    "webhook-timestamp": z.string(),
+    "webhook-signature": z.string().meta({ examples: ["v1,... v1a,..."] }),
   });
+  const told = [
+    { of: "job", payload: WebhookPayload },
+    { of: "batch", payload: BatchWebhookPayload },
+  ];
+  for (const { of, payload } of told) {
+    router.openAPIRegistry.registerWebhook({
+      method: "post",
+      path: of,
+      summary: `A ${of} is over`,
+      description:
+        `Sent to a ${of}'s \`webhook.url\`, signed as Standard Webhooks 1.0 says, by \`v1\` and by \`v1a\`. It may come more ` +
+        "than once, under the same `webhook-id`. Any 2xx answer within 15 s is a receipt; 410 disables the URL.",
+      request: { headers, body: { required: true, content: { "application/json": { schema: payload } } } },
+      responses: { 204: { description: "Received." } },
+    });
+  }
 }
 
-export const webhookRoutes = ({ jobs, webhooks, keyrings }: Deps) =>
+export const webhookRoutes = ({ webhooks, keyrings }: Deps) =>
   createRouter()
     .openapi(getKeys, async (c) => c.json(describeKeys(await keyrings.signingKeys(c.get("tenant"))), 200, SECRET))
     .openapi(rotateKeys, async (c) => {
@@ -140,22 +117,6 @@ export const webhookRoutes = ({ jobs, webhooks, keyrings }: Deps) =>
     .openapi(enable, async (c) => {
       await webhooks.enable(c.get("tenant"), c.req.valid("param").id);
       return c.body(null, 204);
-    })
-    .openapi(listEvents, async (c) => {
-      const { id } = await readJob(jobs, c.get("tenant"), c.req.valid("param").id);
-      const events = await webhooks.list(c.get("tenant"), id);
-      return c.json({ object: "list" as const, data: events.map(describeEvent) }, 200);
-    })
-    .openapi(replay, async (c) => {
-      const tenant = c.get("tenant");
-      const { id, event: eventId } = c.req.valid("param");
-      await readJob(jobs, tenant, id);
-      const event = await webhooks.get(tenant, id, eventId);
-      if (event === null) throw eventNotFound(id, eventId);
-      if (await webhooks.isDisabled(tenant, event.url)) throw webhookDisabled(event.url, "body");
-      const replayed = await webhooks.replay(tenant, id, eventId);
-      if (replayed === null) throw eventNotFound(id, eventId);
-      return c.json(describeEvent(replayed), 202);
     });
 
 /** Keys must not lie in a cache. */
@@ -172,26 +133,6 @@ const describeKeys = (keys: readonly WebhookKey[]): WebhookKeys => ({
     public_key: publicKey(private_key),
   })),
 });
-
-const describeEvent = (event: WebhookEvent): WebhookDelivery => ({
-  object: "webhook.event",
-  id: event.id,
-  type: event.type,
-  job_id: event.job,
-  url: event.url,
-  status: event.status,
-  created_at: event.created_ms / 1000,
-  next_attempt_at: event.next_attempt_ms === null ? null : event.next_attempt_ms / 1000,
-  attempt: event.attempt,
-  attempts: event.attempts.map(({ at_ms, ...rest }) => ({ at: at_ms / 1000, ...rest })),
-  urls: { replay: `/v1/jobs/${event.job}/webhooks/${event.id}/replay` },
-});
-
-function eventNotFound(job: string, event: string): AppError {
-  return new AppError("webhook_event_not_found", `no event ${event} of job ${job}`, {
-    detail: `Job \`${job}\` has no webhook event \`${event}\`: /v1/jobs/${job}/webhooks lists those it has.`,
-  });
-}
 
 export function webhookDisabled(url: string, field: string): AppError {
   return new AppError("webhook_disabled", `webhooks to ${url} are disabled`, {

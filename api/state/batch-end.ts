@@ -6,9 +6,9 @@ import { keys } from "../contract/keys.ts";
 import { limits } from "../contract/limits.ts";
 import type { createBatchFiles } from "./batch-files.ts";
 import { advanceBatch, NOTHING_RAN, refused, whyUnfinished } from "./batch-record.ts";
-import { resultId } from "./batch-results.ts";
+import { resultId, type ShardResults } from "./batch-results.ts";
 import type { BatchStore } from "./batch-store.ts";
-import { jsonLines } from "./json-lines.ts";
+import { type JsonLine, jsonLines } from "./json-lines.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { readRecord } from "./record.ts";
 
@@ -16,8 +16,13 @@ type Deps = {
   objects: ObjectStore;
   batches: BatchStore;
   batchFiles: ReturnType<typeof createBatchFiles>;
+  /** Told of a batch that is over, at least once. */
+  onOver: (batch: BatchState) => Promise<void>;
   now: () => number;
 };
+
+/** Lines without a shard whose results lie together. */
+const REST_LINES = 1_000;
 
 type Failure = { code: string; message: string };
 
@@ -27,17 +32,16 @@ export type BatchEnd = ReturnType<typeof createBatchEnd>;
  * Takes note of the end of each job of a batch, and ends the batch with the last of them. Whoever ended a job does it, so
  * it can happen twice at once, or break off and be repeated: every step gives the same again.
  */
-export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
+export function createBatchEnd({ objects, batches, batchFiles, onOver, now }: Deps) {
   const { parts } = batches;
 
-  /** Gives a result to each line that has none. */
+  /** Gives a result to each of these lines of a shard that has none. */
   async function fill(
     batch: BatchState,
-    shard: number,
-    lines: ReturnType<typeof jsonLines>,
+    results: ShardResults,
+    lines: AsyncIterable<JsonLine> | Iterable<JsonLine>,
     why: Failure,
   ): Promise<void> {
-    const results = await batches.openResults(batch, shard);
     const added = [];
     for await (const { number, text } of lines) {
       if (results.of(number) !== null) continue;
@@ -48,19 +52,45 @@ export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
   }
 
   async function shardEnded(batch: BatchState, state: JobState, shard: number): Promise<void> {
-    const why = failureOf(state);
-    if (why !== null && batch.status === "in_progress") {
+    const results = await batches.openResults(batch, shard);
+    const { completed, failed } = results.counts();
+    if (completed + failed < state.progress.questions_total) {
       const request = (await readRecord(objects, keys.jobRequest(batch.tenant, state.id), JobRequest))?.value;
       if (request?.input.kind === "shard") {
         const { first_line, start_byte, end_byte } = request.input;
         const bytes = await batches.readInputRange(batch, start_byte, end_byte);
-        const from = { line: first_line, byte: start_byte };
-        await fill(batch, shard, jsonLines([bytes], limits.requestBodyBytes, from), why);
+        const lines = jsonLines([bytes], limits.requestBodyBytes, { line: first_line, byte: start_byte });
+        await fill(batch, results, lines, whyUnanswered(batch, state));
       }
     }
-    const results = await batches.openResults(batch, shard);
     await parts.done(batch, shard, results.counts());
     await parts.close(batch, { shard, job: state.id });
+  }
+
+  function whyUnanswered(batch: BatchState, state: JobState): Failure {
+    return (batch.status === "in_progress" ? failureOf(state) : null) ?? whyUnfinished(batch, now());
+  }
+
+  /** For lines that no shard has brought to an end; a few at a time, each in the place that is its own. */
+  async function fillRest(batch: BatchState): Promise<void> {
+    const ended = await batchFiles.finishedLines(batch);
+    const why = whyUnfinished(batch, now());
+    let index = 0;
+    let rest: JsonLine[] = [];
+    for await (const line of jsonLines(await batches.readInput(batch), limits.requestBodyBytes)) {
+      if (!ended.has(line.number)) rest.push(line);
+      index += 1;
+      if (index % REST_LINES === 0) await put();
+    }
+    await put();
+
+    async function put(): Promise<void> {
+      if (rest.length === 0) return;
+      // Beside those of the shards.
+      const place = batch.shards + Math.floor((index - 1) / REST_LINES);
+      await fill(batch, await batches.openResults(batch, place), rest, why);
+      rest = [];
+    }
   }
 
   async function checkEnded(batch: BatchState, state: JobState): Promise<void> {
@@ -76,6 +106,7 @@ export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
       const job = await readRecord(objects, keys.jobState(batch.tenant, part.job), JobState);
       if (job === null) await parts.close(batch, part);
     }
+    await tellIfOver(batch);
     await parts.close(batch, { shard: null, job: state.id });
   }
 
@@ -86,21 +117,33 @@ export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
       // One that is being cancelled has no use for it.
       current.status === "in_progress" ? advanceBatch(current, "finalizing", now()) : null,
     );
-    if (batch !== null && (batch.status === "finalizing" || batch.status === "cancelling")) await finish(batch);
+    if (batch !== null && (batch.status === "finalizing" || batch.status === "cancelling")) await finishOnce(batch);
+  }
+
+  /** Of the batches that this process is finishing: the last jobs of a batch often end at the same time. */
+  const finishing = new Map<string, Promise<void>>();
+
+  function finishOnce(batch: BatchState): Promise<void> {
+    const begun = finishing.get(batch.id);
+    if (begun !== undefined) return begun;
+    const done = finish(batch).finally(() => finishing.delete(batch.id));
+    finishing.set(batch.id, done);
+    return done;
   }
 
   async function finish(batch: BatchState): Promise<void> {
     const { tenant, id } = batch;
     const { completed, failed } = await parts.counts(batch);
-    if (completed + failed < batch.lines) {
-      const ended = await batchFiles.finishedLines(batch);
-      const rest = withoutLines(jsonLines(await batches.readInput(batch), limits.requestBodyBytes), ended);
-      // Beside those of the shards, as these lines are of any of them.
-      await fill(batch, batch.shards, rest, whyUnfinished(batch, now()));
-    }
+    if (completed + failed < batch.lines) await fillRest(batch);
     const files = await batchFiles.write(batch);
     const status = batch.status === "cancelling" ? "cancelled" : files.hasExpired ? "expired" : "completed";
     await batches.change(tenant, id, (current) => advanceBatch(current, status, now(), files.summary));
+    await tellIfOver(batch);
+  }
+
+  async function tellIfOver({ tenant, id }: BatchState): Promise<void> {
+    const batch = await batches.get(tenant, id);
+    if (batch !== null && isBatchOver(batch.status)) await onOver(batch);
   }
 
   return {
@@ -112,6 +155,7 @@ export function createBatchEnd({ objects, batches, batchFiles, now }: Deps) {
       const { id, shard } = state.batch;
       const batch = await batches.get(state.tenant, id);
       if (batch === null || isBatchOver(batch.status)) {
+        if (batch !== null) await onOver(batch);
         return parts.close({ tenant: state.tenant, id }, { shard, job: state.id });
       }
       await (shard === null ? checkEnded(batch, state) : shardEnded(batch, state, shard));
@@ -125,8 +169,4 @@ function failureOf({ status, error }: JobState): Failure | null {
   if (status === "failed") return error ?? { code: "internal", message: "The shard failed." };
   if (status !== "cancelled") return null;
   return { code: UNFINISHED_CODES.cancelled, message: "The job that was to answer this line was cancelled." };
-}
-
-async function* withoutLines(lines: ReturnType<typeof jsonLines>, ended: ReadonlySet<number>) {
-  for await (const line of lines) if (!ended.has(line.number)) yield line;
 }

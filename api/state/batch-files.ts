@@ -7,6 +7,8 @@ import type { ObjectStore } from "./object-store.ts";
 
 type Deps = { objects: ObjectStore; parts: BatchParts; files: FileStore; now: () => number };
 
+const PIECE_CHARACTERS = 65_536;
+
 type Summary = Pick<BatchState, "output_file_id" | "error_file_id" | "request_counts" | "usage">;
 
 /** The results of a batch as its two files, without more than those of one shard in memory. */
@@ -78,6 +80,17 @@ const batchUsage = ({ promptTokens, cachedTokens, completionTokens }: typeof NO_
   total_tokens: promptTokens + completionTokens,
 });
 
+/** Some lines at a time: each piece is written on its own. */
 async function* encoded(lines: AsyncIterable<ResultLine>): AsyncGenerator<Uint8Array> {
-  for await (const { text } of lines) yield Buffer.from(`${text}\n`);
+  let piece: string[] = [];
+  let characters = 0;
+  for await (const { text } of lines) {
+    piece.push(text, "\n");
+    characters += text.length;
+    if (characters < PIECE_CHARACTERS) continue;
+    yield Buffer.from(piece.join(""));
+    piece = [];
+    characters = 0;
+  }
+  if (piece.length > 0) yield Buffer.from(piece.join(""));
 }

@@ -32,6 +32,7 @@ export const newBatch = ({ id, tenant, asked, model, price, nowMs }: NewBatch): 
   model,
   metadata: asked.metadata ?? null,
   output_expires_seconds: asked.output_expires_after?.seconds ?? null,
+  webhook: asked.webhook ?? null,
   dry_run: asked.dry_run,
   price,
   errors: [],

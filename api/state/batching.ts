@@ -1,3 +1,4 @@
+import type { BatchState } from "../contract/batch.ts";
 import type { JobState } from "../contract/job.ts";
 import { createBatchEnd } from "./batch-end.ts";
 import { createBatchFiles } from "./batch-files.ts";
@@ -10,15 +11,18 @@ export function createBatching({
   objects,
   now,
   newId,
+  onOver,
 }: {
   objects: ObjectStore;
   now: () => number;
   newId: () => string;
+  /** Told of a batch that is over, at least once. */
+  onOver: (batch: BatchState) => Promise<void>;
 }) {
   const files = createFileStore({ objects, now, newId });
   const batches = createBatchStore({ objects });
   const batchFiles = createBatchFiles({ objects, parts: batches.parts, files, now });
-  return { files, batches, batchEnd: createBatchEnd({ objects, batches, batchFiles, now }) };
+  return { files, batches, batchEnd: createBatchEnd({ objects, batches, batchFiles, onOver, now }) };
 }
 
 /** Those who are told of the end of a job, one after the other: the first that fails is told again with the rest. */

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, statfs } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "../contract/errors.ts";
+import { bootId } from "./boot-id.ts";
+import type { KnownDigests } from "./known-digests.ts";
 import { downloadModel, type ModelFile, type ModelStore } from "./model-download.ts";
 
 export type Fetched = { folder: string; bytes: number; fetchedBytes: number; seconds: number };
@@ -14,6 +16,8 @@ type Options = {
   source: string;
   /** On a local disk, large enough for the model. Processes of one machine may share it. */
   cache: string;
+  /** Told what the download has verified. */
+  digests: Pick<KnownDigests, "remember">;
   now: () => number;
   onProgress: (progress: { bytes: number; totalBytes: number; seconds: number }) => void;
 };
@@ -27,7 +31,7 @@ const spareBytes = 64 * 1024 * 1024;
  * The folder of the model in the cache. What is not there is downloaded, by one process at a time, into a folder beside
  * it that gets its name when it is whole; a try that was cut off is gone on with. An older version of the same model goes.
  */
-export async function fetchModel({ store, source, cache, now, onProgress }: Options): Promise<Fetched> {
+export async function fetchModel({ store, source, cache, digests, now, onProgress }: Options): Promise<Fetched> {
   const startedMs = now();
   const seconds = () => (now() - startedMs) / 1000;
   const files = await store.list();
@@ -52,6 +56,7 @@ export async function fetchModel({ store, source, cache, now, onProgress }: Opti
       store,
       files,
       folder: partial,
+      digests,
       onBytes(more) {
         done += more;
         if (now() - toldMs < progressMs) return;
@@ -69,13 +74,6 @@ export async function fetchModel({ store, source, cache, now, onProgress }: Opti
 }
 
 const hash = (...texts: string[]): string => createHash("sha256").update(texts.join("\n")).digest("hex").slice(0, 16);
-
-/**
- * Nothing here waits until the disk has what was written: that would cost as much as the download. So what was written
- * before the machine last started is not trusted.
- */
-const bootId = (): Promise<string> =>
-  readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => String(process.ppid));
 
 async function isWhole(folder: string, files: ModelFile[]): Promise<boolean> {
   const sizes = await Promise.all(files.map(({ name }) => stat(join(folder, name)).catch(() => null)));

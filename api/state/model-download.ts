@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "../contract/errors.ts";
 import { type Digest, digestFile } from "./file-digest.ts";
+import type { KnownDigests } from "./known-digests.ts";
 
 export type ModelFile = {
   name: string;
@@ -34,6 +35,7 @@ type Options = {
   store: ModelStore;
   files: readonly ModelFile[];
   folder: string;
+  digests: Pick<KnownDigests, "remember">;
   /** Called once for all that was there, then for every piece that has been written. */
   onBytes: (bytes: number) => void;
   rangeBytes?: number;
@@ -46,7 +48,7 @@ type Options = {
  * that it must have.
  */
 export async function downloadModel(options: Options): Promise<{ resumedBytes: number }> {
-  const { store, files, folder, onBytes, rangeBytes = defaultRangeBytes, atOnce = rangesAtOnce } = options;
+  const { store, files, folder, digests, onBytes, rangeBytes = defaultRangeBytes, atOnce = rangesAtOnce } = options;
   await mkdir(join(folder, journals), { recursive: true });
   const stopping = new AbortController();
   const opened = await Promise.all(files.map((file) => openTarget(file, folder, rangeBytes)));
@@ -67,7 +69,7 @@ export async function downloadModel(options: Options): Promise<{ resumedBytes: n
   } finally {
     await Promise.allSettled(opened.map(({ handle }) => handle.close()));
   }
-  await Promise.all(opened.map(check));
+  await Promise.all(opened.map((target) => check(target, digests)));
   await rm(join(folder, journals), { recursive: true });
   return { resumedBytes };
 }
@@ -153,7 +155,7 @@ async function* batched(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8A
   if (failure !== null) throw failure.error;
 }
 
-async function check({ file, path, journal }: Target): Promise<void> {
+async function check({ file, path, journal }: Target, digests: Pick<KnownDigests, "remember">): Promise<void> {
   if (file.digest !== null) {
     const { algorithm, hex } = file.digest;
     const got = await digestFile(path, algorithm);
@@ -167,6 +169,7 @@ async function check({ file, path, journal }: Target): Promise<void> {
     }
   }
   await utimes(path, file.modifiedMs / 1000, file.modifiedMs / 1000);
+  if (file.digest?.algorithm === "sha256") await digests.remember(path, file.digest.hex);
 }
 
 const sum = (numbers: number[]): number => numbers.reduce((total, number) => total + number, 0);

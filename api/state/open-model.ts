@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import type { ApiEnv, WorkerEnv } from "../contract/env.ts";
 import { AppError } from "../contract/errors.ts";
 import { type ModelPart, parseModelSource } from "../contract/model-source.ts";
 import { createS3Client } from "./aws/clients.ts";
 import { createS3ModelStore } from "./aws/s3-model-store.ts";
+import { createKnownDigests, type KnownDigests } from "./known-digests.ts";
 import { type Fetched, fetchModel } from "./model-cache.ts";
 import { rangesAtOnce } from "./model-download.ts";
 
@@ -28,6 +30,7 @@ export async function openModel(env: ModelEnv, { part, now, log }: Deps): Promis
       store: createS3ModelStore({ client, bucket, prefix, part }),
       source: `${part === "tokenizer" ? "tokenizer of " : ""}s3://${bucket}/${prefix}`.replace(/\/$/, ""),
       cache: env.GNOMON_MODEL_CACHE,
+      digests: modelDigests(env),
       now,
       onProgress: ({ bytes, totalBytes, seconds }) =>
         log.info({ bytes, total_bytes: totalBytes, seconds }, "model is being fetched"),
@@ -39,3 +42,7 @@ export async function openModel(env: ModelEnv, { part, now, log }: Deps): Promis
     client.destroy();
   }
 }
+
+/** Digests of models' files, kept as long as the cache of the models is. */
+export const modelDigests = ({ GNOMON_MODEL_CACHE: cache }: Pick<ModelEnv, "GNOMON_MODEL_CACHE">): KnownDigests =>
+  createKnownDigests({ folder: join(cache, "sha256") });

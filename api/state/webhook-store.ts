@@ -1,9 +1,16 @@
 import { createHash } from "node:crypto";
+import type { BatchEvent, BatchState, BatchStatus } from "../contract/batch.ts";
 import { AppError } from "../contract/errors.ts";
 import type { JobEvent, JobState } from "../contract/job.ts";
 import { isId, keys } from "../contract/keys.ts";
 import { limits } from "../contract/limits.ts";
-import { DisabledWebhook, WebhookEvent, type WebhookMessage, type WebhookPayload } from "../contract/webhook.ts";
+import {
+  type BatchWebhookPayload,
+  DisabledWebhook,
+  WebhookEvent,
+  type WebhookMessage,
+  type WebhookPayload,
+} from "../contract/webhook.ts";
 import type { JobQueue } from "./job-queue.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
@@ -52,21 +59,25 @@ export function createWebhookStore({ objects, webhookQueue, now }: Deps) {
     throw new AppError("unavailable", `${key} changed ${maxConflicts} times under one update`);
   }
 
+  /** A repetition makes no second event, and of what was deleted meanwhile none stays. */
+  async function emitEvent(event: WebhookEvent | null, ofKey: string): Promise<void> {
+    if (event === null) return;
+    const key = keys.webhookEvent(event.tenant, event.job, event.id);
+    const etag = await objects.putIfAbsent(key, encode(event));
+    if (etag !== null && (await objects.get(ofKey)) === null) return objects.delete(key);
+    await schedule(event);
+  }
+
   return {
     /**
      * Tells of the end of a job, if its webhook asks for it. Whoever ends a job calls it before the job leaves the index
-     * of active jobs, so that the sweeper finds what a crash left out; a repetition makes no second event, and of a job
-     * that was deleted meanwhile none stays.
+     * of active jobs, so that the sweeper finds what a crash left out.
      */
-    async emit(state: JobState): Promise<void> {
-      const event = eventOf(state, now());
-      if (event === null) return;
-      const { tenant, job, id } = event;
-      const key = keys.webhookEvent(tenant, job, id);
-      const etag = await objects.putIfAbsent(key, encode(event));
-      if (etag !== null && (await objects.get(keys.jobState(tenant, job))) === null) return objects.delete(key);
-      await schedule(event);
-    },
+    emit: (state: JobState): Promise<void> => emitEvent(eventOf(state, now()), keys.jobState(state.tenant, state.id)),
+
+    /** The same of a batch that is over, before the last of its jobs leaves that index. */
+    emitBatch: (batch: BatchState): Promise<void> =>
+      emitEvent(batchEventOf(batch, now()), keys.batchState(batch.tenant, batch.id)),
 
     async get(tenant: string, job: string, event: string): Promise<WebhookEvent | null> {
       return isId(job) && isId(event) ? ((await read(tenant, job, event))?.value ?? null) : null;
@@ -123,28 +134,49 @@ export function createWebhookStore({ objects, webhookQueue, now }: Deps) {
 
 /** The same for every repetition: a job ends once. Null if nobody asked for it. */
 function eventOf(state: JobState, nowMs: number): WebhookEvent | null {
-  const type = `job.${state.status}` as JobEvent;
-  if (!state.webhook?.events.includes(type)) return null;
-  const payload: WebhookPayload = {
-    type,
-    timestamp: new Date(state.finished_ms ?? nowMs).toISOString(),
-    data: { object: "job", id: state.id, status: state.status },
-  };
-  return {
-    version: 1,
-    id: `evt_${state.id.replace(/^job_/, "")}`,
-    tenant: state.tenant,
-    job: state.id,
-    type,
-    url: state.webhook.url,
-    body: JSON.stringify(payload),
-    created_ms: nowMs,
-    status: "pending",
-    attempt: 0,
-    schedule_start: 0,
-    next_attempt_ms: nowMs,
-    attempts: [],
-  };
+  const { tenant, id, status, webhook, finished_ms } = state;
+  const type = `job.${status}` as JobEvent;
+  if (!webhook?.events.includes(type)) return null;
+  const timestamp = new Date(finished_ms ?? nowMs).toISOString();
+  const payload: WebhookPayload = { type, timestamp, data: { object: "job", id, status } };
+  return newEvent({ tenant, of: id, type, url: webhook.url, payload, nowMs });
 }
+
+function batchEventOf(batch: BatchState, nowMs: number): WebhookEvent | null {
+  const { tenant, id, webhook } = batch;
+  const status = batch.status as Exclude<BatchStatus, "validating">;
+  const type = `batch.${status}` as BatchEvent;
+  if (!webhook?.events.includes(type)) return null;
+  const endedMs = batch[`${status}_ms`] ?? nowMs;
+  const payload: BatchWebhookPayload = {
+    id: eventId(id),
+    object: "event",
+    type,
+    created_at: Math.floor(endedMs / 1000),
+    timestamp: new Date(endedMs).toISOString(),
+    data: { object: "batch", id, status },
+  };
+  return newEvent({ tenant, of: id, type, url: webhook.url, payload, nowMs });
+}
+
+type NewEvent = Pick<WebhookEvent, "tenant" | "type" | "url"> & { of: string; payload: object; nowMs: number };
+
+const newEvent = ({ tenant, of, type, url, payload, nowMs }: NewEvent): WebhookEvent => ({
+  version: 1,
+  id: eventId(of),
+  tenant,
+  job: of,
+  type,
+  url,
+  body: JSON.stringify(payload),
+  created_ms: nowMs,
+  status: "pending",
+  attempt: 0,
+  schedule_start: 0,
+  next_attempt_ms: nowMs,
+  attempts: [],
+});
+
+const eventId = (of: string): string => `evt_${of.replace(/^(job|batch)_/, "")}`;
 
 const disabledId = (url: string): string => createHash("sha256").update(url).digest("hex").slice(0, 32);

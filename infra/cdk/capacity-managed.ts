@@ -3,6 +3,7 @@ import { AcceleratorManufacturer, AcceleratorType } from "aws-cdk-lib/aws-ec2";
 import {
   CapacityOptionType,
   type CapacityProviderStrategy,
+  CfnCapacityProvider,
   type Cluster,
   ManagedInstancesCapacityProvider,
 } from "aws-cdk-lib/aws-ecs";
@@ -40,9 +41,10 @@ export function managedCapacity({
         acceleratorManufacturers: [AcceleratorManufacturer.NVIDIA],
         allowedInstanceTypes: settings.instance_types,
       },
-      // Image, model and scratch.
+      // Image, model and scratch, where an instance has no disk of its own. Neither its kind nor its speed can be chosen.
       taskVolumeStorage: Size.gibibytes(100),
     });
+    preferLocalDisk(created);
     cluster.addManagedInstancesCapacityProvider(created);
     Validations.of(created).acknowledge({
       id: "AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/AmazonECSInfrastructureRolePolicyForManagedInstances]",
@@ -63,4 +65,12 @@ export function managedCapacity({
     },
     { capacityProvider: provider("Spot", CapacityOptionType.SPOT), weight: settings.spot_weight },
   ];
+}
+
+/** NVMe in place of a network volume, so that neither the image nor the model waits for one. No property of the construct has it. */
+function preferLocalDisk(provider: ManagedInstancesCapacityProvider): void {
+  const resource = provider.node.children.find((child) => child instanceof CfnCapacityProvider);
+  if (resource === undefined) throw new Error(`${provider.node.path} holds no CfnCapacityProvider any more`);
+  const template = "ManagedInstancesProvider.InstanceLaunchTemplate";
+  resource.addPropertyOverride(`${template}.LocalStorageConfiguration.UseLocalStorage`, true);
 }

@@ -72,6 +72,7 @@ export function workerEnvironment(state: State, graceSeconds: number) {
     // ECS turns the notice of a Spot instance's end into SIGTERM.
     GNOMON_IMDS_URL: "",
     GNOMON_DEVICE: "cuda",
+    GNOMON_DTYPE: "",
     GNOMON_CACHE: "shadowkv",
     GNOMON_RANK: "",
     GNOMON_CHUNK_SIZE: "",

@@ -101,6 +101,7 @@ export class GnomonStack extends Stack {
       BucketName: storage.bucket.bucketName,
       QueueUrl: queues.jobs.queue.queueUrl,
       DeadLetterQueueUrl: queues.jobs.deadLetters.queueUrl,
+      WebhookQueueUrl: queues.webhooks.queue.queueUrl,
       ClusterName: cluster.clusterName,
       WorkerServiceName: serviceName,
     };

@@ -6,7 +6,7 @@ const count = z.coerce.number().int().min(0);
 const imageUri = z.string().regex(/^[^/:]+(\/[^/:]+)*:[^/:]+$/, "must be repository:tag");
 
 /** What a deployment may choose, each as `-c name=value` or in cdk.json's context. */
-const Settings = z.object({
+export const Settings = z.object({
   /** `lambda`: nothing runs while nobody asks. `fargate`: streams events, and takes bodies of more than 6 MB. */
   api: z.enum(["lambda", "fargate"]).default("lambda"),
   /** `managed`: ECS Managed Instances. `asg`: an Auto Scaling group of one's own machine image. */

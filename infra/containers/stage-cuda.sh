@@ -11,9 +11,11 @@ python3 -m venv "$venv"
 "$venv/bin/pip" install -q --no-cache-dir -r native/cuda/requirements.txt
 wheels=$(echo "$venv"/lib/python3*/site-packages)
 cmake -S native -B .build/cuda -G Ninja -DCMAKE_BUILD_TYPE=Release -DGNOMON_CUDA=ON -DGNOMON_CUDA_WHEELS="$wheels"
-ninja -C .build/cuda gnomon_cuda
+ninja -C .build/cuda gnomon_cuda gnomon_cuda_fp32
 
-install -D .build/cuda/libgnomon_cuda.so "$out/app/.build/native/libgnomon_cuda.so"
+for library in libgnomon_cuda.so libgnomon_cuda_fp32.so; do
+  install -D ".build/cuda/$library" "$out/app/.build/native/$library"
+done
 # What the backend links, and what those open by name; not the compilers, headers and static libraries beside them.
 for library in "$wheels"/nvidia/cu13/lib/lib{cublas,cublasLt,cusolver,cusparse,nvJitLink,cudart}.so.* "$wheels"/nvidia/cudnn/lib/libcudnn*.so.*; do
   [ -e "$library" ] || continue

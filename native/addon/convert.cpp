@@ -78,6 +78,7 @@ EngineOptions to_engine_options(const Napi::Object& object) {
   options.model_dir = string(object, "modelDir");
   options.device = string(object, "device");
   options.cache = to_cache_options(object.Get("cache").As<Napi::Object>());
+  options.backend.dtype = dtype_of(string(object, "dtype"));
   options.backend.threads = integer(object, "threads");
   options.backend.device_bytes = integer(object, "deviceBytes");
   options.backend.host_bytes = integer(object, "hostBytes");

@@ -2,13 +2,14 @@
 // batches. Progress and a table go to stderr; stdout gets one JSON object.
 //
 //   bench --model DIR | --shape llama-3.1-8b [--layers N] [--tokens FILE] [--device cpu|cuda]
+//         [--dtype auto|bfloat16|float32]
 //         [--prompts 4096,8192] [--batches 1,8,max] [--caches full,shadowkv] [--steps 64]
 //         [--rank N] [--chunk-size N] [--sparse-budget N[,N]] [--outlier-chunks N]
 //         [--local-window N] [--slots N] [--values auto|device|host] [--hit-rates 0.6,0.8]
 //         [--prefills N] [--threads N] [--device-bytes N] [--host-bytes N]
 //   bench ... --questions 1,4,16 [--question-tokens 64]
 //
-//   bench --load DIR [--shape llama-3.1-8b] [--device cpu|cuda]
+//   bench --load DIR [--shape llama-3.1-8b] [--device cpu|cuda] [--dtype auto|bfloat16|float32]
 //
 // The second form times the loading of weights. Where DIR has no checkpoint it makes one of the
 // shape, with random bytes; the second of its two loads comes from the page cache.
@@ -64,9 +65,11 @@ json run(Arguments arguments) {
   const std::string shape = arguments.text("shape", "");
   const int64_t layers = arguments.number("layers", 0);
   const std::string device = arguments.text("device", "cpu");
+  const std::string dtype = arguments.text("dtype", "auto");
   const std::string load_dir = arguments.text("load", "");
   if (!load_dir.empty()) {
     BackendOptions options;
+    options.dtype = dtype_of(dtype);
     options.threads = arguments.number("threads", 0);
     arguments.refuse_rest();
     if (!std::filesystem::exists(std::filesystem::path(load_dir) / "config.json")) {
@@ -90,6 +93,7 @@ json run(Arguments arguments) {
   m.prefills = arguments.number("prefills", 0);
   m.steps = arguments.number("steps", 64);
   BackendOptions backend_options;
+  backend_options.dtype = dtype_of(dtype);
   backend_options.threads = arguments.number("threads", 0);
   backend_options.device_bytes = arguments.number("device-bytes", 0);
   backend_options.host_bytes = arguments.number("host-bytes", 0);
@@ -134,6 +138,7 @@ json run(Arguments arguments) {
     }
   }
   return {{"device", device},
+          {"dtype", dtype},
           {"model", shape.empty() ? std::filesystem::path(model_dir).filename().string() : shape},
           {"layers", config.num_layers},
           {"host_bytes", backend_options.host_bytes},

@@ -15,6 +15,7 @@
 #include "cpu/split_and_rotate.h"
 #include "cpu/summarise.h"
 #include "cpu/weights.h"
+#include "engine/error.h"
 
 namespace gnomon {
 
@@ -136,6 +137,9 @@ class CpuBackend final : public Backend {
 
 std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config,
                                           const BackendOptions& options) {
+  if (options.dtype.value_or(DType::f32) != DType::f32) {
+    throw EngineError("invalid_options", "dtype must be float32 on a CPU, or auto");
+  }
   return std::make_unique<cpu::CpuBackend>(config, options);
 }
 

@@ -7,8 +7,8 @@ namespace gnomon::cuda {
 
 namespace {
 
-__global__ void store_row(const HeadView* heads, const int32_t* generated, const __nv_bfloat16* key,
-                          const __nv_bfloat16* value) {
+__global__ void store_row(const HeadView* heads, const int32_t* generated, const Element* key,
+                          const Element* value) {
   const int index = blockIdx.y * gridDim.x + blockIdx.x, head_dim = blockDim.x;
   const HeadView& head = heads[index];
   const int64_t target =
@@ -22,7 +22,7 @@ __global__ void store_row(const HeadView* heads, const int32_t* generated, const
 }  // namespace
 
 void append(const DecodeShape& shape, const HeadView* heads, const int32_t* generated,
-            const __nv_bfloat16* key, const __nv_bfloat16* value, cudaStream_t stream) {
+            const Element* key, const Element* value, cudaStream_t stream) {
   launch_early(store_row, dim3(shape.num_kv_heads, shape.batch), shape.head_dim, 0, stream, heads,
                generated, key, value);
 }

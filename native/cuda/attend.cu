@@ -1,7 +1,7 @@
-// Flash decoding: a block of four warps takes a stretch of the tokens of one KV head, 64 tokens at
-// a time through a ring of shared-memory tiles; the query heads of a group are the rows of the
-// products (padded to 16), so that every key and value is read once. The block that ends last joins
-// the parts of its KV head, in their order.
+// Flash decoding: a block takes a stretch of the tokens of one KV head, 16 tokens a warp at a time
+// through a ring of shared-memory tiles; the query heads of a group are the rows of the products
+// (padded to 16), so that every key and value is read once. The block that ends last joins the
+// parts of its KV head, in their order.
 
 #include <cuda_pipeline.h>
 
@@ -17,8 +17,8 @@ namespace gnomon::cuda {
 
 namespace {
 
-constexpr int kTileTokens = 64;
-constexpr int kWarps = 4;
+constexpr int kWarps = sizeof(Element) == 2 ? 4 : 2;  // as many as have room for their tiles
+constexpr int kTileTokens = 16 * kWarps;
 // A sequence's own length decides how it is split, so that the batch does not change the sums: few
 // tokens need many blocks to fill the device, many tokens few joins.
 constexpr int kShort = 16384, kShortSplit = 640, kLongSplit = 1024;
@@ -30,7 +30,7 @@ struct Tile {
   // A padded row keeps ldmatrix free of bank conflicts.
   static constexpr int kPitch = kHeadDim + 8;
   static constexpr int kElements = kTileTokens * kPitch;
-  static constexpr size_t kBytes = 2 * kStages * kElements * sizeof(__nv_bfloat16);
+  static constexpr size_t kBytes = 2 * kStages * kElements * sizeof(Element);
 };
 
 __host__ __device__ int split_of(int tokens) { return tokens > kShort ? kLongSplit : kShortSplit; }
@@ -45,8 +45,8 @@ constexpr int kRun = 8;
 constexpr int kMaxRuns = kLongSplit / kRun, kTileRuns = kTileTokens / kRun;
 
 struct Run {
-  const __nv_bfloat16* keys;
-  const __nv_bfloat16* values;
+  const Element* keys;
+  const Element* values;
 };
 
 /// The rows of one KV head of one sequence, in the order they are attended to.
@@ -83,7 +83,7 @@ struct Rows {
     const int64_t slot = slots[chunk];
     // Values that are read in place lie by chunk.
     const bool in_slots = head.slot_values != nullptr;
-    const __nv_bfloat16* values = in_slots ? head.slot_values : head.values;
+    const Element* values = in_slots ? head.slot_values : head.values;
     const int64_t place = in_slots ? slot : head.slot_chunk[slot];
     return {head.slot_keys + ((slot << chunk_shift) + row) * head_dim,
             values + ((place << chunk_shift) + row) * head_dim};
@@ -93,13 +93,13 @@ struct Rows {
 /// Starts the copy of the tile from token `first` on; `runs` begin there. Padding and rows past
 /// `end` become zeros.
 template <int kHeadDim>
-__device__ void load_tile(const Rows& rows, const Run* runs, int first, int end,
-                          __nv_bfloat16* keys, __nv_bfloat16* values) {
-  constexpr int kPieces = kHeadDim / 8;  // of 16 bytes
+__device__ void load_tile(const Rows& rows, const Run* runs, int first, int end, Element* keys,
+                          Element* values) {
+  constexpr int kPieces = kHeadDim / kPieceElements;
   for (int i = threadIdx.x; i < kTileTokens * kPieces; i += kWarps * 32) {
-    const int row = i / kPieces, piece = i % kPieces * 8, token = first + row;
-    __nv_bfloat16* key = keys + row * Tile<kHeadDim>::kPitch + piece;
-    __nv_bfloat16* value = values + row * Tile<kHeadDim>::kPitch + piece;
+    const int row = i / kPieces, piece = i % kPieces * kPieceElements, token = first + row;
+    Element* key = keys + row * Tile<kHeadDim>::kPitch + piece;
+    Element* value = values + row * Tile<kHeadDim>::kPitch + piece;
     if (rows.valid(token, end)) {
       const Run run = runs[row / kRun];
       const int64_t offset = row % kRun * rows.stride(token, kHeadDim) + piece;
@@ -122,7 +122,7 @@ struct Parts {
 /// out (group, head_dim) of one KV head from its parts. All threads of a block.
 template <int kHeadDim>
 __device__ void join(const Parts& parts, int64_t head, int splits, int used, int group,
-                     __nv_bfloat16* out) {
+                     Element* out) {
   __shared__ float2 joined[kMaxGroup];  // maximum, denominator
   const float2* stats = parts.stats + head * splits * group;
   for (int h = threadIdx.x / 32; h < group; h += kWarps) {
@@ -155,19 +155,19 @@ __device__ void join(const Parts& parts, int64_t head, int splits, int used, int
       sum.w += weight * part.w;
     }
     const float scale = 1.0f / joined[h].y;
-    reinterpret_cast<uint2*>(out)[i] = {pack_bf16(sum.x * scale, sum.y * scale),
-                                        pack_bf16(sum.z * scale, sum.w * scale)};
+    reinterpret_cast<Pairs2*>(out)[i] = {pair_of(sum.x * scale, sum.y * scale),
+                                         pair_of(sum.z * scale, sum.w * scale)};
   }
 }
 
 template <int kHeadDim>
 __global__ void __launch_bounds__(kWarps * 32)
-    attend_split(AttendSources sources, const __nv_bfloat16* query, Parts parts, __nv_bfloat16* out,
+    attend_split(AttendSources sources, const Element* query, Parts parts, Element* out,
                  int num_kv_heads, int group, int chunk_shift, int max_selected) {
   using T = Tile<kHeadDim>;
-  extern __shared__ __align__(16) __nv_bfloat16 shared[];
-  __nv_bfloat16* const key_tiles = shared;
-  __nv_bfloat16* const value_tiles = shared + kStages * T::kElements;
+  extern __shared__ __align__(16) Element shared[];
+  Element* const key_tiles = shared;
+  Element* const value_tiles = shared + kStages * T::kElements;
 
   const int split = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
   const int64_t kv_index = static_cast<int64_t>(sequence) * num_kv_heads + kv_head;
@@ -185,8 +185,8 @@ __global__ void __launch_bounds__(kWarps * 32)
 
   // Query fragments, scaled so that exp2 can be used: rows are the group's heads, zero-padded.
   const float scale = 1.4426950408889634f * rsqrtf(static_cast<float>(kHeadDim));
-  const __nv_bfloat16* group_query = query + kv_index * group * kHeadDim;
-  uint32_t query_fragment[kHeadDim / 16][4];
+  const Element* group_query = query + kv_index * group * kHeadDim;
+  Pair query_fragment[kHeadDim / 16][4];
 #pragma unroll
   for (int k = 0; k < kHeadDim / 16; ++k) {
 #pragma unroll
@@ -194,8 +194,8 @@ __global__ void __launch_bounds__(kWarps * 32)
       const int head = lane / 4 + (r % 2) * 8;
       const int column = k * 16 + lane % 4 * 2 + (r / 2) * 8;
       query_fragment[k][r] =
-          head < group ? *reinterpret_cast<const uint32_t*>(group_query + head * kHeadDim + column)
-                       : 0u;
+          head < group ? *reinterpret_cast<const Pair*>(group_query + head * kHeadDim + column)
+                       : Pair{};
     }
   }
 
@@ -222,13 +222,12 @@ __global__ void __launch_bounds__(kWarps * 32)
     __pipeline_commit();
 
     // This warp's 16 tokens.
-    const __nv_bfloat16* keys = key_tiles + tile % kStages * T::kElements + warp * 16 * T::kPitch;
-    const __nv_bfloat16* values =
-        value_tiles + tile % kStages * T::kElements + warp * 16 * T::kPitch;
+    const Element* keys = key_tiles + tile % kStages * T::kElements + warp * 16 * T::kPitch;
+    const Element* values = value_tiles + tile % kStages * T::kElements + warp * 16 * T::kPitch;
     float scores[2][4] = {};  // (16 heads, 16 tokens): two blocks of eight tokens
 #pragma unroll
     for (int k = 0; k < kHeadDim / 16; ++k) {
-      uint32_t key_fragment[4];
+      Pair key_fragment[4];
       ldmatrix_x4(key_fragment,
                   keys + (lane % 8 + lane / 16 * 8) * T::kPitch + k * 16 + lane / 8 % 2 * 8);
       mma_16x8x16(scores[0], query_fragment[k], key_fragment[0], key_fragment[1]);
@@ -271,12 +270,12 @@ __global__ void __launch_bounds__(kWarps * 32)
 #pragma unroll
       for (int i = 0; i < 4; ++i) sums[n][i] *= rescale[i / 2];
     }
-    const uint32_t weights[4] = {
-        pack_bf16(scores[0][0], scores[0][1]), pack_bf16(scores[0][2], scores[0][3]),
-        pack_bf16(scores[1][0], scores[1][1]), pack_bf16(scores[1][2], scores[1][3])};
+    const Pair weights[4] = {
+        pair_of(scores[0][0], scores[0][1]), pair_of(scores[0][2], scores[0][3]),
+        pair_of(scores[1][0], scores[1][1]), pair_of(scores[1][2], scores[1][3])};
 #pragma unroll
     for (int n = 0; n < kHeadDim / 16; ++n) {
-      uint32_t value_fragment[4];
+      Pair value_fragment[4];
       ldmatrix_x4_transposed(value_fragment,
                              values + (lane % 16) * T::kPitch + n * 16 + lane / 16 * 8);
       mma_16x8x16(sums[2 * n], weights, value_fragment[0], value_fragment[1]);
@@ -286,7 +285,7 @@ __global__ void __launch_bounds__(kWarps * 32)
   __pipeline_wait_prior(0);
   __syncthreads();
 
-  // Join the four warps through shared memory, which the tiles no longer need.
+  // Join the warps through shared memory, which the tiles no longer need.
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     denominator[half] += __shfl_xor_sync(~0u, denominator[half], 1);
@@ -347,8 +346,8 @@ int most_splits(const DecodeShape& shape) {
 }
 
 template <int kHeadDim>
-void launch(const DecodeShape& shape, const AttendSources& sources, const __nv_bfloat16* query,
-            __nv_bfloat16* out, const Parts& parts, cudaStream_t stream) {
+void launch(const DecodeShape& shape, const AttendSources& sources, const Element* query,
+            Element* out, const Parts& parts, cudaStream_t stream) {
   constexpr size_t kJoinBytes = kWarps * kMaxGroup * (kHeadDim + 2) * sizeof(float);
   constexpr size_t kBytes = std::max(Tile<kHeadDim>::kBytes, kJoinBytes);
   static const cudaError_t raised = cudaFuncSetAttribute(
@@ -371,8 +370,8 @@ size_t attend_scratch_bytes(const DecodeShape& shape) {
   return part_count(shape) * (shape.head_dim * sizeof(float) + sizeof(float2));
 }
 
-void attend(const DecodeShape& shape, const AttendSources& sources, const __nv_bfloat16* query,
-            __nv_bfloat16* out, void* scratch, int32_t* done, cudaStream_t stream) {
+void attend(const DecodeShape& shape, const AttendSources& sources, const Element* query,
+            Element* out, void* scratch, int32_t* done, cudaStream_t stream) {
   auto* sums = static_cast<float*>(scratch);
   auto* stats = reinterpret_cast<float2*>(sums + part_count(shape) * shape.head_dim);
   const Parts parts{sums, stats, done};

@@ -1,9 +1,9 @@
 #pragma once
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
 
+#include "cuda/element.h"
 #include "cuda/head_view.h"
 
 namespace gnomon::cuda {
@@ -23,7 +23,7 @@ size_t attend_scratch_bytes(const DecodeShape& shape);
 /// out (batch, num_heads * head_dim) = softmax(query keys^T / sqrt(head_dim)) values, for one query
 /// row a sequence. A sequence's result does not depend on the batch around it. The chunk size is a
 /// power of two of at least 8. `done` (batch, num_kv_heads) is 0 before and afterwards.
-void attend(const DecodeShape& shape, const AttendSources& sources, const __nv_bfloat16* query,
-            __nv_bfloat16* out, void* scratch, int32_t* done, cudaStream_t stream);
+void attend(const DecodeShape& shape, const AttendSources& sources, const Element* query,
+            Element* out, void* scratch, int32_t* done, cudaStream_t stream);
 
 }  // namespace gnomon::cuda

@@ -11,6 +11,7 @@
 #include "cuda/memory.h"
 #include "cuda/ops.h"
 #include "cuda/prefill_attention.h"
+#include "cuda/reconstruct_keys.h"
 #include "cuda/sequence_cache.h"
 #include "cuda/summarise.h"
 #include "cuda/weights.h"
@@ -27,13 +28,13 @@ constexpr int64_t kBlockRows = 4096;
 
 struct CudaBuffer final : Buffer {
   CudaBuffer(int64_t allocated_rows, int64_t rows, int64_t cols)
-      : block(allocated_rows * cols * sizeof(__nv_bfloat16)), rows(rows), cols(cols) {}
+      : block(allocated_rows * cols * sizeof(Element)), rows(rows), cols(cols) {}
   Matrix matrix() const override { return {block.as<void>(), rows, cols}; }
   DeviceBlock block;
   int64_t rows, cols;
 };
 
-__nv_bfloat16* elements(Matrix m) { return static_cast<__nv_bfloat16*>(m.data); }
+Element* elements(Matrix m) { return static_cast<Element*>(m.data); }
 const CudaWeight& as_cuda(const Weight& w) { return static_cast<const CudaWeight&>(w); }
 
 class CudaBackend final : public Backend {
@@ -61,14 +62,17 @@ class CudaBackend final : public Backend {
     const int64_t device = device_bytes_ > 0 ? std::min(device_bytes_, available) : available;
     return {std::max<int64_t>(device, 0), static_cast<int64_t>(pinned_.bytes())};
   }
-  int64_t element_bytes() const override { return sizeof(__nv_bfloat16); }
+  int64_t element_bytes() const override { return sizeof(Element); }
   void check_cache_options(const CacheOptions& options) const override {
     if (options.kind == CacheKind::full) return;
-    const auto refuse = [](const char* knob, int64_t value, const char* rule) {
+    const auto refuse = [](const char* knob, int64_t value, const std::string& rule) {
       throw EngineError("invalid_options", std::string(knob) + " is " + std::to_string(value) +
                                                "; on a GPU it must be " + rule);
     };
     if (options.rank % 8 != 0) refuse("rank", options.rank, "a multiple of 8");
+    if (const int64_t most = most_rank(config_.head_dim); options.rank > most) {
+      refuse("rank", options.rank, "at most " + std::to_string(most) + ", for its shared memory");
+    }
     if (options.chunk_size != 8 && options.chunk_size != 16) {
       refuse("chunk_size", options.chunk_size, "8 or 16");
     }
@@ -267,9 +271,9 @@ class CudaBackend final : public Backend {
   void attend_behind(Matrix query, int64_t first, Matrix key, Matrix value, Matrix out) {
     const int64_t block = std::min(kBlockRows, query.rows);
     const size_t elements_of_block = PrefillAttention::padded_rows(block) * query.cols;
-    auto* scratch = reserve(behind_, behind_bytes_, 2 * elements_of_block * element_bytes())
-                        .as<__nv_bfloat16>();
-    const auto copy = [&](__nv_bfloat16* to, const __nv_bfloat16* from, int64_t rows) {
+    auto* scratch =
+        reserve(behind_, behind_bytes_, 2 * elements_of_block * element_bytes()).as<Element>();
+    const auto copy = [&](Element* to, const Element* from, int64_t rows) {
       CUDA_CHECK(cudaMemcpyAsync(to, from, rows * query.cols * element_bytes(),
                                  cudaMemcpyDeviceToDevice, stream_));
     };

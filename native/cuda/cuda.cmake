@@ -1,5 +1,6 @@
-# The CUDA backend, libgnomon_cuda.so. The toolkit is a system install, or the wheels of
-# requirements.txt: GNOMON_CUDA_WHEELS names the site-packages folder they are in.
+# The CUDA backend: libgnomon_cuda.so, which computes in bf16, and libgnomon_cuda_fp32.so. The
+# toolkit is a system install, or the wheels of requirements.txt: GNOMON_CUDA_WHEELS names the
+# site-packages folder they are in.
 set(GNOMON_CUDA_WHEELS "" CACHE PATH "site-packages with the NVIDIA wheels; empty: a system toolkit")
 set(GNOMON_CUDA_TARGETS 80 89 90a CACHE STRING "GPU architectures to compile for")
 set(GNOMON_CUDNN_FRONTEND "" CACHE PATH "Folder of cudnn_frontend.h; empty: the wheels', or the system's")
@@ -25,33 +26,40 @@ find_library(CUSOLVER NAMES cusolver libcusolver.so.12 HINTS ${CUDA_HOME}/lib RE
 find_library(CUDNN NAMES cudnn libcudnn.so.9 HINTS ${CUDNN_HOME}/lib REQUIRED)
 
 file(GLOB CUDA_SOURCES CONFIGURE_DEPENDS cuda/*.cu cuda/*.cpp)
-list(FILTER CUDA_SOURCES EXCLUDE REGEX "(open_library|library).cpp")
-add_library(cuda_kernels STATIC ${CUDA_SOURCES})
-target_include_directories(cuda_kernels SYSTEM PUBLIC
-  ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}/cccl
-  ${CUDA_HOME}/include ${CUDNN_HOME}/include ${CUDNN_FRONTEND})
+list(FILTER CUDA_SOURCES EXCLUDE REGEX "(open_library|library|_bf16|_fp32)\\.(cpp|cu)$")
+file(GLOB CUDA_TEST_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/cuda/*.cpp)
 list(TRANSFORM GNOMON_CUDA_TARGETS REPLACE "(.+)" "-gencode=arch=compute_\\1,code=sm_\\1"
      OUTPUT_VARIABLE GENCODE)
-# CMake 3.25 does not know nvcc 13's C++20 flag.
-target_compile_options(cuda_kernels PRIVATE
-  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 -lineinfo --expt-relaxed-constexpr ${GENCODE}
-    -Xcompiler=-fPIC,-fvisibility=hidden -Werror=all-warnings>)
-set_target_properties(cuda_kernels PROPERTIES CUDA_STANDARD_REQUIRED OFF CUDA_RUNTIME_LIBRARY Static)
-target_link_libraries(cuda_kernels PUBLIC engine ${CUBLAS} ${CUBLASLT} ${CUSOLVER} ${CUDNN})
 
-add_library(gnomon_cuda SHARED cuda/library.cpp)
-target_link_libraries(gnomon_cuda PRIVATE cuda_kernels)
-set_target_properties(gnomon_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CUDA
-                      BUILD_RPATH "${CUDA_HOME}/lib;${CUDNN_HOME}/lib")
+# The backend for one kind of element (cuda/element.h), and its tests. ELEMENT: bf16 or fp32.
+function(add_cuda_backend ELEMENT KERNELS LIBRARY TESTS)
+  file(GLOB OWN_SOURCES CONFIGURE_DEPENDS cuda/*_${ELEMENT}.cu cuda/*_${ELEMENT}.cpp)
+  add_library(${KERNELS} STATIC ${CUDA_SOURCES} ${OWN_SOURCES})
+  string(TOUPPER ${ELEMENT} NAME)
+  target_compile_definitions(${KERNELS} PUBLIC GNOMON_CUDA_${NAME})
+  target_include_directories(${KERNELS} SYSTEM PUBLIC
+    ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}/cccl
+    ${CUDA_HOME}/include ${CUDNN_HOME}/include ${CUDNN_FRONTEND})
+  # CMake 3.25 does not know nvcc 13's C++20 flag.
+  target_compile_options(${KERNELS} PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 -lineinfo --expt-relaxed-constexpr ${GENCODE}
+      -Xcompiler=-fPIC,-fvisibility=hidden -Werror=all-warnings>)
+  set_target_properties(${KERNELS} PROPERTIES CUDA_STANDARD_REQUIRED OFF CUDA_RUNTIME_LIBRARY Static)
+  target_link_libraries(${KERNELS} PUBLIC engine ${CUBLAS} ${CUBLASLT} ${CUSOLVER} ${CUDNN})
 
-file(GLOB CUDA_TEST_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/cuda/*.cpp)
-add_executable(cuda_tests ${CUDA_TEST_SOURCES} ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/main.cpp)
-target_include_directories(cuda_tests PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/..)
-target_compile_definitions(cuda_tests PRIVATE
-  GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/../test/native/goldens")
-target_link_libraries(cuda_tests PRIVATE cuda_kernels doctest::doctest nlohmann_json::nlohmann_json)
-set_target_properties(cuda_tests PROPERTIES CUDA_RUNTIME_LIBRARY Static LINKER_LANGUAGE CUDA
-                      BUILD_RPATH "${CUDA_HOME}/lib;${CUDNN_HOME}/lib")
+  add_library(${LIBRARY} SHARED cuda/library.cpp)
+  target_link_libraries(${LIBRARY} PRIVATE ${KERNELS})
+  add_executable(${TESTS} ${CUDA_TEST_SOURCES} ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/main.cpp)
+  target_include_directories(${TESTS} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/..)
+  target_compile_definitions(${TESTS} PRIVATE
+    GOLDEN_DIR="${CMAKE_CURRENT_SOURCE_DIR}/../test/native/goldens")
+  target_link_libraries(${TESTS} PRIVATE ${KERNELS} doctest::doctest nlohmann_json::nlohmann_json)
+  set_target_properties(${LIBRARY} ${TESTS} PROPERTIES CUDA_RUNTIME_LIBRARY Static
+    LINKER_LANGUAGE CUDA BUILD_RPATH "${CUDA_HOME}/lib;${CUDNN_HOME}/lib")
+endfunction()
+
+add_cuda_backend(bf16 cuda_kernels gnomon_cuda cuda_tests)
+add_cuda_backend(fp32 cuda_kernels_fp32 gnomon_cuda_fp32 cuda_fp32_tests)
 
 find_library(CUPTI NAMES cupti libcupti.so.13 HINTS ${CUDA_HOME}/lib ${CUDA_HOME}/extras/CUPTI/lib64)
 if(CUPTI)

@@ -176,8 +176,7 @@ void DecodeBatch::reserve_scratch() {
     scratch_bytes_ = total;
   }
   if (steers_ && steered_ < capacity_) {
-    const size_t bytes =
-        sizeof(__nv_bfloat16) * config_.num_layers * capacity_ * config_.query_width();
+    const size_t bytes = sizeof(Element) * config_.num_layers * capacity_ * config_.query_width();
     queries_before_ = DeviceBlock(bytes);
     CUDA_CHECK(cudaMemsetAsync(queries_before_.as<void>(), 0, bytes, stream_));
     steered_ = capacity_;
@@ -200,7 +199,7 @@ std::vector<std::vector<int64_t>> DecodeBatch::parts(std::span<SequenceCache* co
     const CacheGeometry& g = cache.geometry();
     const int64_t values = static_cast<int64_t>(cache.heads().size()) * g.num_selected_chunks *
                            g.chunk_size * config_.head_dim;
-    selected.push_back(cache.values_on_host() ? values * int64_t{sizeof(__nv_bfloat16)} : 0);
+    selected.push_back(cache.values_on_host() ? values * int64_t{sizeof(Element)} : 0);
   }
   return cut_step(selected, weight_bytes);
 }
@@ -261,14 +260,14 @@ DecodeBatch::Part DecodeBatch::part_of(int64_t layer,
   return part;
 }
 
-void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat16* key,
-                          const __nv_bfloat16* value, std::span<SequenceCache* const> caches) {
+void DecodeBatch::prepare(int64_t layer, Element* query, const Element* key, const Element* value,
+                          std::span<SequenceCache* const> caches) {
   const Part part = part_of(layer, caches);
   if (steers_) {
     const int64_t width = config_.query_width();
     steer_queries(inertia_.as<float>(),
-                  queries_before_.as<__nv_bfloat16>() + (layer * capacity_ + part.first) * width,
-                  query, part.shape.batch * width, stream_);
+                  queries_before_.as<Element>() + (layer * capacity_ + part.first) * width, query,
+                  part.shape.batch * width, stream_);
   }
   append(part.shape, part.heads, generated_ + part.first, key, value, stream_);
   if (shape_.max_chunks == 0) return;
@@ -286,8 +285,8 @@ void DecodeBatch::prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat
   CUDA_CHECK(cudaEventRecord(part.rebuilt, rebuild_stream_));
 }
 
-void DecodeBatch::attend(int64_t layer, const __nv_bfloat16* query,
-                         std::span<SequenceCache* const> caches, __nv_bfloat16* out) {
+void DecodeBatch::attend(int64_t layer, const Element* query,
+                         std::span<SequenceCache* const> caches, Element* out) {
   const Part part = part_of(layer, caches);
   const bool sparse = shape_.max_chunks > 0;
   if (sparse) {

@@ -44,11 +44,11 @@ class DecodeBatch {
 
   /// Within `forward`: keys and values (rows, key_width) join the cache, chunks are selected,
   /// missing keys are rebuilt, and missing values start on their way.
-  void prepare(int64_t layer, __nv_bfloat16* query, const __nv_bfloat16* key,
-               const __nv_bfloat16* value, std::span<SequenceCache* const> caches);
+  void prepare(int64_t layer, Element* query, const Element* key, const Element* value,
+               std::span<SequenceCache* const> caches);
   /// Within `forward`, after prepare: the attention itself.
-  void attend(int64_t layer, const __nv_bfloat16* query, std::span<SequenceCache* const> caches,
-              __nv_bfloat16* out);
+  void attend(int64_t layer, const Element* query, std::span<SequenceCache* const> caches,
+              Element* out);
 
   void steer(double inertia);
 

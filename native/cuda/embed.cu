@@ -15,11 +15,11 @@ __global__ void gather_rows(const uint32_t* tokens, const uint4* table, uint4* o
 
 }  // namespace
 
-void embed(const uint32_t* tokens, int64_t count, const __nv_bfloat16* table, int64_t hidden_size,
-           __nv_bfloat16* out, cudaStream_t stream) {
+void embed(const uint32_t* tokens, int64_t count, const Element* table, int64_t hidden_size,
+           Element* out, cudaStream_t stream) {
   gather_rows<<<static_cast<unsigned>(count), 128, 0, stream>>>(
       tokens, reinterpret_cast<const uint4*>(table), reinterpret_cast<uint4*>(out),
-      static_cast<int>(hidden_size / 8));
+      static_cast<int>(hidden_size / kPieceElements));
   CUDA_CHECK(cudaGetLastError());
 }
 

@@ -68,8 +68,7 @@ __global__ void __launch_bounds__(kThreads)
 
 void gather_values(const DecodeShape& shape, const HeadView* heads, const Selection& selection,
                    cudaStream_t stream) {
-  const int chunk_bytes =
-      shape.chunk_size * shape.head_dim * static_cast<int>(sizeof(__nv_bfloat16));
+  const int chunk_bytes = shape.chunk_size * shape.head_dim * static_cast<int>(sizeof(Element));
   const int lists = shape.batch * shape.num_kv_heads;
   gather<<<kBlocks, kThreads, (lists + 1) * sizeof(int), stream>>>(heads, selection, lists,
                                                                    shape.max_selected, chunk_bytes);

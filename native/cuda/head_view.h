@@ -2,19 +2,19 @@
 // What the decode kernels know of one KV head of one layer of one sequence. A table of these in
 // device memory, (num_layers, batch, num_kv_heads), is uploaded whenever the batch changes.
 
-#include <cuda_bf16.h>
-
 #include <cstdint>
+
+#include "cuda/element.h"
 
 namespace gnomon::cuda {
 
 struct HeadView {
   // Always attended: local window, outlier chunks, then generated tokens; for a dense sequence
   // prompt and generated tokens. Rows are head_dim wide.
-  __nv_bfloat16* exact_keys;    // (exact_tokens + max_new_tokens, head_dim)
-  __nv_bfloat16* exact_values;  // (exact_tokens + max_new_tokens, head_dim)
-  int32_t exact_tokens;         // before generated ones
-  int32_t first_position;       // of the first prompt token
+  Element* exact_keys;     // (exact_tokens + max_new_tokens, head_dim)
+  Element* exact_values;   // (exact_tokens + max_new_tokens, head_dim)
+  int32_t exact_tokens;    // before generated ones
+  int32_t first_position;  // of the first prompt token
 
   // ShadowKV; num_chunks is 0 for a dense sequence.
   int32_t num_chunks;
@@ -23,11 +23,11 @@ struct HeadView {
   const uint8_t* landmarks;     // (num_chunks, head_dim), see landmarks.h
   const float* landmark_steps;  // (head_dim)
   const uint32_t* outliers;     // bit c: chunk c is an outlier (ceil(num_chunks / 32))
-  const __nv_bfloat16* factor;  // (context_tokens, rank), shared by the layer's KV heads
-  const __nv_bfloat16* basis;   // (rank, head_dim)
-  const __nv_bfloat16* values;  // (num_chunks, chunk_size, head_dim), device or pinned host
-  __nv_bfloat16* slot_keys;     // (num_slots, chunk_size, head_dim)
-  __nv_bfloat16* slot_values;   // (num_slots, chunk_size, head_dim), or null: `values` are
+  const Element* factor;        // (context_tokens, rank), shared by the layer's KV heads
+  const Element* basis;         // (rank, head_dim)
+  const Element* values;        // (num_chunks, chunk_size, head_dim), device or pinned host
+  Element* slot_keys;           // (num_slots, chunk_size, head_dim)
+  Element* slot_values;         // (num_slots, chunk_size, head_dim), or null: `values` are
                                 // in device memory and read in place
   int32_t* chunk_slot;          // (num_chunks) slot that holds the chunk, or -1
   int32_t* slot_chunk;          // (num_slots) chunk the slot holds, or -1

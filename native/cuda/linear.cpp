@@ -44,17 +44,17 @@ const Linear::Plan& Linear::plan(const Key& key) {
       &transpose, sizeof(transpose)));
   if (kind.has_bias) {
     const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-    const cudaDataType_t bias_type = CUDA_R_16BF;
+    const cudaDataType_t bias_type = kElementDataType;
     CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
                                               &epilogue, sizeof(epilogue)));
     CUDA_CHECK(cublasLtMatmulDescSetAttribute(made->operation, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE,
                                               &bias_type, sizeof(bias_type)));
   }
   const int64_t a_cols = kind.is_gram ? rows : outputs, y_cols = kind.is_gram ? inputs : rows;
-  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->weight, CUDA_R_16BF, inputs, a_cols, inputs));
-  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->x, CUDA_R_16BF, inputs, rows, inputs));
-  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->y, kind.fp32_out ? CUDA_R_32F : CUDA_R_16BF, outputs,
-                                        y_cols, outputs));
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->weight, kElementDataType, inputs, a_cols, inputs));
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->x, kElementDataType, inputs, rows, inputs));
+  CUDA_CHECK(cublasLtMatrixLayoutCreate(&made->y, kind.fp32_out ? CUDA_R_32F : kElementDataType,
+                                        outputs, y_cols, outputs));
 
   cublasLtMatmulPreference_t preference = nullptr;
   CUDA_CHECK(cublasLtMatmulPreferenceCreate(&preference));
@@ -91,8 +91,7 @@ void Linear::run(const Product& p, cudaStream_t stream) {
                             workspace_bytes_, stream));
 }
 
-void Linear::gram(const __nv_bfloat16* x, int64_t rows, int64_t width, float* out,
-                  cudaStream_t stream) {
+void Linear::gram(const Element* x, int64_t rows, int64_t width, float* out, cudaStream_t stream) {
   const Plan& plan = this->plan({rows, width, width, {true, false, true}});
   const float one = 1.0f, zero = 0.0f;
   CUDA_CHECK(cublasLtMatmul(handle_, plan.operation, &one, x, plan.weight, x, plan.x, &zero, out,

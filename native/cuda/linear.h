@@ -1,6 +1,5 @@
 #pragma once
 #include <cublasLt.h>
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include <compare>
@@ -8,14 +7,16 @@
 #include <map>
 #include <tuple>
 
+#include "cuda/element.h"
+
 namespace gnomon::cuda {
 
-/// y (rows, outputs) = x (rows, inputs) weight^T + bias, bf16 operands, fp32 sums.
+/// y (rows, outputs) = x (rows, inputs) weight^T + bias, sums in fp32.
 struct Product {
-  const __nv_bfloat16* x;       // (rows, inputs)
-  const __nv_bfloat16* weight;  // (outputs, inputs)
-  const __nv_bfloat16* bias;    // (outputs) or null
-  void* y;                      // (rows, outputs), bf16 or fp32
+  const Element* x;       // (rows, inputs)
+  const Element* weight;  // (outputs, inputs)
+  const Element* bias;    // (outputs) or null
+  void* y;                // (rows, outputs), elements or fp32
   int64_t rows;
   int64_t inputs;
   int64_t outputs;
@@ -34,7 +35,7 @@ class Linear {
   void run(const Product& product, cudaStream_t stream);
 
   /// out (width, width) fp32 = x^T x for x (rows, width); symmetric.
-  void gram(const __nv_bfloat16* x, int64_t rows, int64_t width, float* out, cudaStream_t stream);
+  void gram(const Element* x, int64_t rows, int64_t width, float* out, cudaStream_t stream);
 
  private:
   struct Plan;

@@ -1,6 +1,6 @@
 // The basis of a KV head stays in shared memory; every warp gathers 16 missed tokens at a time
 // from the factor and multiplies on the tensor cores. Columns of the factor are permuted within
-// every 32, rows of the basis alike, so that a lane loads 16 contiguous bytes. The two halves that
+// every 32, rows of the basis alike, so that a lane loads eight neighbours. The two halves that
 // RoPE pairs end up in one lane, so the rotation happens in registers.
 
 #include <cuda_pipeline.h>
@@ -17,7 +17,10 @@ namespace gnomon::cuda {
 namespace {
 
 constexpr int kWarps = 8;
-constexpr int kHeldPairs = 5;  // pairs of k-steps that a lane holds at a time: a rank of 160
+// Pairs of k-steps that a lane holds at a time; 5 are a rank of 160.
+constexpr int kHeldPairs = sizeof(Element) == 2 ? 5 : 2;
+// That share a multiprocessor.
+constexpr int kBlocks = sizeof(Element) == 2 ? 2 : 1;
 
 /// Pairs of k-steps of 16 columns.
 __host__ __device__ int pairs_of(int rank) { return (rank + 31) / 32; }
@@ -33,8 +36,8 @@ __device__ int column_at(int p) {
 template <int kHeadDim>
 struct TokenTile {
   int chunk_start[2], offset[2];  // positions
-  __nv_bfloat16* target[2];       // null past the last token
-  const __nv_bfloat16* factor[2];
+  Element* target[2];             // null past the last token
+  const Element* factor[2];
 
   __device__ TokenTile(const HeadView& head, const int32_t* chunks, const int32_t* slots, int first,
                        int tokens, int chunk_size, int rank) {
@@ -52,14 +55,14 @@ struct TokenTile {
   }
 
   /// Columns of pairs [begin, begin + kHeldPairs); 0 past the rank.
-  __device__ void load(int begin, int rank, uint4 (&held)[2][kHeldPairs]) const {
+  __device__ void load(int begin, int rank, Pairs4 (&held)[2][kHeldPairs]) const {
     const int column = threadIdx.x % 4 * 8;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
 #pragma unroll
       for (int p = 0; p < kHeldPairs; ++p) {
         const int at = (begin + p) * 32 + column;
-        held[half][p] = at < rank ? *reinterpret_cast<const uint4*>(factor[half] + at) : uint4{};
+        held[half][p] = at < rank ? *reinterpret_cast<const Pairs4*>(factor[half] + at) : Pairs4{};
       }
     }
   }
@@ -73,21 +76,21 @@ struct PairedSums {
 
 /// sums += held columns of the factor times their rows of the basis.
 template <int kHeadDim>
-__device__ void multiply(const uint4 (&held)[2][kHeldPairs], const __nv_bfloat16* basis, int begin,
+__device__ void multiply(const Pairs4 (&held)[2][kHeldPairs], const Element* basis, int begin,
                          int pairs, int column, PairedSums& sums) {
   constexpr int kPitch = kHeadDim + 8;
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int p = 0; p < kHeldPairs; ++p) {
     if (begin + p >= pairs) break;
-    const uint4 upper = held[0][p], lower = held[1][p];
-    const uint32_t rows[2][4] = {{upper.x, lower.x, upper.y, lower.y},
-                                 {upper.z, lower.z, upper.w, lower.w}};
+    const Pairs4 upper = held[0][p], lower = held[1][p];
+    const Pair rows[2][4] = {{upper.x, lower.x, upper.y, lower.y},
+                             {upper.z, lower.z, upper.w, lower.w}};
 #pragma unroll
     for (int step = 0; step < 2; ++step) {
-      const __nv_bfloat16* place =
+      const Element* place =
           basis + ((begin + p) * 32 + step * 16 + lane % 16) * kPitch + column + lane / 16 * 8;
-      uint32_t columns[4];
+      Pair columns[4];
       ldmatrix_x4_transposed(columns, place);
       mma_16x8x16(sums.low[0], rows[step], columns[0], columns[1]);
       mma_16x8x16(sums.low[1], rows[step], columns[2], columns[3]);
@@ -118,27 +121,27 @@ __device__ void rotate_and_store(const PairedSums& sums, int column,
         low[i] = a * angle[i].x - b * angle[i].y;
         high[i] = b * angle[i].x + a * angle[i].y;
       }
-      *reinterpret_cast<uint32_t*>(tile.target[half] + at) = pack_bf16(low[0], low[1]);
-      *reinterpret_cast<uint32_t*>(tile.target[half] + at + kHeadDim / 2) =
-          pack_bf16(high[0], high[1]);
+      *reinterpret_cast<Pair*>(tile.target[half] + at) = pair_of(low[0], low[1]);
+      *reinterpret_cast<Pair*>(tile.target[half] + at + kHeadDim / 2) = pair_of(high[0], high[1]);
     }
   }
 }
 
 template <int kHeadDim>
-__global__ void __launch_bounds__(kWarps * 32, 2)
+__global__ void __launch_bounds__(kWarps * 32, kBlocks)
     reconstruct(const HeadView* heads, Selection selection, RopeTables rope, int max_selected,
                 int chunk_size, int rank) {
   constexpr int kPitch = kHeadDim + 8;
-  extern __shared__ __align__(16) __nv_bfloat16 basis[];  // (32 pairs, kPitch), rows permuted
+  extern __shared__ __align__(16) Element basis[];  // (32 pairs, kPitch), rows permuted
   const int index = blockIdx.y;
   const int tokens = selection.miss_counts[index] * chunk_size;
   if (static_cast<int>(blockIdx.x) * kWarps * 16 >= tokens) return;
   const HeadView head = heads[index];
   const int pairs = pairs_of(rank);
-  for (int i = threadIdx.x; i < pairs * 32 * kHeadDim / 8; i += kWarps * 32) {
-    const int p = i / (kHeadDim / 8), column = i % (kHeadDim / 8) * 8, row = column_at(p);
-    __nv_bfloat16* place = basis + p * kPitch + column;
+  constexpr int kPieces = kHeadDim / kPieceElements;
+  for (int i = threadIdx.x; i < pairs * 32 * kPieces; i += kWarps * 32) {
+    const int p = i / kPieces, column = i % kPieces * kPieceElements, row = column_at(p);
+    Element* place = basis + p * kPitch + column;
     if (row < rank) {
       __pipeline_memcpy_async(place, head.basis + row * kHeadDim + column, 16);
     } else {
@@ -152,7 +155,7 @@ __global__ void __launch_bounds__(kWarps * 32, 2)
   int first = (blockIdx.x * kWarps + threadIdx.x / 32) * 16;
   // The first rows travel while the basis does.
   TokenTile<kHeadDim> tile(head, chunks, slots, min(first, tokens - 1), tokens, chunk_size, rank);
-  uint4 held[2][kHeldPairs];
+  Pairs4 held[2][kHeldPairs];
   tile.load(0, rank, held);
   __pipeline_wait_prior(0);
   __syncthreads();
@@ -162,7 +165,7 @@ __global__ void __launch_bounds__(kWarps * 32, 2)
       PairedSums sums;
       multiply<kHeadDim>(held, basis, 0, pairs, column, sums);
       for (int begin = kHeldPairs; begin < pairs; begin += kHeldPairs) {
-        uint4 more[2][kHeldPairs];
+        Pairs4 more[2][kHeldPairs];
         tile.load(begin, rank, more);
         multiply<kHeadDim>(more, basis, begin, pairs, column, sums);
       }
@@ -175,10 +178,13 @@ __global__ void __launch_bounds__(kWarps * 32, 2)
   }
 }
 
+/// Shared memory that the basis of a pair of k-steps takes.
+size_t pair_bytes(int64_t head_dim) { return 32 * (head_dim + 8) * sizeof(Element); }
+
 template <int kHeadDim>
 void launch(const DecodeShape& shape, const HeadView* heads, const Selection& selection,
             const RopeTables& rope, cudaStream_t stream) {
-  const size_t bytes = pairs_of(shape.rank) * 32 * (kHeadDim + 8) * sizeof(__nv_bfloat16);
+  const size_t bytes = pairs_of(shape.rank) * pair_bytes(kHeadDim);
   static size_t raised = 0;
   if (bytes > raised) {
     CUDA_CHECK(cudaFuncSetAttribute(reconstruct<kHeadDim>,
@@ -196,6 +202,13 @@ void launch(const DecodeShape& shape, const HeadView* heads, const Selection& se
 }
 
 }  // namespace
+
+int64_t most_rank(int64_t head_dim) {
+  int device = 0, most = 0;
+  CUDA_CHECK(cudaGetDevice(&device));
+  CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  return most / static_cast<int64_t>(pair_bytes(head_dim)) * 32;
+}
 
 void reconstruct_keys(const DecodeShape& shape, const HeadView* heads, const Selection& selection,
                       const RopeTables& rope, cudaStream_t stream) {

@@ -13,8 +13,7 @@ namespace {
 constexpr int kThreads = 256;
 
 __global__ void __launch_bounds__(kThreads)
-    normalise(const __nv_bfloat16* x, const __nv_bfloat16* gain, float eps, int width,
-              __nv_bfloat16* out) {
+    normalise(const Element* x, const Element* gain, float eps, int width, Element* out) {
   using Reduce = cub::BlockReduce<float, kThreads>;
   __shared__ Reduce::TempStorage storage;
   __shared__ float scale;
@@ -39,8 +38,8 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* gain, float eps, int64_t rows,
-              int64_t width, __nv_bfloat16* out, cudaStream_t stream) {
+void rms_norm(const Element* x, const Element* gain, float eps, int64_t rows, int64_t width,
+              Element* out, cudaStream_t stream) {
   launch_early(normalise, dim3(static_cast<unsigned>(rows)), kThreads, 0, stream, x, gain, eps,
                width, out);
 }

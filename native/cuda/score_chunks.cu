@@ -32,13 +32,13 @@ __device__ int column_of(int pair, int lane) {
 }
 
 /// Eight columns of a query row, each times its step.
-__device__ uint4 scaled(const __nv_bfloat16* row, const float* steps) {
+__device__ Pairs4 scaled(const Element* row, const float* steps) {
   Floats8 values = load8(row);
 #pragma unroll
   for (int i = 0; i < 8; ++i) values.at[i] *= steps[i];
-  uint4 bits;
-  store8(reinterpret_cast<__nv_bfloat16*>(&bits), values);
-  return bits;
+  Pairs4 pairs;
+  store8(reinterpret_cast<Element*>(&pairs), values);
+  return pairs;
 }
 
 /// What a lane holds of kWarpChunks landmarks: its columns of every eighth one.
@@ -71,7 +71,7 @@ struct Levels {
 /// kWide: the group has more than 8 query heads.
 template <int kHeadDim, bool kWide>
 __global__ void __launch_bounds__(kWarps * 32)
-    score(const HeadView* heads, const __nv_bfloat16* query, ChunkScores scores, int num_kv_heads,
+    score(const HeadView* heads, const Element* query, ChunkScores scores, int num_kv_heads,
           int group, int max_chunks, float scale) {
   constexpr int kPairs = kHeadDim / 32, kHalves = kWide ? 2 : 1;
   const int block = blockIdx.x, kv_head = blockIdx.y, sequence = blockIdx.z;
@@ -86,18 +86,18 @@ __global__ void __launch_bounds__(kWarps * 32)
   if (first < end) next.load(head, first);
   after_previous();
 
-  // Query rows l/4 and l/4 + 8: four 4-byte registers per pair of k-steps and row. A dense sequence
-  // has neither chunks nor steps.
-  uint4 low[kPairs], high[kPairs];
-  const __nv_bfloat16* rows = query + static_cast<int64_t>(index) * group * kHeadDim;
+  // Query rows l/4 and l/4 + 8: four pairs per pair of k-steps and row. A dense sequence has
+  // neither chunks nor steps.
+  Pairs4 low[kPairs], high[kPairs];
+  const Element* rows = query + static_cast<int64_t>(index) * group * kHeadDim;
 #pragma unroll
   for (int p = 0; p < kPairs; ++p) {
     const int row = lane / 4, column = column_of<kHeadDim>(p, lane);
     const float* steps = head.landmark_steps + column;
-    low[p] = begin < end && row < group ? scaled(rows + row * kHeadDim + column, steps) : uint4{};
+    low[p] = begin < end && row < group ? scaled(rows + row * kHeadDim + column, steps) : Pairs4{};
     high[p] = begin < end && kWide && row + 8 < group
                   ? scaled(rows + (row + 8) * kHeadDim + column, steps)
-                  : uint4{};
+                  : Pairs4{};
   }
 
   float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};
@@ -109,17 +109,17 @@ __global__ void __launch_bounds__(kWarps * 32)
     const uint32_t outliers = head.outliers[first / 32];
     float sums[kEights][4] = {};
 #pragma unroll
-    for (int eight = 0; eight < kEights; ++eight) {
-#pragma unroll
-      for (int p = 0; p < kPairs; ++p) {
-        const uint32_t a0[4] = {low[p].x, high[p].x, low[p].y, high[p].y};
-        const uint32_t a1[4] = {low[p].z, high[p].z, low[p].w, high[p].w};
-        uint32_t b[4];
-        levels_to_bf16(levels.at[eight][p].x, b[0], b[1]);
-        levels_to_bf16(levels.at[eight][p].y, b[2], b[3]);
-        mma_16x8x16(sums[eight], a0, b[0], b[1]);
-        mma_16x8x16(sums[eight], a1, b[2], b[3]);
-      }
+    for (int i = 0; i < kEights * kPairs; ++i) {
+      // The halves of fp32 are made once a pair of k-steps: more than one such pair has no room.
+      const int eight = sizeof(Element) == 2 ? i / kPairs : i % kEights;
+      const int p = sizeof(Element) == 2 ? i % kPairs : i / kEights;
+      const Pair a0[4] = {low[p].x, high[p].x, low[p].y, high[p].y};
+      const Pair a1[4] = {low[p].z, high[p].z, low[p].w, high[p].w};
+      Pair b[4];
+      levels_to_pairs(levels.at[eight][p].x, b[0], b[1]);
+      levels_to_pairs(levels.at[eight][p].y, b[2], b[3]);
+      mma_16x8x16<true>(sums[eight], a0, b[0], b[1]);
+      mma_16x8x16<true>(sums[eight], a1, b[2], b[3]);
     }
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {
@@ -190,7 +190,7 @@ int score_blocks(const DecodeShape& shape) {
   return (shape.max_chunks + kScoreBlockChunks - 1) / kScoreBlockChunks;
 }
 
-void score_chunks(const DecodeShape& shape, const HeadView* heads, const __nv_bfloat16* query,
+void score_chunks(const DecodeShape& shape, const HeadView* heads, const Element* query,
                   const ChunkScores& scores, cudaStream_t stream) {
   const dim3 grid(score_blocks(shape), shape.num_kv_heads, shape.batch);
   const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));

@@ -19,7 +19,7 @@ int score_blocks(const DecodeShape& shape);
 
 /// logits = query landmark / sqrt(head_dim) for every query head of the group, up to a shift by the
 /// same amount for all chunks (landmarks.h).
-void score_chunks(const DecodeShape& shape, const HeadView* heads, const __nv_bfloat16* query,
+void score_chunks(const DecodeShape& shape, const HeadView* heads, const Element* query,
                   const ChunkScores& scores, cudaStream_t stream);
 
 }  // namespace gnomon::cuda

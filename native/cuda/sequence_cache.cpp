@@ -55,19 +55,18 @@ Arrays lay_out(const ModelConfig& c, const CacheGeometry& g, Cursor& device, Cur
   out.slot_used = device.take<int32_t>(out.slot_count);
   for (int64_t l = 0; l < c.num_layers; ++l) {
     LayerStorage layer;
-    layer.exact_keys = device.take<__nv_bfloat16>(kv_heads * capacity * dim);
-    layer.exact_values = device.take<__nv_bfloat16>(kv_heads * capacity * dim);
+    layer.exact_keys = device.take<Element>(kv_heads * capacity * dim);
+    layer.exact_values = device.take<Element>(kv_heads * capacity * dim);
     layer.landmarks = device.take<uint8_t>(kv_heads * chunks * dim);
     layer.landmark_steps = device.take<float>(chunks > 0 ? kv_heads * dim : 0);
     layer.outliers = device.take<uint32_t>(kv_heads * words);
-    layer.factor = device.take<__nv_bfloat16>(g.dense ? 0 : g.context_tokens() * g.rank);
-    layer.basis = device.take<__nv_bfloat16>(g.dense ? 0 : kv_heads * g.rank * dim);
+    layer.factor = device.take<Element>(g.dense ? 0 : g.context_tokens() * g.rank);
+    layer.basis = device.take<Element>(g.dense ? 0 : kv_heads * g.rank * dim);
     const int64_t values = g.dense ? 0 : kv_heads * g.context_tokens() * dim;
-    layer.values =
-        g.values_on_host ? host.take<__nv_bfloat16>(values) : device.take<__nv_bfloat16>(values);
+    layer.values = g.values_on_host ? host.take<Element>(values) : device.take<Element>(values);
     const int64_t slot_elements = slots * g.chunk_size * dim;
-    auto* slot_keys = device.take<__nv_bfloat16>(kv_heads * slot_elements);
-    auto* slot_values = device.take<__nv_bfloat16>(g.values_on_host ? kv_heads * slot_elements : 0);
+    auto* slot_keys = device.take<Element>(kv_heads * slot_elements);
+    auto* slot_values = device.take<Element>(g.values_on_host ? kv_heads * slot_elements : 0);
     for (int64_t h = 0; h < kv_heads; ++h) {
       const int64_t index = l * kv_heads + h;
       HeadView head{};
@@ -132,8 +131,8 @@ void CudaCache::copy_from(const CudaCache& other) {
   const auto copy = [](void* to, const void* from, size_t bytes) {
     if (bytes > 0) CUDA_CHECK(cudaMemcpy(to, from, bytes, cudaMemcpyDefault));
   };
-  const size_t exact = sizeof(__nv_bfloat16) * exact_tokens() * dim;
-  const size_t values = sizeof(__nv_bfloat16) * heads * g.context_tokens() * dim;
+  const size_t exact = sizeof(Element) * exact_tokens() * dim;
+  const size_t values = sizeof(Element) * heads * g.context_tokens() * dim;
   const DeviceBlock bounce(g.dense ? 0 : values);  // host to host would be the CPU's work
   for (size_t l = 0; l < layers_.size(); ++l) {
     const LayerStorage &to = layers_[l], &from = other.layers_[l];
@@ -147,8 +146,8 @@ void CudaCache::copy_from(const CudaCache& other) {
     copy(to.landmarks, from.landmarks, heads * g.num_chunks * dim);
     copy(to.landmark_steps, from.landmark_steps, sizeof(float) * heads * dim);
     copy(to.outliers, from.outliers, sizeof(uint32_t) * heads * ((g.num_chunks + 31) / 32));
-    copy(to.factor, from.factor, sizeof(__nv_bfloat16) * g.context_tokens() * g.rank);
-    copy(to.basis, from.basis, sizeof(__nv_bfloat16) * heads * g.rank * dim);
+    copy(to.factor, from.factor, sizeof(Element) * g.context_tokens() * g.rank);
+    copy(to.basis, from.basis, sizeof(Element) * heads * g.rank * dim);
     copy(bounce.as<void>(), from.values, values);
     copy(to.values, bounce.as<void>(), values);
   }

@@ -14,14 +14,14 @@ namespace gnomon::cuda {
 /// What a sequence keeps of one layer besides its HeadViews, for summarise to fill. All heads of a
 /// kind lie behind each other.
 struct LayerStorage {
-  __nv_bfloat16* exact_keys = nullptr;    // (num_kv_heads, exact capacity, head_dim)
-  __nv_bfloat16* exact_values = nullptr;  // (num_kv_heads, exact capacity, head_dim)
-  uint8_t* landmarks = nullptr;           // (num_kv_heads, num_chunks, head_dim)
-  float* landmark_steps = nullptr;        // (num_kv_heads, head_dim)
-  uint32_t* outliers = nullptr;           // (num_kv_heads, ceil(num_chunks / 32))
-  __nv_bfloat16* factor = nullptr;        // (context_tokens, rank)
-  __nv_bfloat16* basis = nullptr;         // (num_kv_heads, rank, head_dim)
-  __nv_bfloat16* values = nullptr;        // (num_kv_heads, context_tokens, head_dim)
+  Element* exact_keys = nullptr;    // (num_kv_heads, exact capacity, head_dim)
+  Element* exact_values = nullptr;  // (num_kv_heads, exact capacity, head_dim)
+  uint8_t* landmarks = nullptr;     // (num_kv_heads, num_chunks, head_dim)
+  float* landmark_steps = nullptr;  // (num_kv_heads, head_dim)
+  uint32_t* outliers = nullptr;     // (num_kv_heads, ceil(num_chunks / 32))
+  Element* factor = nullptr;        // (context_tokens, rank)
+  Element* basis = nullptr;         // (num_kv_heads, rank, head_dim)
+  Element* values = nullptr;        // (num_kv_heads, context_tokens, head_dim)
 };
 
 class CudaCache final : public SequenceCache {

@@ -10,8 +10,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void __launch_bounds__(kThreads)
-    gate(const __nv_bfloat16* gate_up, int width, __nv_bfloat16* out) {
+__global__ void __launch_bounds__(kThreads) gate(const Element* gate_up, int width, Element* out) {
   const int column = (blockIdx.x * kThreads + threadIdx.x) * 8;
   if (column >= width) return;
   const int64_t row = blockIdx.y;
@@ -25,7 +24,7 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void silu_multiply(const __nv_bfloat16* gate_up, int64_t rows, int64_t width, __nv_bfloat16* out,
+void silu_multiply(const Element* gate_up, int64_t rows, int64_t width, Element* out,
                    cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>((width / 8 + kThreads - 1) / kThreads),
                   static_cast<unsigned>(rows));

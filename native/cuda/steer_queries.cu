@@ -7,20 +7,18 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__global__ void steer(const float* inertia, __nv_bfloat16* before, __nv_bfloat16* query,
-                      int64_t count) {
+__global__ void steer(const float* inertia, Element* before, Element* query, int64_t count) {
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= count) return;
   const float own = sqrtf(1.0f - *inertia * *inertia);
-  const __nv_bfloat16 mixed =
-      __float2bfloat16(*inertia * __bfloat162float(before[i]) + own * __bfloat162float(query[i]));
+  const Element mixed = to_element(*inertia * to_float(before[i]) + own * to_float(query[i]));
   before[i] = mixed;
   query[i] = mixed;
 }
 
 }  // namespace
 
-void steer_queries(const float* inertia, __nv_bfloat16* before, __nv_bfloat16* query, int64_t count,
+void steer_queries(const float* inertia, Element* before, Element* query, int64_t count,
                    cudaStream_t stream) {
   const auto blocks = static_cast<unsigned>((count + kThreads - 1) / kThreads);
   steer<<<blocks, kThreads, 0, stream>>>(inertia, before, query, count);

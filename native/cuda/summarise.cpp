@@ -19,7 +19,7 @@ Summariser::Summariser(const ModelConfig& config)
   const int64_t width = config.key_width();
   gram_ = DeviceBlock(sizeof(float) * width * width);
   range_ = DeviceBlock(sizeof(uint32_t) * 2 * width);
-  projection_ = DeviceBlock(sizeof(__nv_bfloat16) * width * width);
+  projection_ = DeviceBlock(sizeof(Element) * width * width);
 }
 
 Summariser::~Summariser() {
@@ -31,8 +31,8 @@ Summariser::~Summariser() {
 
 void Summariser::inputs_ready(cudaStream_t stream) { CUDA_CHECK(cudaEventRecord(ready_, stream)); }
 
-void Summariser::run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __nv_bfloat16* key,
-                     const __nv_bfloat16* value, CudaCache& cache) {
+void Summariser::run(int64_t layer, const Element* key_pre_rope, const Element* key,
+                     const Element* value, CudaCache& cache) {
   CUDA_CHECK(cudaStreamWaitEvent(stream_, ready_));
   summarise(layer, key_pre_rope, key, value, cache, stream_);
   CUDA_CHECK(cudaEventRecord(done_, stream_));
@@ -40,9 +40,8 @@ void Summariser::run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __n
 
 void Summariser::join(cudaStream_t stream) { CUDA_CHECK(cudaStreamWaitEvent(stream, done_)); }
 
-void Summariser::summarise(int64_t layer_index, const __nv_bfloat16* key_pre_rope,
-                           const __nv_bfloat16* key, const __nv_bfloat16* value, CudaCache& cache,
-                           cudaStream_t stream) {
+void Summariser::summarise(int64_t layer_index, const Element* key_pre_rope, const Element* key,
+                           const Element* value, CudaCache& cache, cudaStream_t stream) {
   const CacheGeometry& g = cache.geometry();
   const LayerStorage& layer = cache.layer(layer_index);
   const PromptShape shape{g.prompt_tokens, static_cast<int32_t>(config_.num_kv_heads),
@@ -82,13 +81,13 @@ void Summariser::summarise(int64_t layer_index, const __nv_bfloat16* key_pre_rop
             g.context_tokens() * config_.head_dim, stream);
 }
 
-void Summariser::factorise(const __nv_bfloat16* key_pre_rope, const CacheGeometry& g,
+void Summariser::factorise(const Element* key_pre_rope, const CacheGeometry& g,
                            const LayerStorage& layer, cudaStream_t stream) {
   const int64_t width = config_.key_width();
   auto* gram = gram_.as<float>();
   linear_.gram(key_pre_rope, g.prompt_tokens, width, gram, stream);
   const double* vectors = subspace_.find(gram, g.rank, stream);
-  auto* projection = projection_.as<__nv_bfloat16>();
+  auto* projection = projection_.as<Element>();
   make_basis(vectors, static_cast<int32_t>(width), static_cast<int32_t>(config_.head_dim),
              static_cast<int32_t>(g.rank), layer.basis, projection, stream);
   linear_.run({key_pre_rope, projection, nullptr, layer.factor, g.context_tokens(), width, g.rank,

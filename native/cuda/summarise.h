@@ -1,9 +1,9 @@
 #pragma once
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
 
+#include "cuda/element.h"
 #include "cuda/leading_subspace.h"
 #include "cuda/linear.h"
 #include "cuda/memory.h"
@@ -24,15 +24,15 @@ class Summariser {
   void inputs_ready(cudaStream_t stream);
   /// key_pre_rope, key and value (prompt_tokens, key_width), which stay as they are until a stream
   /// that joined gets there.
-  void run(int64_t layer, const __nv_bfloat16* key_pre_rope, const __nv_bfloat16* key,
-           const __nv_bfloat16* value, CudaCache& cache);
+  void run(int64_t layer, const Element* key_pre_rope, const Element* key, const Element* value,
+           CudaCache& cache);
   /// What `stream` is given from now on comes after the last run.
   void join(cudaStream_t stream);
 
  private:
-  void summarise(int64_t layer, const __nv_bfloat16* key_pre_rope, const __nv_bfloat16* key,
-                 const __nv_bfloat16* value, CudaCache& cache, cudaStream_t stream);
-  void factorise(const __nv_bfloat16* key_pre_rope, const CacheGeometry& geometry,
+  void summarise(int64_t layer, const Element* key_pre_rope, const Element* key,
+                 const Element* value, CudaCache& cache, cudaStream_t stream);
+  void factorise(const Element* key_pre_rope, const CacheGeometry& geometry,
                  const LayerStorage& layer, cudaStream_t stream);
 
   const ModelConfig& config_;
@@ -43,7 +43,7 @@ class Summariser {
   // Scratch.
   DeviceBlock gram_;                      // (key_width, key_width) fp32
   DeviceBlock range_;                     // (2, key_width)
-  DeviceBlock projection_;                // (key_width, key_width) bf16
+  DeviceBlock projection_;                // (key_width, key_width) elements
   DeviceBlock cosines_, ranks_, chunks_;  // (num_kv_heads, num_chunks)
   int64_t chunk_capacity_ = 0;
 };

@@ -25,24 +25,24 @@ __device__ float warp_sum(float value) {
 /// 128.
 struct ChunkMean {
   static constexpr int kMaxPieces = 4;
-  const __nv_bfloat16* rows;  // of this lane
+  const Element* rows;  // of this lane
   int64_t width;
   int pieces;
   float at[kMaxPieces] = {};
 
-  __device__ ChunkMean(const PromptShape& shape, const __nv_bfloat16* keys, int64_t chunk, int head)
+  __device__ ChunkMean(const PromptShape& shape, const Element* keys, int64_t chunk, int head)
       : width(static_cast<int64_t>(shape.num_kv_heads) * shape.head_dim),
         pieces(shape.head_dim / 32) {
     rows = keys + chunk * shape.chunk_size * width + head * shape.head_dim + threadIdx.x % 32;
     for (int t = 0; t < shape.chunk_size; ++t) {
-      for (int i = 0; i < pieces; ++i) at[i] += __bfloat162float(rows[t * width + i * 32]);
+      for (int i = 0; i < pieces; ++i) at[i] += to_float(rows[t * width + i * 32]);
     }
     for (int i = 0; i < pieces; ++i) at[i] /= shape.chunk_size;
   }
 };
 
 __global__ void __launch_bounds__(kWarps * 32)
-    compare_to_mean(PromptShape shape, const __nv_bfloat16* keys, float* cosines) {
+    compare_to_mean(PromptShape shape, const Element* keys, float* cosines) {
   const int64_t chunk = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
   const int head = blockIdx.y;
   if (chunk >= shape.num_chunks) return;
@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(kWarps * 32)
   for (int t = 0; t < shape.chunk_size; ++t) {
     float dot = 0, squares = 0;
     for (int i = 0; i < mean.pieces; ++i) {
-      const float value = __bfloat162float(mean.rows[t * mean.width + i * 32]);
+      const float value = to_float(mean.rows[t * mean.width + i * 32]);
       dot += value * mean.at[i];
       squares += value * value;
     }
@@ -109,8 +109,8 @@ __global__ void __launch_bounds__(kSelectThreads)
 
 /// Smallest and largest mean of every dimension over the chunks that are no outliers.
 __global__ void __launch_bounds__(kWarps * 32)
-    find_range(PromptShape shape, const __nv_bfloat16* keys, const uint32_t* outliers,
-               uint32_t* low, uint32_t* high) {
+    find_range(PromptShape shape, const Element* keys, const uint32_t* outliers, uint32_t* low,
+               uint32_t* high) {
   const int head = blockIdx.y, pieces = shape.head_dim / 32;
   const uint32_t* bitmap = outliers + head * ((shape.num_chunks + 31) / 32);
   float smallest[ChunkMean::kMaxPieces], largest[ChunkMean::kMaxPieces];
@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(kWarps * 32)
 }
 
 __global__ void __launch_bounds__(kWarps * 32)
-    quantise_means(PromptShape shape, const __nv_bfloat16* keys, const uint32_t* low,
+    quantise_means(PromptShape shape, const Element* keys, const uint32_t* low,
                    const uint32_t* high, uint8_t* landmarks, float* steps) {
   const int head = blockIdx.y, pieces = shape.head_dim / 32, lane = threadIdx.x % 32;
   float from[ChunkMean::kMaxPieces], step[ChunkMean::kMaxPieces];
@@ -160,35 +160,36 @@ __global__ void __launch_bounds__(kWarps * 32)
   }
 }
 
-__global__ void transpose_rows(PromptShape shape, const __nv_bfloat16* source, int64_t first,
-                               __nv_bfloat16* out, int64_t out_stride) {
+__global__ void transpose_rows(PromptShape shape, const Element* source, int64_t first,
+                               Element* out, int64_t out_stride) {
   const int64_t row = blockIdx.x;
   const int head = blockIdx.y;
   const int64_t from =
-      ((first + row) * shape.num_kv_heads + head) * shape.head_dim + threadIdx.x * 8;
-  *reinterpret_cast<uint4*>(out + head * out_stride + row * shape.head_dim + threadIdx.x * 8) =
+      ((first + row) * shape.num_kv_heads + head) * shape.head_dim + threadIdx.x * kPieceElements;
+  *reinterpret_cast<uint4*>(out + head * out_stride + row * shape.head_dim +
+                            threadIdx.x * kPieceElements) =
       *reinterpret_cast<const uint4*>(source + from);
 }
 
-__global__ void transpose_chunks(PromptShape shape, const __nv_bfloat16* source,
-                                 const int32_t* chunks, int count, __nv_bfloat16* out,
-                                 int64_t out_stride) {
+__global__ void transpose_chunks(PromptShape shape, const Element* source, const int32_t* chunks,
+                                 int count, Element* out, int64_t out_stride) {
   const int row = blockIdx.x, head = blockIdx.y;
   const int64_t token =
       static_cast<int64_t>(chunks[head * count + row / shape.chunk_size]) * shape.chunk_size +
       row % shape.chunk_size;
   *reinterpret_cast<uint4*>(out + head * out_stride + static_cast<int64_t>(row) * shape.head_dim +
-                            threadIdx.x * 8) =
-      *reinterpret_cast<const uint4*>(
-          source + (token * shape.num_kv_heads + head) * shape.head_dim + threadIdx.x * 8);
+                            threadIdx.x * kPieceElements) =
+      *reinterpret_cast<const uint4*>(source +
+                                      (token * shape.num_kv_heads + head) * shape.head_dim +
+                                      threadIdx.x * kPieceElements);
 }
 
 __global__ void split_vectors(const double* vectors, int key_width, int head_dim, int rank,
-                              __nv_bfloat16* basis, __nv_bfloat16* projection) {
+                              Element* basis, Element* projection) {
   const int r = blockIdx.x;
   const double* vector = vectors + static_cast<int64_t>(r) * key_width;
   for (int c = threadIdx.x; c < key_width; c += blockDim.x) {
-    const __nv_bfloat16 value = __double2bfloat16(vector[c]);
+    const Element value = to_element(vector[c]);
     basis[(static_cast<int64_t>(c / head_dim) * rank + r) * head_dim + c % head_dim] = value;
     projection[static_cast<int64_t>(r) * key_width + c] = value;
   }
@@ -196,7 +197,7 @@ __global__ void split_vectors(const double* vectors, int key_width, int head_dim
 
 }  // namespace
 
-void compare_chunks(const PromptShape& shape, const __nv_bfloat16* keys, float* cosines,
+void compare_chunks(const PromptShape& shape, const Element* keys, float* cosines,
                     cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>((shape.num_chunks + kWarps - 1) / kWarps),
                   shape.num_kv_heads);
@@ -204,7 +205,7 @@ void compare_chunks(const PromptShape& shape, const __nv_bfloat16* keys, float* 
   CUDA_CHECK(cudaGetLastError());
 }
 
-void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, const uint32_t* outliers,
+void make_landmarks(const PromptShape& shape, const Element* keys, const uint32_t* outliers,
                     uint32_t* range, uint8_t* landmarks, float* steps, cudaStream_t stream) {
   const size_t range_bytes = sizeof(uint32_t) * shape.num_kv_heads * shape.head_dim;
   uint32_t* const high = range + shape.num_kv_heads * shape.head_dim;
@@ -227,25 +228,26 @@ void select_outliers(const PromptShape& shape, const float* cosines, int32_t cou
   CUDA_CHECK(cudaGetLastError());
 }
 
-void copy_rows(const PromptShape& shape, const __nv_bfloat16* source, int64_t first, int64_t count,
-               __nv_bfloat16* out, int64_t out_stride, cudaStream_t stream) {
+void copy_rows(const PromptShape& shape, const Element* source, int64_t first, int64_t count,
+               Element* out, int64_t out_stride, cudaStream_t stream) {
   if (count == 0) return;
   const dim3 grid(static_cast<unsigned>(count), shape.num_kv_heads);
-  transpose_rows<<<grid, shape.head_dim / 8, 0, stream>>>(shape, source, first, out, out_stride);
+  transpose_rows<<<grid, shape.head_dim / kPieceElements, 0, stream>>>(shape, source, first, out,
+                                                                       out_stride);
   CUDA_CHECK(cudaGetLastError());
 }
 
-void copy_chunks(const PromptShape& shape, const __nv_bfloat16* source, const int32_t* chunks,
-                 int32_t count, __nv_bfloat16* out, int64_t out_stride, cudaStream_t stream) {
+void copy_chunks(const PromptShape& shape, const Element* source, const int32_t* chunks,
+                 int32_t count, Element* out, int64_t out_stride, cudaStream_t stream) {
   if (count == 0) return;
   const dim3 grid(count * shape.chunk_size, shape.num_kv_heads);
-  transpose_chunks<<<grid, shape.head_dim / 8, 0, stream>>>(shape, source, chunks, count, out,
-                                                            out_stride);
+  transpose_chunks<<<grid, shape.head_dim / kPieceElements, 0, stream>>>(shape, source, chunks,
+                                                                         count, out, out_stride);
   CUDA_CHECK(cudaGetLastError());
 }
 
 void make_basis(const double* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
-                __nv_bfloat16* basis, __nv_bfloat16* projection, cudaStream_t stream) {
+                Element* basis, Element* projection, cudaStream_t stream) {
   split_vectors<<<rank, 256, 0, stream>>>(vectors, key_width, head_dim, rank, basis, projection);
   CUDA_CHECK(cudaGetLastError());
 }

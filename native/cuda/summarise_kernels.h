@@ -1,11 +1,12 @@
 #pragma once
 // What summarise does besides the factorisation. Keys and values of the prompt are
-// (prompt_tokens, num_kv_heads * head_dim) bf16, row-major.
+// (prompt_tokens, num_kv_heads * head_dim), row-major.
 
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
+
+#include "cuda/element.h"
 
 namespace gnomon::cuda {
 
@@ -19,13 +20,13 @@ struct PromptShape {
 
 /// cosines (num_kv_heads, num_chunks) = smallest cosine between the mean of a chunk's keys and one
 /// of them.
-void compare_chunks(const PromptShape& shape, const __nv_bfloat16* keys, float* cosines,
+void compare_chunks(const PromptShape& shape, const Element* keys, float* cosines,
                     cudaStream_t stream);
 
 /// landmarks (num_kv_heads, num_chunks, head_dim) = levels of the means of the chunks' keys, and
 /// steps (num_kv_heads, head_dim) between levels (landmarks.h). `outliers`: bitmap of
 /// select_outliers. `range` is scratch (2, num_kv_heads, head_dim).
-void make_landmarks(const PromptShape& shape, const __nv_bfloat16* keys, const uint32_t* outliers,
+void make_landmarks(const PromptShape& shape, const Element* keys, const uint32_t* outliers,
                     uint32_t* range, uint8_t* landmarks, float* steps, cudaStream_t stream);
 
 /// The `count` chunks of smallest cosine per KV head, chunk 0 always among them, as a bitmap
@@ -36,16 +37,16 @@ void select_outliers(const PromptShape& shape, const float* cosines, int32_t cou
 
 /// out (num_kv_heads, out_stride / head_dim rows, head_dim) = rows [first, first + count) of each
 /// KV head.
-void copy_rows(const PromptShape& shape, const __nv_bfloat16* source, int64_t first, int64_t count,
-               __nv_bfloat16* out, int64_t out_stride, cudaStream_t stream);
+void copy_rows(const PromptShape& shape, const Element* source, int64_t first, int64_t count,
+               Element* out, int64_t out_stride, cudaStream_t stream);
 
 /// The listed chunks (num_kv_heads, count) of each KV head, behind each other.
-void copy_chunks(const PromptShape& shape, const __nv_bfloat16* source, const int32_t* chunks,
-                 int32_t count, __nv_bfloat16* out, int64_t out_stride, cudaStream_t stream);
+void copy_chunks(const PromptShape& shape, const Element* source, const int32_t* chunks,
+                 int32_t count, Element* out, int64_t out_stride, cudaStream_t stream);
 
-/// basis (num_kv_heads, rank, head_dim) bf16 from vectors (rank, key_width); and the same as
+/// basis (num_kv_heads, rank, head_dim) from vectors (rank, key_width); and the same as
 /// projection (rank, key_width), the right-hand side of the projection.
 void make_basis(const double* vectors, int32_t key_width, int32_t head_dim, int32_t rank,
-                __nv_bfloat16* basis, __nv_bfloat16* projection, cudaStream_t stream);
+                Element* basis, Element* projection, cudaStream_t stream);
 
 }  // namespace gnomon::cuda

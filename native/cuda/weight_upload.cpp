@@ -14,7 +14,7 @@ namespace gnomon::cuda {
 
 namespace {
 
-constexpr int64_t kPieceElements = int64_t{4} << 20;  // 8 MiB as bf16
+constexpr int64_t kUploadElements = (int64_t{8} << 20) / sizeof(Element);
 constexpr unsigned kMostThreads = 8;
 constexpr size_t kQueuedPieces = 64;
 
@@ -33,36 +33,38 @@ void read_file(const HostTensor& tensor, int64_t first_byte, size_t bytes, std::
 }
 
 template <typename From, typename ToFloat>
-void convert(const std::byte* data, int64_t count, ToFloat to_float, __nv_bfloat16* out) {
+void convert(const std::byte* data, int64_t count, ToFloat to_float, Element* out) {
   for (int64_t i = 0; i < count; ++i) {
     From value;
     std::memcpy(&value, data + i * sizeof(value), sizeof(value));
-    out[i] = __float2bfloat16(to_float(value));
+    out[i] = to_element(to_float(value));
   }
 }
 
-/// Elements [first, first + count) as bf16.
-void read_bf16(const HostTensor& tensor, int64_t first, int64_t count, __nv_bfloat16* out) {
-  const std::byte* data = tensor.data + first * dtype_bytes(tensor.dtype);
-  switch (tensor.dtype) {
-    case DType::bf16: {
-      const size_t bytes = count * sizeof(*out);
-      auto* target = reinterpret_cast<std::byte*>(out);
-      if (tensor.file >= 0) {
-        read_file(tensor, first * static_cast<int64_t>(sizeof(*out)), bytes, target);
-      } else {
-        std::memcpy(target, data, bytes);
-      }
-      break;
+/// Elements [first, first + count) of the tensor.
+void read_elements(const HostTensor& tensor, int64_t first, int64_t count, Element* out) {
+  const int64_t from = first * static_cast<int64_t>(dtype_bytes(tensor.dtype));
+  const std::byte* data = tensor.data + from;
+  if (tensor.dtype == kElementDType) {
+    const size_t bytes = count * sizeof(*out);
+    auto* target = reinterpret_cast<std::byte*>(out);
+    if (tensor.file >= 0) {
+      read_file(tensor, from, bytes, target);
+    } else {
+      std::memcpy(target, data, bytes);
     }
+    return;
+  }
+  switch (tensor.dtype) {
+    case DType::bf16:
+      return convert<__nv_bfloat16>(
+          data, count, [](__nv_bfloat16 value) { return __bfloat162float(value); }, out);
     case DType::f16:
-      convert<__half>(
+      return convert<__half>(
           data, count, [](__half value) { return __half2float(value); }, out);
-      break;
     case DType::f32:
-      convert<float>(
+      return convert<float>(
           data, count, [](float value) { return value; }, out);
-      break;
   }
 }
 
@@ -74,7 +76,7 @@ class WeightUpload::Lane {
   Lane() {
     CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
     for (Slot& slot : slots_) {
-      CUDA_CHECK(cudaMallocHost(&slot.data, kPieceElements * sizeof(__nv_bfloat16)));
+      CUDA_CHECK(cudaMallocHost(&slot.data, kUploadElements * sizeof(Element)));
       CUDA_CHECK(cudaEventCreateWithFlags(&slot.sent, cudaEventDisableTiming));
     }
   }
@@ -92,7 +94,7 @@ class WeightUpload::Lane {
   void send(Piece piece) {
     Slot& slot = slots_[turn_++ % 2];
     CUDA_CHECK(cudaEventSynchronize(slot.sent));
-    read_bf16(*piece.tensor, piece.first, piece.count, slot.data);
+    read_elements(*piece.tensor, piece.first, piece.count, slot.data);
     CUDA_CHECK(cudaMemcpyAsync(piece.out, slot.data, piece.count * sizeof(*piece.out),
                                cudaMemcpyHostToDevice, stream_));
     CUDA_CHECK(cudaEventRecord(slot.sent, stream_));
@@ -102,7 +104,7 @@ class WeightUpload::Lane {
 
  private:
   struct Slot {
-    __nv_bfloat16* data = nullptr;
+    Element* data = nullptr;
     cudaEvent_t sent = nullptr;
     std::shared_ptr<DeviceBlock> target;  // of the copy under way
   };
@@ -125,12 +127,12 @@ void WeightUpload::add(const HostTensor& tensor, std::shared_ptr<DeviceBlock> ta
                        int64_t first) {
   const auto shared = std::make_shared<const HostTensor>(tensor);
   const int64_t count = tensor.count();
-  for (int64_t done = 0; done < count; done += kPieceElements) {
-    const int64_t size = std::min(kPieceElements, count - done);
+  for (int64_t done = 0; done < count; done += kUploadElements) {
+    const int64_t size = std::min(kUploadElements, count - done);
     std::unique_lock lock(mutex_);
     room_.wait(lock, [&] { return error_ || queue_.size() < kQueuedPieces; });
     if (error_) std::rethrow_exception(error_);
-    queue_.push_back({shared, done, size, target, target->as<__nv_bfloat16>() + first + done});
+    queue_.push_back({shared, done, size, target, target->as<Element>() + first + done});
     wake_.notify_one();
   }
 }

@@ -1,6 +1,4 @@
 #pragma once
-#include <cuda_bf16.h>
-
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -10,14 +8,15 @@
 #include <thread>
 #include <vector>
 
+#include "cuda/element.h"
 #include "cuda/memory.h"
 #include "engine/tensor.h"
 
 namespace gnomon::cuda {
 
-/// Takes tensors to device memory as bf16. Threads read pieces of them into pinned buffers of their
-/// own, from the file where there is one (a mapping costs a page fault every few pages), and send
-/// one buffer off while they fill the other.
+/// Takes tensors to device memory as elements. Threads read pieces of them into pinned buffers of
+/// their own, from the file where there is one with the same elements (a mapping costs a page fault
+/// every few pages), and send one buffer off while they fill the other.
 class WeightUpload {
  public:
   WeightUpload();
@@ -37,7 +36,7 @@ class WeightUpload {
     std::shared_ptr<const HostTensor> tensor;
     int64_t first, count;  // elements
     std::shared_ptr<DeviceBlock> target;
-    __nv_bfloat16* out;
+    Element* out;
   };
   class Lane;
 

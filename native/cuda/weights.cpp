@@ -7,7 +7,7 @@ namespace {
 std::shared_ptr<DeviceBlock> stack(WeightUpload& upload, std::span<const HostTensor> tensors) {
   int64_t total = 0;
   for (const HostTensor& tensor : tensors) total += tensor.count();
-  const auto block = std::make_shared<DeviceBlock>(total * sizeof(__nv_bfloat16));
+  const auto block = std::make_shared<DeviceBlock>(total * sizeof(Element));
   int64_t first = 0;
   for (const HostTensor& tensor : tensors) {
     upload.add(tensor, block, first);

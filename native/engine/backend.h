@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "engine/cache_geometry.h"
@@ -165,16 +167,22 @@ class Backend : public WeightStore {
 };
 
 struct BackendOptions {
+  /// Of weights, activations and caches; none: bf16 on a GPU, fp32 on a CPU.
+  std::optional<DType> dtype = {};
   int64_t threads = 0;       // CPU; 0: all cores this process may run on
   int64_t device_bytes = 0;  // 0: what the device has free, less a reserve
   int64_t host_bytes = 0;    // for values of ShadowKV
 };
 
+/// What BackendOptions has for "auto", "bfloat16" or "float32". Throws invalid_options.
+std::optional<DType> dtype_of(const std::string& name);
+
 /// Of "cpu" or "cuda".
 std::unique_ptr<Backend> make_backend(const std::string& device, const ModelConfig& config,
                                       const BackendOptions& options);
 
-/// All throw device_unavailable where they cannot run.
+/// All throw device_unavailable where they cannot run, invalid_options for a dtype they cannot
+/// compute in.
 std::unique_ptr<Backend> make_cpu_backend(const ModelConfig& config, const BackendOptions& options);
 std::unique_ptr<Backend> make_cuda_backend(const ModelConfig& config,
                                            const BackendOptions& options);

@@ -92,7 +92,7 @@ async function runBatch() {
 
 /** To the millisecond, as the api does not tell them. */
 async function momentsOf(directory: string, id: string) {
-  const deps = { now: Date.now, newId: randomUUID };
+  const deps = { now: Date.now, newId: randomUUID, onOver: async () => {} };
   const state = await openState(StateEnv.parse({ GNOMON_STATE_DIR: directory }), deps);
   try {
     const batch = await createBatching({ ...deps, objects: state.objects }).batches.get("default", id);

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startChild } from "../../infra/local/child.ts";
 import { type Driven, drive } from "./drive.ts";
-import { type Memory, openProbe } from "./memory.ts";
+import { type Memory, openProbe } from "./heap-probe.ts";
 import { measureWorker } from "./worker.ts";
 
 const { values } = parseArgs({

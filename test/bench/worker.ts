@@ -37,7 +37,7 @@ export async function measureWorker(jobs: number) {
   const now = Date.now;
   const newId = () => randomUUID();
   const state = await openState(env, { now, newId });
-  const { batches } = createBatching({ objects: state.objects, now, newId });
+  const { batches } = createBatching({ objects: state.objects, now, newId, onOver: async () => {} });
   const times = leaseLimits(limits.leaseMs);
   const leases = createLeases({ now });
   const heartbeats = await startHeartbeatThread(

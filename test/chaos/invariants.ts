@@ -175,7 +175,7 @@ async function removeLitter(state: State): Promise<void> {
   const now = () => ms;
   const newId = randomUUID;
   const { objects } = state;
-  const { files, batches } = createBatching({ objects, now, newId });
+  const { files, batches } = createBatching({ objects, now, newId, onOver: async () => {} });
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs });
   const removeOld = createRetention({ objects, jobs, files, batches, retentionMs: Number.POSITIVE_INFINITY, now });
   await removeOld();

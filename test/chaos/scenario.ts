@@ -129,8 +129,8 @@ export async function runChaos(backend: Backend, options: ChaosOptions): Promise
 async function sweepAhead(state: State): Promise<void> {
   const now = () => Date.now() + SWEEP_AHEAD_MS;
   const newId = randomUUID;
-  const { emit } = createWebhookStore({ ...state, now });
-  const { batchEnd } = createBatching({ objects: state.objects, now, newId });
+  const { emit, emitBatch } = createWebhookStore({ ...state, now });
+  const { batchEnd } = createBatching({ objects: state.objects, now, newId, onOver: emitBatch });
   const onTerminal = inTurn(emit, batchEnd.jobEnded);
   const jobs = createJobStore({ ...state, now, newId, leaseMs: 60_000, onTerminal });
   for (let after: string | null | undefined; after !== null; ) ({ next: after } = await jobs.sweep(after));

@@ -1,9 +1,11 @@
 import { expect, it } from "vitest";
 import { createClient } from "../../api/client/client.ts";
 import { JobQuote } from "../../api/contract/quote.ts";
+import { digestFile } from "../../api/state/file-digest.ts";
 import { modelRevision } from "../../native/model-revision.ts";
 import { startRealService } from "../support/real-service.ts";
 
+const sha256 = (path: string) => digestFile(path, "sha256");
 const text = "The board met. Contract AB-1234 expires on 3 May 2030. The board went home. ".repeat(100);
 const asked = { document: { text }, question: "When does contract AB-1234 expire?", max_tokens: 40 };
 
@@ -29,8 +31,9 @@ it("a worker's measurements become quotes, predictions and receipts", { timeout:
   const first = await client.wait(await client.submit(asked), { pollMs: 100 });
   expect(first.engine).toEqual({
     version: expect.any(String),
-    model_revision: await modelRevision(new URL("../../native/models/needle/", import.meta.url).pathname),
+    model_revision: await modelRevision(new URL("../../native/models/needle/", import.meta.url).pathname, sha256),
     device: "cpu",
+    dtype: "float32",
     cache: expect.objectContaining({ kind: "shadowkv", rank: 96, sparse_budget: 960 }),
   });
 

@@ -83,6 +83,8 @@ describe("loadEngine", () => {
     ["no directory", { modelDir: "" }, "modelDir"],
     ["an unknown option", { modelDir: NEEDLE_DIR, batch: 4 }, '"batch"'],
     ["an unknown device", { modelDir: NEEDLE_DIR, device: "tpu" }, '"cpu" or "cuda"'],
+    ["an unknown dtype", { modelDir: NEEDLE_DIR, dtype: "float16" }, '"float32"'],
+    ["bfloat16 on a CPU", { modelDir: NEEDLE_DIR, dtype: "bfloat16" }, "dtype must be float32 on a CPU"],
     ["half a thread", { modelDir: NEEDLE_DIR, threads: 0.5 }, "threads"],
     ["no batch", { modelDir: NEEDLE_DIR, maxBatch: 0 }, "maxBatch"],
     ["negative memory", { modelDir: NEEDLE_DIR, memory: { deviceBytes: -1 } }, "memory.deviceBytes"],

@@ -32,6 +32,7 @@ describe("npm run models", () => {
       supported: true,
       architecture: "LlamaForCausalLM",
       num_layers: 6,
+      dtype: "float32",
       max_tokens: 64,
       longest_prompt: {
         shadowkv: { prompt_tokens: 65_536 - 64, limited_by: expect.stringContaining("65536 positions") },
@@ -53,6 +54,7 @@ describe("npm run models", () => {
 
   it.each([
     [["--device", "tpu"], "--device is cpu or cuda, not tpu"],
+    [["--dtype", "float16"], "--dtype is auto, bfloat16 or float32, not float16"],
     [["--max-tokens", "many"], "--max-tokens is a number from 1 on, not many"],
     [["--wrong"], "--wrong"],
     [["a", "b"], "one model directory at a time"],

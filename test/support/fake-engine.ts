@@ -57,6 +57,7 @@ export function createFakeEngine(plan: Partial<Plan> = {}) {
       weightBytes: 0,
     },
     device: "cpu",
+    dtype: "float32",
     cache: DEFAULT_CACHE,
     close: async () => {},
   };

@@ -30,7 +30,7 @@ export async function openTempState({
   const queue = createSqliteJobQueue({ database, name: "jobs", now, maxReceives });
   const webhookQueue = createSqliteJobQueue({ database, name: "webhooks", now, maxReceives: Infinity });
   const webhooks = createWebhookStore({ objects, webhookQueue, now });
-  const { files, batches, batchEnd } = createBatching({ objects, now, newId });
+  const { files, batches, batchEnd } = createBatching({ objects, now, newId, onOver: webhooks.emitBatch });
   return {
     directory,
     objects,

@@ -17,6 +17,7 @@ it("passes every knob on", () => {
   const env = {
     GNOMON_MODEL: "/models/llama",
     GNOMON_DEVICE: "cuda",
+    GNOMON_DTYPE: "float32",
     GNOMON_THREADS: "3",
     GNOMON_MAX_BATCH: "9",
     GNOMON_DEVICE_BYTES: "1000",
@@ -30,6 +31,7 @@ it("passes every knob on", () => {
   expect(optionsOf(env)).toEqual({
     modelDir: "/models/llama",
     device: "cuda",
+    dtype: "float32",
     threads: 3,
     maxBatch: 9,
     memory: { deviceBytes: 1000, hostBytes: 2000 },

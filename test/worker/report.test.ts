@@ -42,6 +42,7 @@ describe("a report", () => {
     expect(about.engineInfo).toMatchObject({
       model_revision: "abc",
       device: "cpu",
+      dtype: "float32",
       cache: { kind: "shadowkv", rank: 96, chunk_size: 8, sparse_budget: 960, values: "auto" },
     });
   });

@@ -53,6 +53,8 @@ export async function checkBatch(
   const [open, done] = await Promise.all([batches.parts.listOpen(batch), batches.parts.listDone(batch)]);
   for (const [shard, content] of shards.entries()) {
     signal.throwIfAborted();
+    // One that is cancelled meanwhile needs no more of them.
+    if ((await batches.get(tenant, batch.id))?.status !== "in_progress") return;
     if (!done.has(shard) && !(await hasJob(shard))) await submit(batch, shard, content);
     onProgress({ ...progress, prefill_tokens: size.prompt_tokens, generated_tokens: lines + shard });
   }

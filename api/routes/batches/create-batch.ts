@@ -40,7 +40,7 @@ const postBatch = createRoute({
 const tokensOf = (bytes: number): number => Math.max(1, Math.ceil(bytes / 4));
 
 export const createBatchRoute = (deps: BatchDeps) => {
-  const { files, batches, batchEnd, jobs, model, price, newId } = deps;
+  const { files, batches, batchEnd, jobs, model, price, newId, checkWebhook } = deps;
 
   /** Throws what is wrong with it. */
   async function readInput(tenant: string, id: string): Promise<FileInfo> {
@@ -61,6 +61,7 @@ export const createBatchRoute = (deps: BatchDeps) => {
     if (earlier?.batch) return c.json(await describeBatch(await madeOf(earlier, earlier.batch.id), deps), 200);
 
     const file = await readInput(tenant, asked.input_file_id);
+    if (asked.webhook) await checkWebhook(tenant, asked.webhook.url);
     const id = `batch_${newId()}`;
     if (!(await batches.keepInput(tenant, id, file.id))) throw fileNotFound(file.id, "input_file_id");
     const request = checkRequest(id, file);

@@ -30,6 +30,7 @@ export async function describeBatch(state: BatchState, { batches, estimates }: D
     request_counts: state.request_counts ?? (await countsOf(state, batches)),
     ...(usage !== null && { usage }),
     metadata: state.metadata,
+    webhook: state.webhook,
     dry_run: state.dry_run,
     quote: await quoteOf(state, estimates),
   };

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readdir, readFile, truncate } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
+import { createKnownDigests } from "../../../api/state/known-digests.ts";
 import { fetchModel } from "../../../api/state/model-cache.ts";
 import type { ModelStore } from "../../../api/state/model-download.ts";
 import { createMemoryModelStore } from "../../support/memory-model-store.ts";
@@ -17,7 +18,14 @@ beforeEach(async () => {
 });
 
 const fetch = (store: ModelStore, source = "s3://models/llama") =>
-  fetchModel({ store, source, cache, now: Date.now, onProgress: () => {} });
+  fetchModel({
+    store,
+    source,
+    cache,
+    digests: createKnownDigests({ folder: join(cache, "sha256") }),
+    now: Date.now,
+    onProgress: () => {},
+  });
 
 async function expectWeights(folder: string): Promise<void> {
   const weights = await readFile(join(folder, "model.safetensors"));

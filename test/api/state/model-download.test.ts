@@ -31,7 +31,8 @@ async function download(store: ModelStore) {
   const onBytes = (bytes: number) => {
     seen += bytes;
   };
-  const done = await downloadModel({ store, files: await store.list(), folder, onBytes, rangeBytes });
+  const digests = { remember: async () => {} };
+  const done = await downloadModel({ store, files: await store.list(), folder, digests, onBytes, rangeBytes });
   return { ...done, seen };
 }
 

@@ -10,6 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { keys } from "../../../api/contract/keys.ts";
 import { limits } from "../../../api/contract/limits.ts";
 import { createCdkApp } from "../../../infra/cdk/create-app.ts";
+import { scalingDefaults } from "../../../infra/scaling/policy.ts";
+import { mayDo, mayList, type Statement } from "../../support/iam.ts";
 
 const CFN_LINT = fileURLToPath(new URL("../../../.build/venv/bin/cfn-lint", import.meta.url));
 const CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000";
@@ -28,6 +30,16 @@ type Variant = keyof typeof variants;
 
 const without = (all: Set<string>, some: Set<string>) =>
   [...all].filter((item) => !some.has(item)).sort((a, b) => a.localeCompare(b));
+
+/** An example of every object that there can be, by the name of its key. */
+const objects = Object.fromEntries(
+  Object.entries(keys)
+    .map(([name, key]) => [
+      name,
+      typeof key === "string" ? key : (key as (...ids: string[]) => string)("acme", "1", "1"),
+    ])
+    .filter(([name, key]) => !key?.endsWith("/") && name !== "afterTenant" && name !== "jobIndexFrom"),
+) as Record<string, string>;
 
 const inBucket = (key: string) => `/${key}`;
 
@@ -208,9 +220,126 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
     );
   });
 
-  it("lets the sender of webhooks see neither documents nor results", () => {
-    const paths = JSON.stringify(policiesOf(/^WebhooksTaskTaskRole/)).match(/"\/[^"]*\*"/g);
-    expect(new Set(paths)).toEqual(new Set(['"/t/*/j/*/webhook/*"', '"/w/*"', '"/probe/*"']));
+  it("pulls images and models to the instances' own disks where they have any", () => {
+    const kind = variants[variant];
+    const managed = Object.values(template().findResources("AWS::ECS::CapacityProvider"))
+      .map(({ Properties }) => Properties.ManagedInstancesProvider?.InstanceLaunchTemplate.LocalStorageConfiguration)
+      .filter(Boolean);
+    expect(managed).toEqual("workers" in kind ? [] : Array(2).fill({ UseLocalStorage: true }));
+  });
+
+  it("puts out what the command that makes API keys asks for", () => {
+    const outputs = Object.keys(template().toJSON().Outputs);
+    expect(outputs).toEqual(
+      expect.arrayContaining(["BucketName", "QueueUrl", "DeadLetterQueueUrl", "WebhookQueueUrl", "Url"]),
+    );
+  });
+
+  describe("by its roles", () => {
+    const statementsOf = (role: RegExp): Statement[] =>
+      policiesOf(role).flatMap(({ Properties }) => Properties.PolicyDocument.Statement);
+    const roles = {
+      api: /^Api.*Role/,
+      upkeep: /^Upkeep/,
+      worker: /^WorkersTaskTaskRole/,
+      sender: /^WebhooksTaskTaskRole/,
+    };
+    type Role = keyof typeof roles;
+    const bucket = () => idOf("AWS::S3::Bucket", /^StorageBucket/);
+    const idOf = (type: string, name: RegExp) => {
+      const [id = "", ...others] = Object.keys(template().findResources(type)).filter((each) => name.test(each));
+      expect(others).toEqual([]);
+      return id;
+    };
+    /** Names of the keys at which a role may do something. */
+    const reach = (role: Role, action: string) =>
+      Object.entries(objects)
+        .filter(([, key]) => mayDo(statementsOf(roles[role]), action, `${bucket()}/${key}`))
+        .map(([name]) => name);
+
+    it.each(["s3:GetObject", "s3:PutObject", "s3:DeleteObject"])(
+      "the sender of webhooks reaches events, settings and the probe by %s, and of documents, jobs and results nothing",
+      (action) => {
+        expect(reach("sender", action).sort()).toEqual(["disabledWebhook", "probe", "webhookEvent", "webhookKeyring"]);
+      },
+    );
+
+    it("the sender of webhooks may list no tenant, no documents and no jobs", () => {
+      const list = (prefix: string) => mayList(statementsOf(roles.sender), bucket(), prefix);
+      expect(["t/acme/j/1/webhook/", "w/acme/disabled/", "probe/"].map(list)).toEqual([true, true, true]);
+      const refused = ["", "t/", "t/acme/", "t/acme/j/", "t/acme/j/1/", "t/acme/dx/", "active/", "k/", "u/"];
+      expect(refused.filter(list)).toEqual([]);
+    });
+
+    it("a worker reaches everything but API keys and uploads", () => {
+      const out = Object.keys(objects).filter((name) => !reach("worker", "s3:GetObject").includes(name));
+      expect(out.sort()).toEqual(["apiKey", "apiKeyUse", "upload", "uploadInfo"]);
+      expect(["k/", "u/", "", "t"].filter((prefix) => mayList(statementsOf(roles.worker), bucket(), prefix))).toEqual(
+        [],
+      );
+    });
+
+    it.each([
+      ["api", ["Jobs", "Webhooks"], []],
+      ["upkeep", ["Jobs", "Webhooks"], []],
+      ["worker", ["Jobs", "Webhooks"], ["Jobs", "JobsDeadLetters", "Webhooks", "WebhooksDeadLetters"]],
+      ["sender", ["Webhooks"], ["Webhooks", "WebhooksDeadLetters"]],
+    ] as const)("the %s sends to %j and takes from %j, of the four queues", (role, sends, takes) => {
+      const may = (action: string) =>
+        ["Jobs", "JobsDeadLetters", "Webhooks", "WebhooksDeadLetters"].filter((name) =>
+          mayDo(statementsOf(roles[role]), action, idOf("AWS::SQS::Queue", new RegExp(`^Queues${name}[0-9A-F]{8}$`))),
+        );
+      expect(may("sqs:SendMessage")).toEqual(sends);
+      expect(may("sqs:ReceiveMessage")).toEqual(takes);
+      expect(may("sqs:PurgeQueue")).toEqual([]);
+    });
+
+    it.each(Object.keys(roles) as Role[])(
+      "the %s may not touch old versions, the bucket's settings or other buckets",
+      (role) => {
+        const actions = ["s3:GetObjectVersion", "s3:DeleteObjectVersion", "s3:PutBucketPolicy", "s3:PutObjectAcl"];
+        const resources = [bucket(), `${bucket()}/t/acme/j/1/result.json`];
+        const may = resources.flatMap((to) => actions.filter((action) => mayDo(statementsOf(roles[role]), action, to)));
+        expect(may).toEqual([]);
+        const logs = idOf("AWS::S3::Bucket", /^StorageAccessLogs/);
+        expect(mayDo(statementsOf(roles[role]), "s3:GetObject", `${logs}/x`)).toBe(false);
+      },
+    );
+  });
+
+  it("scales by the numbers that the simulator has chosen", () => {
+    const [tracking] = Object.values(
+      template().findResources("AWS::ApplicationAutoScaling::ScalingPolicy", {
+        Properties: { PolicyName: "backlog-gpu-seconds-per-worker" },
+      }),
+    );
+    expect(tracking?.Properties.TargetTrackingScalingPolicyConfiguration).toMatchObject({
+      TargetValue: scalingDefaults.targetSeconds,
+      ScaleOutCooldown: scalingDefaults.scaleOutCooldownSeconds,
+      ScaleInCooldown: scalingDefaults.scaleInCooldownSeconds,
+    });
+    template().hasResourceProperties("AWS::ApplicationAutoScaling::ScalingPolicy", {
+      StepScalingPolicyConfiguration: { Cooldown: scalingDefaults.firstWorkerCooldownSeconds },
+    });
+    const { onDemandBase, spotWeight } = scalingDefaults;
+    if ("workers" in variants[variant]) {
+      template().hasResourceProperties("AWS::AutoScaling::AutoScalingGroup", {
+        MixedInstancesPolicy: {
+          InstancesDistribution: {
+            OnDemandBaseCapacity: onDemandBase,
+            OnDemandPercentageAboveBaseCapacity: Math.round(100 / (1 + spotWeight)),
+          },
+        },
+      });
+    } else {
+      template().hasResourceProperties("AWS::ECS::Service", {
+        DesiredCount: 0,
+        CapacityProviderStrategy: [
+          Match.objectLike({ Base: onDemandBase, Weight: 1 }),
+          Match.objectLike({ Weight: spotWeight }),
+        ],
+      });
+    }
   });
 
   it("keeps every log for a limited time", () => {

@@ -49,6 +49,7 @@ describe.skipIf(!existsSync(HELM))("the Helm chart", () => {
       "Deployment",
       "Deployment",
       "PodDisruptionBudget",
+      "PodDisruptionBudget",
       "ScaledObject",
       "Service",
       "ServiceAccount",
@@ -99,6 +100,39 @@ describe.skipIf(!existsSync(HELM))("the Helm chart", () => {
     const { terminationGracePeriodSeconds, containers } = pod("worker");
     const grace = containers[0].env.find(({ name }: { name: string }) => name === "GNOMON_GRACE_SECONDS");
     expect(terminationGracePeriodSeconds).toBeGreaterThan(Number(grace.value));
+  });
+
+  it("passes helm lint, its warnings too", async () => {
+    const args = ["lint", "--strict", CHART, ...NEEDED.flatMap((value) => ["--set", value])];
+    const { stdout } = await promisify(execFile)(HELM, args);
+    expect(stdout).toContain("1 chart(s) linted, 0 chart(s) failed");
+  });
+
+  it("selects by each disruption budget the pods of one component, and lets one of them go at a time", () => {
+    for (const component of ["api", "worker"]) {
+      const { maxUnavailable, selector } = find("PodDisruptionBudget", `gnomon-${component}`).spec;
+      expect(maxUnavailable).toBe(1);
+      const { labels } = find("Deployment", `gnomon-${component}`).spec.template.metadata;
+      expect(labels).toMatchObject(selector.matchLabels);
+      expect(selector.matchLabels).toMatchObject({ "app.kubernetes.io/component": component });
+    }
+  });
+
+  it("lets pods stop for longer than their processes take, whatever grace is chosen", async () => {
+    const chosen = await render([...NEEDED, "worker.graceSeconds=3600"]);
+    const spec = chosen.find(({ metadata, kind }) => kind === "Deployment" && metadata.name === "gnomon-worker")?.spec;
+    expect(spec.template.spec.terminationGracePeriodSeconds).toBe(3_630);
+    expect(spec.template.spec.containers[0].env).toContainEqual({ name: "GNOMON_GRACE_SECONDS", value: "3600" });
+  });
+
+  it.each([
+    ["a name that it does not know", "worker.gracePeriod=5", "gracePeriod"],
+    ["no workers at all", "scaling.maxWorkers=0", "maxWorkers"],
+    ["a queue that is no URL", "state.queueUrl=jobs", "queueUrl"],
+    ["a role that is none", "roleArns.worker=admin", "worker"],
+    ["a variable that no process could have", "worker.env.gnomon-rank=5", "env"],
+  ])("refuses %s", async (_, value, named) => {
+    await expect(render([...NEEDED, value])).rejects.toThrow(named);
   });
 
   it("says which value is missing", async () => {

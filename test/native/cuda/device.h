@@ -1,13 +1,13 @@
 #pragma once
 // Between host vectors and device memory, for the CUDA tests.
 
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 #include <doctest/doctest.h>
 
 #include <random>
 #include <vector>
 
+#include "cuda/element.h"
 #include "cuda/memory.h"
 
 namespace gnomon::test {
@@ -25,7 +25,7 @@ class DeviceVector {
       : size_(values.size()), block_(size_ * sizeof(T)) {
     CUDA_CHECK(cudaMemcpy(data(), values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice));
   }
-  /// Poisoned: every byte 0xff, which is NaN as bf16 and fp32.
+  /// Poisoned: every byte 0xff, which is NaN as element and fp32.
   explicit DeviceVector(size_t size) : size_(size), block_(size * sizeof(T)) {
     CUDA_CHECK(cudaMemset(data(), 0xff, size_ * sizeof(T)));
   }
@@ -41,12 +41,17 @@ class DeviceVector {
   cuda::DeviceBlock block_;
 };
 
-inline std::vector<__nv_bfloat16> random_bf16(size_t count, uint64_t seed, float scale = 1.0f) {
+inline std::vector<cuda::Element> random_elements(size_t count, uint64_t seed, float scale = 1.0f) {
   std::mt19937_64 random(seed);
   std::normal_distribution<float> normal(0, scale);
-  std::vector<__nv_bfloat16> values(count);
-  for (auto& value : values) value = __float2bfloat16(normal(random));
+  std::vector<cuda::Element> values(count);
+  for (auto& value : values) value = cuda::to_element(normal(random));
   return values;
+}
+
+/// Whichever suits what the backend computes in.
+constexpr double tolerance(double bf16, double fp32) {
+  return cuda::kElementDType == DType::bf16 ? bf16 : fp32;
 }
 
 inline double relative_error(const std::vector<double>& got, const std::vector<double>& want) {

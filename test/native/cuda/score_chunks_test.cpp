@@ -16,14 +16,14 @@ struct Case {
 
 void check(const Case& c, uint64_t seed) {
   const int dim = c.head_dim, width = c.kv_heads * dim, tokens = c.chunks * c.chunk_size + 5;
-  std::vector<__nv_bfloat16> keys = random_bf16(static_cast<size_t>(tokens) * width, seed);
+  std::vector<Element> keys = random_elements(static_cast<size_t>(tokens) * width, seed);
   // Some dimensions are far from zero, as those of trained models are.
   for (size_t i = 0; i < keys.size(); ++i) {
-    if (i % 11 == 3) keys[i] = __float2bfloat16(8.0f + __bfloat162float(keys[i]));
+    if (i % 11 == 3) keys[i] = to_element(8.0f + to_float(keys[i]));
   }
   const PromptShape prompt{tokens, c.kv_heads, dim, c.chunk_size, c.chunks};
   const int words = (c.chunks + 31) / 32;
-  const DeviceVector<__nv_bfloat16> device_keys(keys);
+  const DeviceVector<Element> device_keys(keys);
   const DeviceVector<float> cosines(c.kv_heads * c.chunks), steps(width);
   const DeviceVector<uint32_t> ranks(c.kv_heads * c.chunks), bitmap(c.kv_heads * words),
       range(2 * width);
@@ -49,9 +49,9 @@ void check(const Case& c, uint64_t seed) {
     views[h].landmark_steps = steps.data() + h * dim;
     views[h].outliers = bitmap.data() + h * words;
   }
-  const auto query = random_bf16(static_cast<size_t>(shape.num_heads) * dim, seed + 1);
+  const auto query = random_elements(static_cast<size_t>(shape.num_heads) * dim, seed + 1);
   const DeviceVector<HeadView> heads(views);
-  const DeviceVector<__nv_bfloat16> device_query(query);
+  const DeviceVector<Element> device_query(query);
   const DeviceVector<float> logits(static_cast<size_t>(shape.num_heads) * shape.max_chunks);
   const DeviceVector<float2> partial(shape.num_heads * score_blocks(shape));
   score_chunks(shape, heads.data(), device_query.data(), {logits.data(), partial.data()}, nullptr);
@@ -75,9 +75,9 @@ void check(const Case& c, uint64_t seed) {
       double dot = 0;
       for (int t = 0; t < c.chunk_size; ++t) {
         for (int d = 0; d < dim; ++d) {
-          dot += static_cast<double>(__bfloat162float(query[h * dim + d])) *
-                 __bfloat162float(
-                     keys[static_cast<size_t>(chunk * c.chunk_size + t) * width + kv * dim + d]);
+          dot +=
+              static_cast<double>(to_float(query[h * dim + d])) *
+              to_float(keys[static_cast<size_t>(chunk * c.chunk_size + t) * width + kv * dim + d]);
         }
       }
       actual.push_back(logit);

@@ -17,8 +17,8 @@ using namespace gnomon::test;
 
 namespace {
 
-// Pieces are of 4 Mi elements.
-constexpr int64_t kSizes[] = {1, 1000, (4 << 20) - 1, (4 << 20) + 1, (9 << 20) + 3};
+constexpr int64_t kPiece = (8 << 20) / sizeof(cuda::Element);
+constexpr int64_t kSizes[] = {1, 1000, kPiece - 1, kPiece + 1, 2 * kPiece + 1003};
 
 template <typename T>
 HostTensor in_memory(const std::vector<T>& values, DType dtype) {
@@ -28,15 +28,25 @@ HostTensor in_memory(const std::vector<T>& values, DType dtype) {
           reinterpret_cast<const std::byte*>(values.data())};
 }
 
-std::vector<float> floats(const std::vector<__nv_bfloat16>& values) {
+template <typename T>
+std::vector<float> floats(const std::vector<T>& values) {
   std::vector<float> out;
-  for (const auto value : values) out.push_back(__bfloat162float(value));
+  for (const T value : values) out.push_back(static_cast<float>(value));
   return out;
 }
 
-std::vector<__nv_bfloat16> read(const cuda::DeviceBlock& block, size_t count) {
-  std::vector<__nv_bfloat16> values(count);
-  CUDA_CHECK(cudaMemcpy(values.data(), block.as<void>(), count * sizeof(__nv_bfloat16),
+/// Numbers that every dtype but f16 holds.
+std::vector<__nv_bfloat16> random_bf16(size_t count, uint64_t seed) {
+  std::vector<__nv_bfloat16> out;
+  for (const auto value : random_elements(count, seed)) {
+    out.push_back(__float2bfloat16(cuda::to_float(value)));
+  }
+  return out;
+}
+
+std::vector<cuda::Element> read(const cuda::DeviceBlock& block, size_t count) {
+  std::vector<cuda::Element> values(count);
+  CUDA_CHECK(cudaMemcpy(values.data(), block.as<void>(), count * sizeof(cuda::Element),
                         cudaMemcpyDeviceToHost));
   return values;
 }
@@ -49,7 +59,8 @@ struct OpenFile {
 
 }  // namespace
 
-TEST_CASE("weight upload: tensors of every dtype and size arrive as bf16, one behind the other") {
+TEST_CASE(
+    "weight upload: tensors of every dtype and size arrive as elements, one behind the other") {
   NEEDS_GPU();
   std::vector<std::vector<__nv_bfloat16>> bf16;
   std::vector<std::vector<float>> f32;
@@ -65,7 +76,7 @@ TEST_CASE("weight upload: tensors of every dtype and size arrive as bf16, one be
     expected.insert(expected.end(), size, 0.5f);
     total += 3 * size;
   }
-  const auto block = std::make_shared<cuda::DeviceBlock>(total * sizeof(__nv_bfloat16));
+  const auto block = std::make_shared<cuda::DeviceBlock>(total * sizeof(cuda::Element));
   cuda::WeightUpload upload;
   int64_t first = 0;
   const auto add = [&](const HostTensor& tensor) {
@@ -83,12 +94,12 @@ TEST_CASE("weight upload: tensors of every dtype and size arrive as bf16, one be
 
 TEST_CASE("weight upload: a tensor is read from its file, at its place there") {
   NEEDS_GPU();
-  const auto values = random_bf16((4 << 20) + 5, 3);
+  const auto values = random_elements(kPiece + 5, 3);
   const TempDir dir;
   dir.write("weights", "header" + std::string(reinterpret_cast<const char*>(values.data()),
                                               values.size() * sizeof(values[0])));
   const OpenFile file(dir.path() / "weights");
-  HostTensor tensor = in_memory(values, DType::bf16);
+  HostTensor tensor = in_memory(values, cuda::kElementDType);
   tensor.file = file.fd;
   tensor.offset = 6;
   tensor.data = nullptr;
@@ -104,8 +115,8 @@ TEST_CASE("weight upload: a file that ends early is an error that names the tens
   const TempDir dir;
   dir.write("weights", "too short");
   const OpenFile file(dir.path() / "weights");
-  const HostTensor tensor{"model.norm.weight", DType::bf16, {100}, nullptr, {}, file.fd, 0};
-  const auto block = std::make_shared<cuda::DeviceBlock>(200);
+  const HostTensor tensor{"model.norm.weight", cuda::kElementDType, {100}, nullptr, {}, file.fd, 0};
+  const auto block = std::make_shared<cuda::DeviceBlock>(100 * sizeof(cuda::Element));
   cuda::WeightUpload upload;
   upload.add(tensor, block, 0);
   const std::string message = error_of("invalid_model", [&] { upload.finish(); });

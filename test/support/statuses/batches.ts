@@ -6,6 +6,7 @@ import { chatLines, createBatch, uploadLines } from "../batch-fixtures.ts";
 import type { TestApp } from "../test-app.ts";
 import { type Cases, NONE } from "./case.ts";
 
+const HOOK = "https://example.com/hook";
 const KEY = '"the key"';
 
 const body = (input_file_id: string, changes: object = {}) => ({
@@ -28,6 +29,14 @@ async function over(app: TestApp): Promise<string> {
   const [part] = await app.state.batches.parts.listOpen({ tenant: "default", id });
   await app.state.jobs.failAbandoned("default", part?.job ?? "", { code: "internal", message: "It broke." });
   return `/v1/batches/${id}`;
+}
+
+/** The path of the one event of a batch that was cancelled. */
+async function told(app: TestApp): Promise<string> {
+  const { id } = await createBatch(app, chatLines(1), { webhook: { url: HOOK } });
+  await app.post(`/v1/batches/${id}/cancel`, "");
+  const [event] = await app.state.webhooks.list("default", id);
+  return `/v1/batches/${id}/webhooks/${event?.id}`;
 }
 
 export const batchCases: Cases = {
@@ -76,5 +85,18 @@ export const batchCases: Cases = {
     200: async (app) => app.get(`${await made(app)}/results`),
     400: async (app) => app.get(`${await made(app)}/results?after=what`),
     404: (app) => app.get(`/v1/batches/${NONE}/results`),
+  },
+  "GET /v1/batches/{id}/webhooks": {
+    200: async (app) => app.get(`${await over(app)}/webhooks`),
+    404: (app) => app.get(`/v1/batches/${NONE}/webhooks`),
+  },
+  "POST /v1/batches/{id}/webhooks/{event}/replay": {
+    202: async (app) => app.post(`${await told(app)}/replay`, ""),
+    404: async (app) => app.post(`${await over(app)}/webhooks/${NONE}/replay`, ""),
+    409: async (app) => {
+      const event = await told(app);
+      await app.state.webhooks.disable("default", HOOK, "evt_1");
+      return app.post(`${event}/replay`, "");
+    },
   },
 };

@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
+import { residentBytes } from "./process-memory.ts";
 
 const Probed = z.object({
   /** As V8 has it from the system; then, after a collection, what is alive and what is resident. */
@@ -36,10 +36,4 @@ export function openProbe() {
       return { rss_bytes, ...(await probed) };
     },
   };
-}
-
-/** Of Linux only, as all that runs here. */
-async function residentBytes(pid: number): Promise<number> {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1];
-  return Number(kib) * 1024;
 }

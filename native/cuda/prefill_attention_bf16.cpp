@@ -1,5 +1,3 @@
-#include "cuda/prefill_attention.h"
-
 #include <cudnn.h>
 #include <cudnn_frontend.h>
 
@@ -10,6 +8,7 @@
 
 #include "cuda/check.h"
 #include "cuda/memory.h"
+#include "cuda/prefill_attention.h"
 
 namespace gnomon::cuda {
 
@@ -119,21 +118,18 @@ Plan& PrefillAttention::Impl::plan(const Shape& shape) {
   return plans.emplace(shape, std::move(made)).first->second;
 }
 
-void PrefillAttention::run(const __nv_bfloat16* query, int64_t first, int64_t rows,
-                           const __nv_bfloat16* key, const __nv_bfloat16* value, __nv_bfloat16* out,
-                           cudaStream_t stream) {
+void PrefillAttention::run(const Element* query, int64_t first, int64_t rows, const Element* key,
+                           const Element* value, Element* out, cudaStream_t stream) {
   Plan& plan = impl_->plan({padded_rows(rows), padded_rows(first + rows), first == 0});
   const int32_t lengths[] = {static_cast<int32_t>(rows), static_cast<int32_t>(first + rows)};
   auto* device_lengths = impl_->lengths.as<int32_t>();
   CUDA_CHECK(
       cudaMemcpyAsync(device_lengths, lengths, sizeof(lengths), cudaMemcpyHostToDevice, stream));
   check_cudnn(cudnnSetStream(impl_->handle, stream), "cudnnSetStream");
-  std::unordered_map<int64_t, void*> pointers{{kQuery, const_cast<__nv_bfloat16*>(query)},
-                                              {kKey, const_cast<__nv_bfloat16*>(key)},
-                                              {kValue, const_cast<__nv_bfloat16*>(value)},
-                                              {kOut, out},
-                                              {kQueryLength, device_lengths},
-                                              {kKeyLength, device_lengths + 1}};
+  std::unordered_map<int64_t, void*> pointers{
+      {kQuery, const_cast<Element*>(query)}, {kKey, const_cast<Element*>(key)},
+      {kValue, const_cast<Element*>(value)}, {kOut, out},
+      {kQueryLength, device_lengths},        {kKeyLength, device_lengths + 1}};
   check_graph(plan.graph->execute(impl_->handle, pointers, plan.workspace.as<void>()), "attention");
 }
 
