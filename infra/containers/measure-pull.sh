@@ -3,7 +3,8 @@
 # What pulling an image costs beside the network: pushes the images that try-dockerfile.sh left in STORE to a registry on
 # loopback, without TLS, and pulls them back. Prints a line of JSON for each: bytes of the layers as sent and of all
 # unpacked, and [seconds, seconds of processor] to read them (no unpacking), to decompress them (one core), and to pull
-# them whole into an empty store. Needs root, buildah, skopeo and docker-registry.
+# them whole into an empty store. COMPRESSION is gzip, which every engine makes, or zstd. Needs root, buildah, skopeo,
+# docker-registry and, for its layers, zstd.
 set -euo pipefail
 store=$(realpath "${1:?usage: measure-pull.sh STORE [TARGET...]}")
 shift
@@ -30,18 +31,29 @@ seconds() {
   { time "$@" >"$work/log" 2>&1; } 2>"$work/time" || { cat "$work/log" >&2; exit 1; }
   awk '{ printf "[%.2f, %.2f]", $1, $2 + $3 }' "$work/time"
 }
-decompress() { local layer; for layer in "$1"/*; do [ "$(head -c 2 "$layer" | od -An -tx1)" != " 1f 8b" ] || gzip -dc "$layer" >/dev/null; done; }
+# Of each layer what it unpacks to; the manifest and the configuration are JSON and skipped.
+decompress() {
+  local layer
+  for layer in "$1"/*; do
+    case $(head -c 2 "$layer" | od -An -tx1) in
+      " 1f 8b") gzip -dc "$layer" ;;
+      " 28 b5") zstd -qdc "$layer" ;;
+    esac
+  done
+}
+count() { decompress "$1" | wc -c >"$work/bytes"; }
+format=v2s2
+[ "${COMPRESSION:=gzip}" = gzip ] || format=oci
 
 [ $# -gt 0 ] || set -- api worker
 for target in "$@"; do
   at=127.0.0.1:$port/gnomon/$target
-  buildah --root "$store/images" --runroot "$store/run" push -q --format v2s2 --tls-verify=false "gnomon/$target" "docker://$at"
+  buildah --root "$store/images" --runroot "$store/run" push -q --format "$format" --compression-format "$COMPRESSION" --tls-verify=false "gnomon/$target" "docker://$at"
   read=$(seconds skopeo copy -q --src-tls-verify=false "docker://$at" "dir:$work/$target")
-  unzip=$(seconds decompress "$work/$target")
+  unzip=$(seconds count "$work/$target")
   pull=$(seconds buildah --root "$work/store" --runroot "$work/run" pull -q --tls-verify=false "docker://$at")
   layers=$(skopeo inspect --raw --tls-verify=false "docker://$at" | node -pe 'JSON.stringify(JSON.parse(require("fs").readFileSync(0)).layers.map((l) => l.size))')
-  unpacked=$(for layer in "$work/$target"/*; do gzip -dc "$layer" 2>/dev/null || true; done | wc -c)
   printf '{"image":"%s","layer_bytes":%s,"unpacked_bytes":%s,"read":%s,"decompress":%s,"pull":%s}\n' \
-    "gnomon/$target" "$layers" "$unpacked" "$read" "$unzip" "$pull"
+    "gnomon/$target" "$layers" "$(cat "$work/bytes")" "$read" "$unzip" "$pull"
   rm -rf "${work:?}/$target"
 done
