@@ -1,7 +1,7 @@
 import { Batch, type CreateBatch } from "../contract/batch.ts";
 import { File } from "../contract/file.ts";
 import { problemError } from "./problem-error.ts";
-import { retried } from "./request.ts";
+import { accepted } from "./request.ts";
 
 type Options = { baseUrl: string; headers: Record<string, string>; fetch: typeof fetch };
 
@@ -43,21 +43,20 @@ export function createBatches({ baseUrl, headers, fetch: send }: Options) {
 
     /** The same key makes one batch, however often it is sent. */
     async create(batch: NewBatch, idempotencyKey: string = crypto.randomUUID()): Promise<Batch> {
-      const create = () =>
-        send(`${baseUrl}/v1/batches`, {
-          method: "POST",
-          headers: { ...headers, "Content-Type": "application/json", "Idempotency-Key": `"${idempotencyKey}"` },
-          body: JSON.stringify(batch),
-        });
-      return Batch.parse(await retried("POST /v1/batches", create));
+      const create = send(`${baseUrl}/v1/batches`, {
+        method: "POST",
+        headers: { ...headers, "Content-Type": "application/json", "Idempotency-Key": `"${idempotencyKey}"` },
+        body: JSON.stringify(batch),
+      });
+      return Batch.parse(await accepted("POST /v1/batches", create));
     },
 
     get: async (id: string): Promise<Batch> =>
-      Batch.parse(await retried(`GET /v1/batches/${id}`, () => get(`/v1/batches/${encodeURIComponent(id)}`))),
+      Batch.parse(await accepted(`GET /v1/batches/${id}`, get(`/v1/batches/${encodeURIComponent(id)}`))),
 
     async cancel(id: string): Promise<Batch> {
-      const cancel = () => send(`${baseUrl}/v1/batches/${encodeURIComponent(id)}/cancel`, { method: "POST", headers });
-      return Batch.parse(await retried(`POST /v1/batches/${id}/cancel`, cancel));
+      const cancel = send(`${baseUrl}/v1/batches/${encodeURIComponent(id)}/cancel`, { method: "POST", headers });
+      return Batch.parse(await accepted(`POST /v1/batches/${id}/cancel`, cancel));
     },
 
     /** The lines that have a result by now, without those before `after`. */

@@ -9,14 +9,15 @@ import { createBatches } from "./batches.ts";
 import { type JobEvent, jobEvents } from "./job-events.ts";
 import { pause } from "./pause.ts";
 import { ProblemError, problemError } from "./problem-error.ts";
-import { accepted, retried } from "./request.ts";
+import { accepted } from "./request.ts";
+import { createRetryingFetch, type RetryOptions } from "./retrying-fetch.ts";
 
 type App = ReturnType<typeof createApp>;
 
 /** What POST /v1/jobs takes: as CreateJob, with its defaults left out. */
 export type JobQuestion = Parameters<ReturnType<typeof hc<App>>["v1"]["jobs"]["$post"]>[0]["json"];
 
-export type ClientOptions = {
+export type ClientOptions = RetryOptions & {
   /** Without one only a service on this machine answers. */
   apiKey?: string | undefined;
   fetch?: typeof fetch;
@@ -43,14 +44,16 @@ const POLL_MS = 500;
 
 export type Client = ReturnType<typeof createClient>;
 
-export function createClient(baseUrl: string, { apiKey, fetch: send = fetch }: ClientOptions = {}) {
+/** What may be sent twice is tried again while the service is away or has no room: RetryOptions say for how long. */
+export function createClient(baseUrl: string, { apiKey, fetch: once = fetch, ...retry }: ClientOptions = {}) {
+  const send = createRetryingFetch({ fetch: once }, retry);
   const headers: Record<string, string> = apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` };
   const routes = hc<App>(baseUrl, { headers, fetch: send });
 
   /** The job as it is now. */
   function get(id: string, signal?: AbortSignal): Promise<Job> {
-    const look = () => routes.v1.jobs[":id"].$get({ param: { id }, header: {} }) as Answer<Job>;
-    return retried(`GET /v1/jobs/${id}`, look, signal);
+    const look = routes.v1.jobs[":id"].$get({ param: { id }, header: {} }, { init: signal ? { signal } : {} });
+    return accepted(`GET /v1/jobs/${id}`, look as Answer<Job>);
   }
 
   /** The job once it is over. */
@@ -66,7 +69,7 @@ export function createClient(baseUrl: string, { apiKey, fetch: send = fetch }: C
   /** Safe to repeat: the key makes the second request find the job of the first. */
   function submit(json: JobQuestion, { signal, idempotencyKey }: SubmitOptions = {}): Promise<Job> {
     const header = { "idempotency-key": `"${idempotencyKey ?? crypto.randomUUID()}"` };
-    return retried("POST /v1/jobs", () => routes.v1.jobs.$post({ json, header }), signal);
+    return accepted("POST /v1/jobs", routes.v1.jobs.$post({ json, header }, { init: signal ? { signal } : {} }));
   }
 
   return {
@@ -105,13 +108,12 @@ export function createClient(baseUrl: string, { apiKey, fetch: send = fetch }: C
 
     /** A job that is over stays as it is. */
     cancel(id: string): Promise<Job> {
-      const cancel = () => routes.v1.jobs[":id"].cancel.$post({ param: { id } });
-      return retried(`POST /v1/jobs/${id}/cancel`, cancel);
+      return accepted(`POST /v1/jobs/${id}/cancel`, routes.v1.jobs[":id"].cancel.$post({ param: { id } }));
     },
 
     result({ id }: Pick<Job, "id">): Promise<JobResult> {
-      const read = () => routes.v1.jobs[":id"].result.$get({ param: { id }, header: {} }) as Answer<JobResult>;
-      return retried(`GET /v1/jobs/${id}/result`, read);
+      const read = routes.v1.jobs[":id"].result.$get({ param: { id }, header: {} });
+      return accepted(`GET /v1/jobs/${id}/result`, read as Answer<JobResult>);
     },
 
     /** Submits, waits and fetches the answers. Rejects with a ProblemError if the job does not succeed. */

@@ -25,6 +25,10 @@ export function plotOutcome({ trace, samples, queueWaitSeconds, gpuUtilisation, 
     ].join("\n");
   };
   const height = MARGIN.top + 2 * (PANEL + MARGIN.gap) + 10;
+  const axis = [0, 0.25, 0.5, 0.75, 1].map((share) => {
+    const at = MARGIN.left + share * (WIDTH - MARGIN.left - 20);
+    return `<text x="${at}" y="${height - 26}" text-anchor="middle">${(share * hours).toFixed(1)} h</text>`;
+  });
   const title =
     `${trace}: wait p50 ${Math.round(queueWaitSeconds.p50)} s, p99 ${Math.round(queueWaitSeconds.p99)} s; ` +
     `GPU busy ${Math.round(gpuUtilisation * 100)} %; cost ${cost.toFixed(1)}; ${hours.toFixed(1)} h`;
@@ -37,6 +41,7 @@ export function plotOutcome({ trace, samples, queueWaitSeconds, gpuUtilisation, 
       { color: "#999", of: (sample) => sample.desired },
       { color: "#2463a8", of: (sample) => sample.running },
     ]),
+    ...axis,
     "</svg>\n",
   ].join("\n");
 }

@@ -18,6 +18,8 @@ import { startService } from "../../infra/local/service.ts";
 import { makeDocuments } from "../../native/bench/documents.ts";
 import { AnsweredLine, divide } from "./bulk-times.ts";
 import { engineSeconds, measureEngine } from "./engine-times.ts";
+import { cpuSecondsByThread } from "./process-cpu.ts";
+import { childrenOf } from "./process-memory.ts";
 
 /** Of the whole prompt; the engine alone is measured at these. */
 const LENGTHS = Array.from({ length: 13 }, (_, step) => 4096 + 1024 * step);
@@ -83,7 +85,9 @@ async function runBatch() {
     progress.stop();
     const { total, completed } = batch.request_counts;
     if (total !== documents || completed !== documents) throw new Error(`not all answered: ${JSON.stringify(batch)}`);
-    return { ...(await momentsOf(directory, batch.id)), ...readLog(log) };
+    const cpuOf = async (file: string) => cpuSecondsByThread((await childrenOf(file))[0] ?? 0);
+    const cpu = { worker: await cpuOf("worker/main.ts"), api: await cpuOf("api/main.ts") };
+    return { ...(await momentsOf(directory, batch.id)), ...readLog(log), cpu };
   } finally {
     await service.stop();
     await rm(directory, { recursive: true });
@@ -114,7 +118,7 @@ function readLog(log: readonly string[]) {
 
 say("the engine alone, before");
 const before = await measureEngine(LENGTHS);
-const { lines, ...moments } = await runBatch();
+const { lines, cpu, ...moments } = await runBatch();
 say("the engine alone, after");
 const after = await measureEngine(LENGTHS);
 
@@ -144,6 +148,8 @@ const details = {
     engine_slower_than_alone: seconds(parts.busyMs - aloneSeconds * 1000),
   },
   ragged_end_seconds: seconds(parts.raggedEndMs),
+  // From the start of the processes; the engine works on threads of its own.
+  cpu_seconds: cpu,
 };
 const report = {
   documents,

@@ -7,7 +7,7 @@ export async function residentBytes(pid: number): Promise<number> {
 }
 
 /** The children of this process whose command line has `file` in it. */
-async function childrenOf(file: string): Promise<number[]> {
+export async function childrenOf(file: string): Promise<number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(
     pids.map(async (pid) => {

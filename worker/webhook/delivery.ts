@@ -1,10 +1,11 @@
 import { limits } from "../../api/contract/limits.ts";
+import { parseRetryAfter } from "../../api/contract/retry-after.ts";
 import { type WebhookAttempt, type WebhookEvent, WebhookMessage } from "../../api/contract/webhook.ts";
 import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { WebhookKeyrings } from "../../api/state/webhook-keyring.ts";
 import type { WebhookStore } from "../../api/state/webhook-store.ts";
 import type { PostOutcome } from "./post.ts";
-import { parseRetryAfter, retryDelayMs } from "./schedule.ts";
+import { retryDelayMs } from "./schedule.ts";
 import { signedHeaders } from "./sign.ts";
 import type { Slots } from "./slots.ts";
 

@@ -33,12 +33,3 @@ export function retryDelayMs({ attempts, retryAfterMs }: Failed, random: () => n
   const jittered = planned * (1 - JITTER + 2 * JITTER * random());
   return Math.round(Math.max(jittered, Math.min(retryAfterMs ?? 0, MAX_RETRY_AFTER_MS)));
 }
-
-/** Retry-After in its two forms: seconds, or a date. null if there is none that can be read. */
-export function parseRetryAfter(value: string | undefined, nowMs: number): number | null {
-  if (value === undefined) return null;
-  if (/^\d{1,9}$/.test(value.trim())) return Number(value) * SECOND;
-  // JavaScript makes a date of nearly anything; HTTP has one form.
-  const date = value.endsWith(" GMT") ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(date) ? null : Math.max(0, date - nowMs);
-}

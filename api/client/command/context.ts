@@ -38,6 +38,8 @@ export function createContext(options: CommonOptions, { env, terminal, fetch, no
     client: createClient(url, {
       apiKey: parseApiKey(env.GNOMON_API_KEY),
       fetch: createServiceFetch({ url, say, fetch, now }),
+      // That is the fetch's own.
+      maxRetries: 0,
     }),
     url,
     terminal,

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Runs the command on the Node that the project is pinned to, whichever Node started this. Plain JavaScript, for old ones.
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
@@ -8,7 +9,10 @@ import { fileURLToPath } from "node:url";
 
 const MAJOR = 24;
 
-const main = new URL("main.ts", import.meta.url);
+const source = new URL("main.ts", import.meta.url);
+// Node takes no types off what is installed: a package has what `npm pack` made of the sources, and not these.
+const compiled = new URL("../../../.build/command/api/client/command/main.js", import.meta.url);
+const main = existsSync(source) ? source : compiled;
 
 function pinnedNode() {
   try {

@@ -1,80 +1,72 @@
-import { pause } from "../pause.ts";
+import { createRetryingFetch, type FailedTry, type RetryOptions } from "../retrying-fetch.ts";
 import { UnreachableError } from "./errors.ts";
 
-type Options = {
+type Options = Pick<RetryOptions, "maxRetries" | "maxElapsedMs" | "firstWaitMs"> & {
   url: string;
   say: (line: string) => void;
   fetch: typeof fetch;
   now: () => number;
-  /** How long one request is tried again before its failure is final. */
-  patienceMs?: number;
-  /** The shortest time between two tries. */
-  againMs?: number;
 };
 
-const PATIENCE_MS = 5 * 60_000;
-/** A service that asks for more than this is not about to be there. */
-const MAX_WAIT_MS = 60_000;
-const AGAIN_MS = 2_000;
+/** A service may restart or be full for minutes without a long run coming to nothing. */
+const MAX_ELAPSED_MS = 5 * 60_000;
+const MAX_RETRIES = 60;
 
 /**
- * `fetch` that says where it could not reach. A first request that nobody answers fails at once; after that the service
- * may restart or be busy for some minutes without a long run coming to nothing.
+ * `fetch` that says what it waits for, and where it could not reach. A first request that nobody answers fails at once;
+ * after that each is tried again for some minutes.
  */
-export function createServiceFetch({
-  url,
-  say,
-  fetch: send,
-  now,
-  patienceMs = PATIENCE_MS,
-  againMs = AGAIN_MS,
-}: Options): typeof fetch {
+export function createServiceFetch({ url, say, fetch: send, now, ...retry }: Options): typeof fetch {
   let reached = false;
-  let isAway = false;
+  let saidUntilMs = 0;
 
-  function tellAway(why: string) {
-    if (!isAway) say(`${why} Trying again for up to ${Math.round(patienceMs / 60_000)} minutes.`);
-    isAway = true;
+  // Several requests wait at the same time: one line is enough until the try that it tells of.
+  function tellRetry({ status, waitMs }: FailedTry & { waitMs: number }) {
+    if (now() < saidUntilMs) return;
+    saidUntilMs = now() + waitMs;
+    say(`${capital(reasonOf(status))}, next try in ${Math.ceil(waitMs / 1000)} s.`);
   }
 
+  function tellGiveUp({ status, tries, waitMs }: FailedTry & { waitMs: number | null }) {
+    const later = waitMs === null ? "" : ` It asks to come back in ${Math.ceil(waitMs / 1000)} s.`;
+    // Without either there is nothing to add to the error that comes of it.
+    if (tries === 1 && waitMs === null) return;
+    say(`${tries === 1 ? "Not waited for" : `Given up after ${tries} tries`}: ${reasonOf(status)}.${later}`);
+  }
+
+  const reach: typeof fetch = async (input, init) => {
+    const response = await send(input, init);
+    reached = true;
+    return response;
+  };
+  const patient = createRetryingFetch(
+    { fetch: reach, now },
+    {
+      maxRetries: MAX_RETRIES,
+      maxElapsedMs: MAX_ELAPSED_MS,
+      ...retry,
+      isPassing: () => reached,
+      onRetry: tellRetry,
+      onGiveUp: tellGiveUp,
+    },
+  );
+
   return async (input, init) => {
-    const giveUpMs = now() + patienceMs;
-    for (;;) {
-      const mayRepeat = isRepeatable(init) && now() < giveUpMs;
-      let waitMs = againMs;
-      try {
-        const response = await send(input, init);
-        reached = true;
-        const askedMs = retryAfterMs(response);
-        if (askedMs === null || askedMs > MAX_WAIT_MS || !mayRepeat) {
-          isAway = false;
-          return response;
-        }
-        waitMs = Math.max(askedMs, againMs);
-        await response.body?.cancel();
-        tellAway(`The service is busy (${response.status}).`);
-      } catch (error) {
-        // fetch rejects with one where nothing answers; anything else is the caller's.
-        if (!(error instanceof TypeError)) throw error;
-        if (!reached || !mayRepeat) throw unreachable(url, error);
-        tellAway(`The service at ${url} does not answer.`);
-      }
-      await pause(waitMs, init?.signal ?? undefined);
+    try {
+      return await patient(input, init);
+    } catch (error) {
+      throw error instanceof TypeError ? unreachable(url, error) : error;
     }
   };
 }
 
-/** Without harm, and without a body that is gone once it was sent. */
-function isRepeatable(init: RequestInit | undefined): boolean {
-  const method = init?.method ?? "GET";
-  if (method === "GET") return true;
-  return method === "POST" && new Headers(init?.headers).has("idempotency-key");
+function reasonOf(status: number | null): string {
+  if (status === null) return "the service does not answer";
+  if (status === 429) return "rate limited (429)";
+  return status === 507 ? "the service's disk is full (507)" : `the service is not available (${status})`;
 }
 
-function retryAfterMs({ status, headers }: Response): number | null {
-  const seconds = Number(headers.get("retry-after") ?? "none");
-  return (status === 429 || status === 503) && seconds >= 0 ? seconds * 1000 : null;
-}
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 function unreachable(url: string, error: TypeError): UnreachableError {
   const { code } = (error.cause ?? {}) as { code?: string };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseRetryAfter, RETRY_DELAYS_MS, retryDelayMs } from "../../../worker/webhook/schedule.ts";
+import { RETRY_DELAYS_MS, retryDelayMs } from "../../../worker/webhook/schedule.ts";
 
 const middle = () => 0.5;
 const failed = (attempts: number, retryAfterMs: number | null = null) => ({ attempts, retryAfterMs });
@@ -20,19 +20,5 @@ describe("retryDelayMs", () => {
     expect(retryDelayMs(failed(1, 60_000), middle)).toBe(60_000);
     expect(retryDelayMs(failed(3, 60_000), middle)).toBe(30 * 60_000);
     expect(retryDelayMs(failed(1, 10 * 24 * 3_600_000), middle)).toBe(24 * 3_600_000);
-  });
-});
-
-describe("parseRetryAfter", () => {
-  const nowMs = Date.parse("Tue, 24 Nov 2026 20:00:00 GMT");
-  it.each([
-    ["120", 120_000],
-    ["Tue, 24 Nov 2026 20:01:00 GMT", 60_000],
-    ["Tue, 24 Nov 2026 19:00:00 GMT", 0],
-    ["soon", null],
-    ["-5", null],
-    [undefined, null],
-  ])("%s", (value, expected) => {
-    expect(parseRetryAfter(value, nowMs)).toEqual(expected);
   });
 });

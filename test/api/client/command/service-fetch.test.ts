@@ -12,7 +12,8 @@ function open(outcomes: (Response | Error)[]) {
     url: "http://localhost:1",
     say: (line) => void said.push(line),
     now: Date.now,
-    againMs: 1,
+    firstWaitMs: 1,
+    maxRetries: 3,
     fetch: async () => {
       requests += 1;
       const outcome = outcomes.shift();
@@ -37,25 +38,34 @@ describe("a service that does not answer", () => {
     );
   });
 
-  test("is waited for once it has answered, and that is said once", async () => {
+  test("is waited for once it has answered, and that is said", async () => {
     const { fetch, said } = open([new Response("1"), refused, refused, new Response("2")]);
     await fetch("http://localhost:1/a");
     expect(await (await fetch("http://localhost:1/b")).text()).toBe("2");
-    expect(said.length).toBe(1);
+    expect(said[0]).toBe("The service does not answer, next try in 1 s.");
   });
 
   test("gets nothing twice that must not be sent twice", async () => {
     const { fetch } = open([new Response("1"), refused]);
     await fetch("http://localhost:1/a");
-    await expect(fetch("http://localhost:1/v1/documents", { method: "POST" })).rejects.toThrow(/Cannot reach/);
+    await expect(fetch("http://localhost:1/v1/keys", { method: "POST" })).rejects.toThrow(/Cannot reach/);
   });
 
-  test("is asked again when it says so, if that is soon", async () => {
+  test("is asked again when it says so, if that is soon, and each wait is told of", async () => {
     const busy = (seconds: string) => new Response("", { status: 429, headers: { "Retry-After": seconds } });
     const soon = open([busy("0"), new Response("1")]);
     expect((await soon.fetch("http://localhost:1/a")).status).toBe(200);
+    expect(soon.said).toEqual(["Rate limited (429), next try in 1 s."]);
     const late = open([busy("3600")]);
     expect((await late.fetch("http://localhost:1/a")).status).toBe(429);
+    expect(late.said).toEqual(["Not waited for: rate limited (429). It asks to come back in 3600 s."]);
+  });
+
+  test("is given up after so many tries, which is said", async () => {
+    const { fetch, said, count } = open([0, 0, 0, 0].map(() => new Response("", { status: 502 })));
+    expect((await fetch("http://localhost:1/a")).status).toBe(502);
+    expect(count()).toBe(4);
+    expect(said.at(-1)).toBe("Given up after 4 tries: the service is not available (502).");
   });
 });
 
