@@ -40,12 +40,12 @@ export function createEstimates({ active, workers, model }: Deps) {
     if (state.status === "queued") {
       await active.update(false);
       const ahead = active.ahead(weightOf(state));
-      const wait = ahead && (await seconds(ahead));
+      const wait = await seconds(ahead);
       const run = await seconds(tokensOf(state));
-      if (wait === null || run === null) return { ...OVER, queue_position: ahead?.jobs ?? null };
+      if (wait === null || run === null) return { ...OVER, queue_position: ahead.jobs };
       const start = Math.round(active.asOfMs() / 1000 + wait);
       return {
-        queue_position: ahead?.jobs ?? null,
+        queue_position: ahead.jobs,
         estimated_start_at: start,
         estimated_finish_at: Math.round(start + run),
       };

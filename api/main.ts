@@ -14,7 +14,7 @@ import { startSweeper } from "./state/sweeper.ts";
 const STOP_MS = 5_000;
 
 const UPLOAD_SWEEP_MS = 3_600_000;
-/** Jobs past their retention are not shown any more; what is left of them can wait for this. */
+/** Jobs and documents past their retention are not shown any more; what is left of them can wait for this. */
 const RETENTION_SWEEP_MS = 6 * 3_600_000;
 /** As long as a presigned URL works. */
 const UPLOAD_MS = limits.presignSeconds * 1000;
@@ -23,7 +23,7 @@ async function startApi(): Promise<Running> {
   const env = parseEnv(ApiEnv, process.env);
   const log = createLog("api", env.GNOMON_LOG_LEVEL);
   let stopping = false;
-  const { app, jobs, uploads, model, access, close } = await openApp(env, {
+  const { app, jobs, removeOld, uploads, model, access, close } = await openApp(env, {
     host: env.GNOMON_HOST,
     log,
     isStopping: () => stopping,
@@ -33,16 +33,18 @@ async function startApi(): Promise<Running> {
   const uploadSweep = setInterval(() => {
     uploads.sweep().catch((error) => log.error({ err: error }, "sweep of uploads failed"));
   }, UPLOAD_SWEEP_MS);
-  const removeOld = async (): Promise<void> => {
+  const sweepOld = async (): Promise<void> => {
     try {
-      const removed = await jobs.removeOld();
-      if (removed > 0) log.info({ removed }, "jobs past their retention removed");
+      // Jobs first: what they name, or belongs to, may then go too.
+      const removed = { jobs: await jobs.removeOld(), ...(await removeOld?.()) };
+      if (Object.values(removed).some((count) => count > 0))
+        log.info({ removed }, "removed what was past its retention");
     } catch (error) {
-      log.error({ err: error }, "sweep of old jobs failed");
+      log.error({ err: error }, "sweep of what is past its retention failed");
     }
   };
-  const retentionSweep = setInterval(() => void removeOld(), RETENTION_SWEEP_MS);
-  void removeOld();
+  const retentionSweep = setInterval(() => void sweepOld(), RETENTION_SWEEP_MS);
+  void sweepOld();
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const listener = getRequestListener(app.fetch);
   const server = createServer((request, response) => void listener(request, response));

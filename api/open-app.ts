@@ -20,6 +20,7 @@ import { createJobStore } from "./state/job-store.ts";
 import { createJobStreams } from "./state/job-streams.ts";
 import { openModel } from "./state/open-model.ts";
 import { openState } from "./state/open-state.ts";
+import { createRetention } from "./state/retention.ts";
 import { createUploadStore } from "./state/upload-store.ts";
 import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
 import { createWebhookStore } from "./state/webhook-store.ts";
@@ -64,6 +65,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     await state.objects.list("probe/", { limit: 1 });
   };
   const webhooks = createWebhookStore({ ...state, now });
+  const retentionMs = env.GNOMON_RETENTION_DAYS * 24 * 3_600_000;
   const { files, batches, batchEnd } = createBatching({
     objects: state.objects,
     now,
@@ -75,18 +77,23 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     now,
     newId,
     leaseMs: limits.leaseMs,
-    retentionMs: env.GNOMON_RETENTION_DAYS * 24 * 3_600_000,
+    retentionMs,
     onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded),
     log,
   });
   const measure = () =>
     measureBacklog(state.objects, { speed: env.GNOMON_GPU_SPEED, maxSequenceTokens: model.maxPositions });
   const backlog = rememberBacklog(measure, BACKLOG_MS, now);
+  const isEmbedded = env.GNOMON_STATE === "embedded";
+  const removeOld = isEmbedded
+    ? createRetention({ objects: state.objects, jobs, files, batches, retentionMs, now })
+    : null;
   const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({
     jobs,
     backlog,
-    documents: createDocumentStore({ objects: state.objects, now }),
+    // A bucket forgets by its own rules, and lets an info be written but once.
+    documents: createDocumentStore({ objects: state.objects, now, ...(isEmbedded && { retentionMs }) }),
     files,
     batches,
     batchEnd,
@@ -112,7 +119,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
     log,
   });
   const access = keyed ? "keys" : "open";
-  return { app, jobs, uploads, backlog, model: model.id, access, close: () => state.close() };
+  return { app, jobs, removeOld, uploads, backlog, model: model.id, access, close: () => state.close() };
 }
 
 function priceOf(env: ApiEnv): Price | null {

@@ -15,7 +15,10 @@ export const DocumentInfo = z.object({
   bytes: z.int(),
   /** Of the text in UTF-8; absent where it is what was sent. */
   text_bytes: z.int().optional(),
+  /** Or when it was last sent again, if that was long after. */
   created_ms: z.int(),
+  /** Its retention is over and its objects are going since then: there is no such document any more. */
+  removing_ms: z.int().optional(),
 });
 export type DocumentInfo = z.infer<typeof DocumentInfo>;
 

@@ -12,10 +12,10 @@ export const Job = z
     progress: JobProgress,
     priority: Priority,
     cancel_requested: z.boolean(),
-    queue_position: z
-      .int()
-      .nullable()
-      .meta({ description: "Jobs that go before it, running ones among them; null once it runs." }),
+    queue_position: z.int().nullable().meta({
+      description:
+        "Jobs that go before it, running ones among them; of a long queue true to one in a hundred. Null once it runs.",
+    }),
     estimated_start_at: z.number().nullable(),
     estimated_finish_at: z
       .number()

@@ -23,6 +23,7 @@ export const keys = {
   quote: (tenant: string, quote: string) => `t/${tenant}/q/${quote}.json`,
   quotesOf: (tenant: string) => `t/${tenant}/q/`,
   idempotency: (tenant: string, hash: string) => `t/${tenant}/idem/${hash}`,
+  documentsOf: (tenant: string) => `t/${tenant}/d/`,
   /** A document and everything derived from it. */
   documentAll: (tenant: string, document: string) => `t/${tenant}/d/${document}/`,
   document: (tenant: string, document: string) => `t/${tenant}/d/${document}/text`,
@@ -32,15 +33,20 @@ export const keys = {
   documentIndex: (tenant: string, createdMs: number, document: string) =>
     `t/${tenant}/dx/${newestFirst(createdMs)}-${document}`,
   documentIndexOf: (tenant: string) => `t/${tenant}/dx/`,
+  /** As jobIndexFrom. */
+  documentIndexFrom: (tenant: string, createdMs: number) => `t/${tenant}/dx/${newestFirst(createdMs)}`,
   /** Uploads under way. What is older than a day here is litter. */
   uploads: "u/",
   upload: (tenant: string, upload: string) => `u/${tenant}/${upload}/body`,
   uploadInfo: (tenant: string, upload: string) => `u/${tenant}/${upload}/upload.json`,
-  fileAll: (tenant: string, file: string) => `t/${tenant}/f/${file}/`,
+  filesOf: (tenant: string) => `t/${tenant}/f/`,
   file: (tenant: string, file: string) => `t/${tenant}/f/${file}/content`,
   fileInfo: (tenant: string, file: string) => `t/${tenant}/f/${file}/info.json`,
   fileIndex: (tenant: string, createdMs: number, file: string) => `t/${tenant}/fx/${newestFirst(createdMs)}-${file}`,
   fileIndexOf: (tenant: string) => `t/${tenant}/fx/`,
+  batchesOf: (tenant: string) => `t/${tenant}/b/`,
+  /** A batch and everything that belongs to it. */
+  batchAll: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/`,
   batchState: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/batch.json`,
   /** A copy of the input file, which may be deleted while the batch runs. */
   batchInput: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/input.jsonl`,
@@ -56,6 +62,8 @@ export const keys = {
   batchDone: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/done/`,
   batchIndex: (tenant: string, createdMs: number, batch: string) => `t/${tenant}/bx/${newestFirst(createdMs)}-${batch}`,
   batchIndexOf: (tenant: string) => `t/${tenant}/bx/`,
+  /** As jobIndexFrom. */
+  batchIndexFrom: (tenant: string, createdMs: number) => `t/${tenant}/bx/${newestFirst(createdMs)}`,
   /** Of a job, or of a batch, beside its state. */
   webhookEvents: (tenant: string, of: string) => `t/${tenant}/${of.startsWith("batch_") ? "b" : "j"}/${of}/webhook/`,
   webhookEvent: (tenant: string, of: string, event: string) => `${keys.webhookEvents(tenant, of)}${event}.json`,
@@ -76,8 +84,8 @@ export const keys = {
 const lastMs = 9_999_999_999_999;
 const newestFirst = (ms: number): string => String(lastMs - ms).padStart(13, "0");
 
-/** When the document of an entry of the index was made. */
-export const documentEntryMs = (entry: string): number => lastMs - Number(/\/(\d{13})-[^/]*$/.exec(entry)?.[1] ?? 0);
+/** When what an entry of an index stands for was made. */
+export const entryMs = (entry: string): number => lastMs - Number(/\/(\d{13})-[^/]*$/.exec(entry)?.[1] ?? 0);
 
 /** What may stand for a tenant, a job or a document in a key: one segment, no separators. */
 export const isId = (text: string): boolean => /^[A-Za-z0-9_-]{1,128}$/.test(text);

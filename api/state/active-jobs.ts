@@ -11,8 +11,6 @@ export type ActiveJobs = ReturnType<typeof createActiveJobs>;
 type Deps = {
   index: Pick<JobIndex, "listActive">;
   now: () => number;
-  /** Jobs of each priority whose place is known. Memory stays flat beyond it. */
-  maxPlaced?: number;
 };
 
 const page = 1_000;
@@ -26,11 +24,10 @@ const quickMs = 100;
  * The jobs that are not over, as the last listing had them and with what this process added since: counts for each
  * tenant, and places in the queue. Other processes' submits and all ends show with the next listing.
  */
-export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
-  let current = createTally(maxPlaced);
-  let spare = createTally(maxPlaced);
-  /** Added while a listing was under way, which may or may not have seen them. */
-  let added: Weight[] | null = null;
+export function createActiveJobs({ index, now }: Deps) {
+  let current = createTally();
+  /** Under way, and which of the jobs that are added meanwhile it does not have from the store. */
+  let coming: { tally: Tally; begunMs: number } | null = null;
   let listing: Promise<void> | null = null;
   let staleAtMs = Number.NEGATIVE_INFINITY;
   let asOfMs = 0;
@@ -38,9 +35,8 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
 
   async function list(): Promise<void> {
     const begunMs = now();
-    const next = spare;
-    next.collect();
-    added = [];
+    const next = createTally();
+    coming = { tally: next, begunMs };
     try {
       for (let after: string | undefined; ; ) {
         const { entries, next: more } = await index.listActive(keys.active, { after, limit: page });
@@ -48,14 +44,12 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
         if (more === null) break;
         after = more;
       }
-      for (const weight of added) if (weight.createdMs >= begunMs) next.add(weight);
-      next.collected();
-      [current, spare] = [next, current];
+      current = next;
       asOfMs = begunMs;
       tookMs = now() - begunMs;
       staleAtMs = now() + Math.max(freshMs, freshFactor * tookMs);
     } finally {
-      added = null;
+      coming = null;
       listing = null;
     }
   }
@@ -83,27 +77,29 @@ export function createActiveJobs({ index, now, maxPlaced = 100_000 }: Deps) {
 
     of: (tenant: string): Load => current.of(tenant),
 
-    all: (): Load => current.all(),
+    all: (): Load => current.all,
 
     add(weight: Weight): void {
       current.add(weight);
-      added?.push(weight);
+      if (coming !== null && weight.createdMs >= coming.begunMs) coming.tally.add(weight);
     },
 
     /** A submit that was counted and then failed. */
     subtract: (weight: Weight): void => current.subtract(weight),
 
-    /** What goes before a job: everything of a higher priority, and what is older of its own. Null where it is too far back to know. */
-    ahead: (weight: Weight): Load | null => current.ahead(weight),
+    /** What goes before a job: everything of a higher priority, and what is older of its own; of a long queue nearly so. */
+    ahead: (weight: Weight): Load => current.ahead(weight),
   };
 }
 
+type Tally = ReturnType<typeof createTally>;
+
 const NOTHING: Load = { jobs: 0, promptTokens: 0, completionTokens: 0 };
 
-function createTally(maxPlaced: number) {
+function createTally() {
   const tenants = new Map<string, Load>();
-  let total = { ...NOTHING };
-  const places = Priority.options.map(() => createQueuePlaces(maxPlaced));
+  const total = { ...NOTHING };
+  const places = Priority.options.map(() => createQueuePlaces());
   const placesOf = (priority: Priority) => places[Priority.options.indexOf(priority)];
 
   function count({ tenant, promptTokens, completionTokens }: Weight, sign: 1 | -1): void {
@@ -117,28 +113,18 @@ function createTally(maxPlaced: number) {
   }
 
   return {
-    all: (): Load => total,
+    all: total as Load,
     of: (tenant: string): Load => tenants.get(tenant) ?? NOTHING,
     add(weight: Weight): void {
       count(weight, 1);
-      placesOf(weight.priority)?.push(weight);
+      placesOf(weight.priority)?.add(weight);
     },
     subtract: (weight: Weight): void => count(weight, -1),
-    /** Starts anew; what is added until `collected` may come in any order. */
-    collect(): void {
-      tenants.clear();
-      total = { ...NOTHING };
-      for (const place of places) place.collect();
-    },
-    collected(): void {
-      for (const place of places) place.collected();
-    },
-    ahead({ createdMs, priority }: Weight): Load | null {
+    ahead({ createdMs, priority }: Weight): Load {
       const load = { ...NOTHING };
-      for (const [index, place] of places.entries()) {
-        if (index > Priority.options.indexOf(priority)) break;
-        const part = place.before(Priority.options[index] === priority ? createdMs : Number.POSITIVE_INFINITY);
-        if (part === null) return null;
+      const own = Priority.options.indexOf(priority);
+      for (const [index, place] of places.slice(0, own + 1).entries()) {
+        const part = index < own ? place.total : place.before(createdMs);
         load.jobs += part.jobs;
         load.promptTokens += part.promptTokens;
         load.completionTokens += part.completionTokens;

@@ -1,11 +1,12 @@
 import { createHash, type Hash } from "node:crypto";
-import { DocumentInfo, type DocumentType, isTextType } from "../contract/document.ts";
+import { type DocumentInfo, type DocumentType, isTextType } from "../contract/document.ts";
 import { AppError } from "../contract/errors.ts";
-import { documentEntryMs, isId, keys } from "../contract/keys.ts";
+import { entryMs, isId, keys } from "../contract/keys.ts";
 import { utf8Only } from "./byte-streams.ts";
+import { createDocumentRecords } from "./document-records.ts";
 import { listNewest, type Page } from "./newest-first.ts";
-import type { ObjectStore, Put } from "./object-store.ts";
-import { encode, readRecord } from "./record.ts";
+import type { ObjectStore } from "./object-store.ts";
+import { removeBelow } from "./remove-below.ts";
 
 export type DocumentStore = ReturnType<typeof createDocumentStore>;
 
@@ -18,40 +19,23 @@ export type Staged = { key: string; bytes: number; id: string; type: DocumentTyp
 /** No document is so long in the making. */
 const litterMs = 3_600_000;
 
+type Deps = {
+  objects: ObjectStore;
+  now: () => number;
+  /** A document is kept for this long after it was last sent. Default: as long as its store keeps it. */
+  retentionMs?: number;
+};
+
 /** Texts by content hash: the same content of a tenant is stored once. Every method may throw AppError `unavailable`. */
-export function createDocumentStore({ objects, now }: { objects: ObjectStore; now: () => number }) {
-  async function getInfo(tenant: string, id: string): Promise<DocumentInfo | null> {
-    return isId(id) ? ((await readRecord(objects, keys.documentInfo(tenant, id), DocumentInfo))?.value ?? null) : null;
-  }
-
-  /** What makes a document exist, its text being there: step after step, so that what breaks off is tried again as a whole. */
-  const publication = (tenant: string, info: DocumentInfo): Put[][] => [
-    [{ key: keys.documentIndex(tenant, info.created_ms, info.id), body: new Uint8Array() }],
-    [{ key: keys.documentInfo(tenant, info.id), body: encode(info), ifAbsent: true }],
-  ];
-
-  /**
-   * Makes the document, unless somebody else just did. What breaks off within leaves an entry of the index, of another
-   * time than the document's; `list` passes over it.
-   */
-  async function make(tenant: string, info: DocumentInfo, first: Put[] = []) {
-    const made = await objects.putSteps([...(first.length > 0 ? [first] : []), ...publication(tenant, info)]);
-    if (!made.at(-1)?.includes(null)) return { info, created: true };
-    const winner = (await getInfo(tenant, info.id)) ?? info;
-    if (winner.created_ms !== info.created_ms) {
-      await objects.delete(keys.documentIndex(tenant, info.created_ms, info.id));
-    }
-    return { info: winner, created: false };
-  }
-
-  const publish = async (tenant: string, info: DocumentInfo): Promise<DocumentInfo> =>
-    (await getInfo(tenant, info.id)) ?? (await make(tenant, info)).info;
+export function createDocumentStore({ objects, now, retentionMs = Number.POSITIVE_INFINITY }: Deps) {
+  const records = createDocumentRecords({ objects, now, retentionMs });
+  const { get: getInfo } = records;
 
   /** The document of an entry of the index. One that none stands behind is removed, once nobody can be about to make it. */
   async function listed(tenant: string, id: string, entry: string): Promise<DocumentInfo | null> {
-    const info = await getInfo(tenant, id);
-    if (info !== null && entry === keys.documentIndex(tenant, info.created_ms, id)) return info;
-    if (documentEntryMs(entry) + litterMs < now()) await objects.delete(entry);
+    const info = (await records.read(tenant, id))?.value;
+    if (info !== undefined && entry === keys.documentIndex(tenant, info.created_ms, id)) return getInfo(tenant, id);
+    if (entryMs(entry) + litterMs < now()) await objects.delete(entry);
     return null;
   }
 
@@ -60,9 +44,10 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     async putDocument(tenant: string, text: string): Promise<{ id: string; bytes: number; created: boolean }> {
       const body = Buffer.from(text);
       const id = idOf(createHash("sha256").update(body));
-      if ((await getInfo(tenant, id)) !== null) return { id, bytes: body.length, created: false };
+      const found = await records.read(tenant, id);
+      if (found !== null && records.isFresh(found.value)) return { id, bytes: body.length, created: false };
       const info: DocumentInfo = { id, media_type: "text/plain", bytes: body.length, created_ms: now() };
-      const { created } = await make(tenant, info, [{ key: keys.document(tenant, id), body }]);
+      const { created } = await records.publish(tenant, info, found, [{ key: keys.document(tenant, id), body }]);
       return { id, bytes: body.length, created };
     },
 
@@ -93,8 +78,8 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
     async store(tenant: string, staged: Staged, convert: Convert): Promise<{ info: DocumentInfo; created: boolean }> {
       const { key, bytes, id, type } = staged;
       try {
-        const earlier = await getInfo(tenant, id);
-        if (earlier !== null) return { info: earlier, created: false };
+        const earlier = await records.read(tenant, id);
+        if (earlier !== null && records.isFresh(earlier.value)) return { info: earlier.value, created: false };
         const info: DocumentInfo = { id, media_type: type, bytes, created_ms: now() };
         if (isTextType(type)) {
           await objects.copy(key, keys.document(tenant, id));
@@ -105,7 +90,9 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
           info.text_bytes = text.bytes;
           await objects.copy(key, keys.documentSource(tenant, id));
         }
-        return { info: await publish(tenant, info), created: true };
+        const found = await records.read(tenant, id);
+        if (found !== null && records.isFresh(found.value)) return { info: found.value, created: true };
+        return { info: (await records.publish(tenant, info, found)).info, created: true };
       } finally {
         await objects.delete(key);
       }
@@ -141,10 +128,7 @@ export function createDocumentStore({ objects, now }: { objects: ObjectStore; no
       if (!isId(id)) return false;
       await objects.delete(keys.documentInfo(tenant, id));
       if (info !== null) await objects.delete(keys.documentIndex(tenant, info.created_ms, id));
-      const below = keys.documentAll(tenant, id);
-      for (let page = await objects.list(below); page.length > 0; page = await objects.list(below)) {
-        for (const { key } of page) await objects.delete(key);
-      }
+      await removeBelow(objects, keys.documentAll(tenant, id));
       return info !== null;
     },
   };

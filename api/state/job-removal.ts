@@ -6,22 +6,12 @@ import type { JobIndex } from "./job-index.ts";
 import type { JobStates } from "./job-states.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { readRecord } from "./record.ts";
+import { removeBelow } from "./remove-below.ts";
 
 type Deps = { objects: ObjectStore; index: JobIndex; states: JobStates; idempotency: IdempotencyKeys };
 
-const pageSize = 100;
-
 /** Removes jobs that are over, with everything that belongs to them. */
 export function createJobRemoval({ objects, index, states, idempotency }: Deps) {
-  async function removeAll(prefix: string, except: string): Promise<void> {
-    for (let after = ""; ; ) {
-      const page = await objects.list(prefix, { after, limit: pageSize });
-      await Promise.all(page.filter(({ key }) => key !== except).map(({ key }) => objects.delete(key)));
-      if (page.length < pageSize) return;
-      after = page.at(-1)?.key ?? "";
-    }
-  }
-
   return {
     /**
      * Null if there is no such job; one that is not over is left as it is and returned. The state goes last, so that what
@@ -38,10 +28,10 @@ export function createJobRemoval({ objects, index, states, idempotency }: Deps) 
       const hash = request?.value.idempotency_hash ?? null;
       if (hash !== null) await idempotency.release(tenant, hash, id);
       const stateKey = keys.jobState(tenant, id);
-      await removeAll(keys.job(tenant, id), stateKey);
+      await removeBelow(objects, keys.job(tenant, id), stateKey);
       await index.remove(state);
       await objects.delete(stateKey);
-      await removeAll(keys.job(tenant, id), stateKey);
+      await removeBelow(objects, keys.job(tenant, id), stateKey);
       return { removed: true, state };
     },
   };

@@ -4,6 +4,7 @@ import type { JobIndex } from "./job-index.ts";
 import type { createJobRemoval } from "./job-removal.ts";
 import type { JobStates } from "./job-states.ts";
 import type { ObjectStore } from "./object-store.ts";
+import { listTenants } from "./tenants.ts";
 
 type Deps = {
   objects: Pick<ObjectStore, "list">;
@@ -34,22 +35,11 @@ export function createJobRetention({ objects, index, states, removal, retentionM
     }
   }
 
-  /** Each tenant by its first key: a listing of all keys would take as long as there are jobs. */
-  async function* tenants(): AsyncGenerator<string> {
-    for (let after = keys.tenants; ; ) {
-      const [first] = await objects.list(keys.tenants, { after, limit: 1 });
-      if (first === undefined) return;
-      const tenant = first.key.slice(keys.tenants.length).split("/")[0] ?? "";
-      yield tenant;
-      after = keys.afterTenant(tenant);
-    }
-  }
-
   return async (): Promise<number> => {
     if (retentionMs === Number.POSITIVE_INFINITY) return 0;
     const endedBeforeMs = now() - retentionMs;
     let removed = 0;
-    for await (const tenant of tenants()) removed += await sweepTenant(tenant, endedBeforeMs);
+    for await (const tenant of listTenants(objects)) removed += await sweepTenant(tenant, endedBeforeMs);
     return removed;
   };
 }

@@ -1,96 +1,100 @@
-/** What is known of a place: how much lies before it. */
 export type Load = { jobs: number; promptTokens: number; completionTokens: number };
 
 export type Place = { createdMs: number; promptTokens: number; completionTokens: number };
 
-/** Sorting packs an age and a number below this into one double. */
-const mostPlaces = 2 ** 17;
-const fewPlaces = 1024;
+export type QueuePlaces = ReturnType<typeof createQueuePlaces>;
+
+const fewStrata = 1_024;
 
 /**
- * Jobs of one priority by age, with running sums so that what lies before any of them is one look. In flat arrays, used
- * again by every collection: an object for each job would be most of what a long queue costs.
+ * How much of one priority is older than a moment, from jobs that come in any order. Jobs of the same moment are one
+ * stratum. Past twice `most` strata neighbours are laid together, those that stay small first, so that memory is bounded
+ * whatever there is: exact for up to `most` moments, and beyond them true to a few strata, each of about
+ * 2 / `most` of the jobs.
  */
-export function createQueuePlaces(max: number) {
-  if (max > mostPlaces) throw new RangeError(`at most ${mostPlaces} places`);
-  let created = new Float64Array(Math.min(fewPlaces, max));
-  /** Of each job while they are collected, then of it and all before it. */
-  let prompts = new Float64Array(created.length);
-  let completions = new Float64Array(created.length);
+export function createQueuePlaces(most = fewStrata) {
+  const room = 2 * most;
+  /** Of each stratum, oldest first: the age of its oldest and of its youngest job, and what it holds. */
+  const from = new Float64Array(room + 1);
+  const to = new Float64Array(room + 1);
+  const jobs = new Float64Array(room + 1);
+  const prompts = new Float64Array(room + 1);
+  const completions = new Float64Array(room + 1);
+  const fields = [from, to, jobs, prompts, completions];
   let length = 0;
-  let full = false;
-  let collecting = false;
+  const total: Load = { jobs: 0, promptTokens: 0, completionTokens: 0 };
 
-  function grow(): void {
-    const capacity = Math.min(2 * created.length, max);
-    const larger = (from: Float64Array<ArrayBuffer>) => {
-      const to = new Float64Array(capacity);
-      to.set(from);
-      return to;
-    };
-    created = larger(created);
-    prompts = larger(prompts);
-    completions = larger(completions);
+  /** The first stratum that does not end before the moment. */
+  function find(ms: number): number {
+    let low = 0;
+    for (let high = length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (at(to, middle) < ms) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
-  const addTheOneBefore = (i: number): void => {
-    prompts[i] = (prompts[i] ?? 0) + (prompts[i - 1] ?? 0);
-    completions[i] = (completions[i] ?? 0) + (completions[i - 1] ?? 0);
-  };
-
-  function sort(): void {
-    const first = created.subarray(0, length).reduce((least, at) => Math.min(least, at), Number.POSITIVE_INFINITY);
-    const order = new Float64Array(length);
-    for (let i = 0; i < length; i++) order[i] = ((created[i] ?? 0) - first) * mostPlaces + i;
-    order.sort();
-    const inOrder = (from: Float64Array<ArrayBuffer>) => {
-      const to = new Float64Array(from.length);
-      for (let i = 0; i < length; i++) to[i] = from[(order[i] ?? 0) % mostPlaces] ?? 0;
-      return to;
-    };
-    created = inOrder(created);
-    prompts = inOrder(prompts);
-    completions = inOrder(completions);
+  function compress(): void {
+    const cap = Math.max(1, Math.ceil((2 * total.jobs) / most));
+    let last = 0;
+    for (let next = 1; next < length; next++) {
+      if (at(jobs, last) + at(jobs, next) <= cap) {
+        from[last] = Math.min(at(from, last), at(from, next));
+        to[last] = at(to, next);
+        for (const field of [jobs, prompts, completions]) field[last] = at(field, last) + at(field, next);
+      } else {
+        last += 1;
+        for (const field of fields) field[last] = at(field, next);
+      }
+    }
+    length = last + 1;
   }
 
   return {
-    /** Forgets all jobs. Those that come until `collected` may come in any order, and have no place until then. */
-    collect(): void {
-      length = 0;
-      full = false;
-      collecting = true;
-    },
+    total: total as Readonly<Load>,
 
-    collected(): void {
-      sort();
-      for (let i = 1; i < length; i++) addTheOneBefore(i);
-      collecting = false;
-    },
-
-    /** Adds the youngest job. Beyond the most places jobs are not kept. */
-    push({ createdMs, promptTokens, completionTokens }: Place): void {
-      if (length === max) {
-        full = true;
-        return;
+    add({ createdMs, promptTokens, completionTokens }: Place): void {
+      total.jobs += 1;
+      total.promptTokens += promptTokens;
+      total.completionTokens += completionTokens;
+      const place = find(createdMs);
+      if (place === length || at(to, place) !== createdMs) {
+        for (const field of fields) field.copyWithin(place + 1, place, length);
+        length += 1;
+        from[place] = createdMs;
+        to[place] = createdMs;
+        for (const field of [jobs, prompts, completions]) field[place] = 0;
       }
-      if (length === created.length) grow();
-      created[length] = createdMs;
-      prompts[length] = promptTokens;
-      completions[length] = completionTokens;
-      length += 1;
-      if (!collecting && length > 1) addTheOneBefore(length - 1);
+      jobs[place] = at(jobs, place) + 1;
+      prompts[place] = at(prompts, place) + promptTokens;
+      completions[place] = at(completions, place) + completionTokens;
+      if (length > room) compress();
     },
 
-    /** All that is older. Null where it is too far back to know. */
-    before(createdMs: number): Load | null {
-      let low = 0;
-      for (let high = length; low < high; ) {
-        const middle = (low + high) >> 1;
-        if ((created[middle] ?? 0) < createdMs) low = middle + 1;
-        else high = middle;
+    /** All that is older. Within a stratum jobs are taken to have come evenly. */
+    before(createdMs: number): Load {
+      const load = { jobs: 0, promptTokens: 0, completionTokens: 0 };
+      const place = find(createdMs);
+      for (let older = 0; older < place; older++) {
+        load.jobs += at(jobs, older);
+        load.promptTokens += at(prompts, older);
+        load.completionTokens += at(completions, older);
       }
-      if (low === length && full) return null;
-      return { jobs: low, promptTokens: prompts[low - 1] ?? 0, completionTokens: completions[low - 1] ?? 0 };
+      // Those that end later may have begun earlier, one within the other.
+      for (let around = place; around < length; around++) {
+        if (at(from, around) >= createdMs) continue;
+        const share = (createdMs - at(from, around)) / (at(to, around) - at(from, around) + 1);
+        load.jobs += share * at(jobs, around);
+        load.promptTokens += share * at(prompts, around);
+        load.completionTokens += share * at(completions, around);
+      }
+      load.jobs = Math.floor(load.jobs);
+      load.promptTokens = Math.floor(load.promptTokens);
+      load.completionTokens = Math.floor(load.completionTokens);
+      return load;
     },
   };
 }
+
+const at = (field: Float64Array, index: number): number => field[index] ?? 0;

@@ -1,17 +1,22 @@
 // `npm run bench:service`: the api process on embedded state, as it is shipped, under load from beside it. Fills the queue
 // with nobody to empty it, then reads jobs at random. The figures of CPU time are of the api process, and hold on a busy
-// machine too. Last, a worker in this process empties a queue of its own (worker.ts). Options: --jobs N, --documents N,
-// --connections N, --reads SECONDS, --worker-jobs N, --json.
+// machine too. At every 10,000 jobs it notes the resident memory and then, after a collection, what is alive; without
+// --collect, which is on by default, V8 is left to itself and only the last note has both. Last, a worker in this process
+// empties a queue of its own (worker.ts). Options: --jobs N, --documents N, --connections N, --reads SECONDS,
+// --worker-jobs N, --no-collect, --json.
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startChild } from "../../infra/local/child.ts";
 import { type Driven, drive } from "./drive.ts";
+import { type Memory, openProbe } from "./heap-probe.ts";
 import { measureWorker } from "./worker.ts";
 
 const { values } = parseArgs({
+  allowNegative: true,
   options: {
+    collect: { type: "boolean", default: true },
     jobs: { type: "string", default: "50000" },
     documents: { type: "string", default: "1000" },
     connections: { type: "string", default: "16" },
@@ -28,8 +33,11 @@ const readSeconds = Number(values.reads);
 /** Submits before the first look at the memory: by then every code path is compiled and every pool is full. */
 const warmUp = Math.min(5_000, Math.floor(jobs / 10));
 
+const HEAP_PROBE = new URL("heap-probe.mjs", import.meta.url).href;
+
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 const directory = await mkdtemp(join(tmpdir(), "gnomon-bench-"));
+const probe = openProbe();
 const api = startChild({
   name: "api",
   file: new URL("../../api/main.ts", import.meta.url),
@@ -39,8 +47,9 @@ const api = startChild({
     GNOMON_PORT: "0",
     GNOMON_LOG_LEVEL: "error",
     GNOMON_QUOTA_JOBS: "0",
+    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --import=${HEAP_PROBE}`,
   },
-  onLine: (_, line) => say(line),
+  onLine: (_, line) => probe.read(line) || say(line),
 });
 
 async function measure(url: string) {
@@ -54,7 +63,7 @@ async function measure(url: string) {
     });
   };
   const ids: string[] = [];
-  const memory: { jobs: number; rss_bytes: number }[] = [];
+  const memory: ({ jobs: number } & Memory)[] = [];
   const submit = (count: number) =>
     drive({
       url,
@@ -64,18 +73,20 @@ async function measure(url: string) {
         if (status !== 202) throw new Error(`submit: ${status} ${body}`);
         ids.push(JSON.parse(body).id);
         if (ids.length % 5_000 === 0) say(`${ids.length} jobs queued`);
-        if (ids.length % 10_000 === 0) void note();
+        if (ids.length % 10_000 === 0) noting = noting.then(() => note(values.collect));
       },
     });
-  const note = async () => void memory.push({ jobs: ids.length, rss_bytes: await residentBytes(api.pid) });
+  let noting = Promise.resolve();
+  const note = async (collect: boolean) =>
+    void memory.push({ jobs: ids.length, ...(await probe.look(api.pid, collect)) });
 
   say(`submitting ${jobs} jobs over ${connections} connections`);
   await submit(warmUp);
-  await note();
+  await note(values.collect);
   const beforeSubmitsMs = await cpuMs(api.pid);
   const submits = await submit(jobs - warmUp);
   const submitsMs = (await cpuMs(api.pid)) - beforeSubmitsMs;
-  await note();
+  await noting;
 
   say(`reading for ${readSeconds} s`);
   const beforeReadsMs = await cpuMs(api.pid);
@@ -92,7 +103,7 @@ async function measure(url: string) {
     },
   });
   const readsMs = (await cpuMs(api.pid)) - beforeReadsMs;
-  await note();
+  await note(true);
   return {
     cpus: availableParallelism(),
     queued_jobs: ids.length,
@@ -125,12 +136,6 @@ async function cpuMs(pid: number): Promise<number> {
     .split(" ")
     .slice(11, 13);
   return 10 * (Number(user) + Number(system));
-}
-
-/** Of Linux only, as all that runs here. */
-async function residentBytes(pid: number): Promise<number> {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, "utf8"))?.[1];
-  return Number(kib) * 1024;
 }
 
 async function measureApi() {

@@ -1,12 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { State } from "../../api/state/open-state.ts";
+import type { AcceptedBatch } from "./batch-load.ts";
 import { type Accepted, cancel, randomBody, remove, type Stored, storeDocument, submit } from "./load.ts";
 
 /** All that the clients of a run have had accepted, and what else they did. */
 export type Ledger = {
   jobs: Accepted[];
   documents: Stored[];
+  batches: AcceptedBatch[];
   cancels: number;
   deletes: number;
   /** Messages sent once more beside the service's own, most of them late and so out of order. */

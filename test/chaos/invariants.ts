@@ -3,11 +3,15 @@ import { isTerminal, JobState } from "../../api/contract/job.ts";
 import { JobResult } from "../../api/contract/job-result.ts";
 import { keys } from "../../api/contract/keys.ts";
 import { limits } from "../../api/contract/limits.ts";
+import { createBatching } from "../../api/state/batching.ts";
 import { createDocumentStore } from "../../api/state/document-store.ts";
+import { createJobStore } from "../../api/state/job-store.ts";
 import type { ObjectStore } from "../../api/state/object-store.ts";
 import type { State } from "../../api/state/open-state.ts";
 import { probeObjectStore } from "../../api/state/probe.ts";
+import { createRetention } from "../../api/state/retention.ts";
 import { createUploadStore } from "../../api/state/upload-store.ts";
+import { batchOrphan, checkBatches } from "./batch-invariants.ts";
 import type { Ledger } from "./client.ts";
 import { comparable } from "./load.ts";
 
@@ -24,16 +28,18 @@ export async function isSettled({ objects }: State): Promise<boolean> {
 
 /** Looks at everything that the store holds, once no process runs any more. */
 export async function check(
-  { objects, queue }: State,
+  state: State,
   ledger: Ledger,
-  calm: ReadonlyMap<string, string>,
+  calm: { answers: ReadonlyMap<string, string>; lines: ReadonlyMap<string, string> },
   webhookIds: ReadonlyMap<string, ReadonlySet<string>> | null,
 ): Promise<Findings> {
   const findings: Findings = { lost: [], duplicated: [], broken: [] };
-  await tidy(objects);
+  const { objects, queue } = state;
+  await tidy(state);
   const all = await listAll(objects, "");
   const stored: Stored = { objects, all, states: await readStates(objects, all) };
-  await checkJobs(stored, ledger, calm, findings);
+  await checkJobs(stored, ledger, calm.answers, findings);
+  await checkBatches(stored, ledger.batches, calm.lines, findings);
   checkOnce(stored, webhookIds, findings);
   await checkDocuments(stored, ledger, findings);
   await checkOrphans(stored, findings);
@@ -77,11 +83,13 @@ function checkOnce(
   { duplicated, broken }: Findings,
 ): void {
   const byKey = new Map<string | undefined, string>();
-  for (const { id, metadata, lease, status, webhook } of states.values()) {
+  for (const { id, metadata, lease, status, webhook, batch } of states.values()) {
+    if (lease !== null) broken.push(`${id} is ${status} and leased to ${lease.owner}`);
+    // Those that work on a batch have no key of a client, and are told of with it.
+    if (batch !== null) continue;
     const other = byKey.get(metadata.key);
     if (other !== undefined) duplicated.push(`key ${metadata.key} made both ${other} and ${id}`);
     byKey.set(metadata.key, id);
-    if (lease !== null) broken.push(`${id} is ${status} and leased to ${lease.owner}`);
     const ids = webhookIds?.get(id)?.size ?? 0;
     if (webhookIds !== null && webhook !== null && ids === 0) broken.push(`the end of ${id} was not told`);
     if (ids > 1) duplicated.push(`the end of ${id} was told under ${ids} ids`);
@@ -134,6 +142,14 @@ async function checkOrphans({ objects, all, states }: Stored, { broken }: Findin
         if (!known.has(keys.documentInfo(TENANT, id.slice(id.indexOf("-") + 1))))
           broken.push(`${key} leads to no document`);
         break;
+      case "f":
+      case "fx":
+      case "b":
+      case "bx": {
+        const orphan = await batchOrphan({ objects, all }, key);
+        if (orphan !== null) broken.push(orphan);
+        break;
+      }
       case "workers":
       case "w":
         break;
@@ -144,11 +160,27 @@ async function checkOrphans({ objects, all, states }: Stored, { broken }: Findin
 }
 
 /** What is removed hours later, by whoever starts or lists then. */
-async function tidy(objects: ObjectStore): Promise<void> {
+async function tidy(state: State): Promise<void> {
+  const { objects } = state;
   const laterMs = Date.now() + 2 * 3_600_000;
   await probeObjectStore(objects, randomUUID(), laterMs);
   await createDocumentStore({ objects, now: () => laterMs }).list(TENANT, { after: null, limit: 10_000 });
+  await removeLitter(state);
   await createUploadStore({ objects, now: () => laterMs + limits.uploadMs, newId: randomUUID }).sweep();
+}
+
+/** Of requests for documents, files and batches that were killed on their way: seen twice, a day apart. */
+async function removeLitter(state: State): Promise<void> {
+  let ms = Date.now();
+  const now = () => ms;
+  const newId = randomUUID;
+  const { objects } = state;
+  const { files, batches } = createBatching({ objects, now, newId, onOver: async () => {} });
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs });
+  const removeOld = createRetention({ objects, jobs, files, batches, retentionMs: Number.POSITIVE_INFINITY, now });
+  await removeOld();
+  ms += 25 * 3_600_000;
+  await removeOld();
 }
 
 async function listAll(objects: ObjectStore, prefix: string): Promise<string[]> {

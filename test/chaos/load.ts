@@ -3,17 +3,17 @@ import { Document } from "../../api/contract/document.ts";
 import { Job } from "../../api/contract/job-resource.ts";
 import { JobResult } from "../../api/contract/job-result.ts";
 
-const DOCUMENTS = [
+export const DOCUMENTS = [
   "The board met in Oslo. Contract KD-4417 expires on 14 March 2031. The board went home.",
   "Contract AB-1234 expires on 3 May 2030. The harbour was closed for a week. Nobody minded.",
   "The north gate has a new lock. Contract ZX-9002 expires on 9 June 2029, says the clerk.",
 ];
-const QUESTIONS = [
+export const QUESTIONS = [
   "When does contract KD-4417 expire?",
   "When does contract AB-1234 expire?",
   "When does contract ZX-9002 expire?",
 ];
-const MAX_TOKENS = 12;
+export const MAX_TOKENS = 12;
 
 /** A job that the API has answered 202 for. */
 export type Accepted = { id: string; key: string; body: JobBody; isCancelled: boolean; isDeleted: boolean };
@@ -32,7 +32,7 @@ export function randomBody(random: () => number, webhook: string | null) {
 }
 
 /** The answer of the API to one request, whatever it takes: it may be down, killed on the way, or unable for a while. */
-async function insist(url: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
+export async function insist(url: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
   for (;;) {
     signal.throwIfAborted();
     const response = await fetch(url, { ...init, signal: AbortSignal.timeout(20_000) }).catch(() => null);

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { createBatching, inTurn } from "../../api/state/batching.ts";
 import { createJobStore } from "../../api/state/job-store.ts";
 import { openAdapters, type State } from "../../api/state/open-state.ts";
 import { createWebhookStore } from "../../api/state/webhook-store.ts";
 import { seeded } from "../support/seeded.ts";
 import type { Backend } from "./backend.ts";
+import { calmLines, keepBatching } from "./batch-load.ts";
 import { keepSubmitting, type Ledger } from "./client.ts";
 import { startCluster } from "./cluster.ts";
 import { check, type Findings, isSettled } from "./invariants.ts";
@@ -36,6 +38,9 @@ export type ChaosReport = Strikes &
     cancels: number;
     deletes: number;
     documents: number;
+    batches: number;
+    /** Of all batches. */
+    lines: number;
     webhooks: number;
     jobs: number;
     seconds: number;
@@ -47,6 +52,8 @@ const REST_MS = 240_000;
 const SUBMITTERS = 6;
 /** Between two jobs of one of them. */
 const SUBMIT_MS = 2_000;
+/** Between two batches, in multiples of the time between two kills. */
+const BATCH_EVERY = 4;
 /** Beyond what any sweeper waits for, short of what expires. */
 const SWEEP_AHEAD_MS = 120_000;
 
@@ -69,15 +76,18 @@ export async function runChaos(backend: Backend, options: ChaosOptions): Promise
   });
   try {
     const limit = AbortSignal.timeout(REST_MS + kills * everyMs * 4);
-    const calm = await calmAnswers(cluster.url, limit);
+    const calm = { answers: await calmAnswers(cluster.url, limit), lines: await calmLines(cluster.url, limit) };
     backend.setFaults(true);
     const over = new AbortController();
-    const ledger: Ledger = { jobs: [], documents: [], cancels: 0, deletes: 0, duplicate_messages: 0 };
+    const ledger: Ledger = { jobs: [], documents: [], batches: [], cancels: 0, deletes: 0, duplicate_messages: 0 };
     const webhook = options.webhooks ? receiver.url : null;
     const rest = { api: cluster.url, state, ledger, webhook, everyMs: SUBMIT_MS, over: over.signal, limit };
-    const load = Promise.all(
-      Array.from({ length: SUBMITTERS }, (_, index) => keepSubmitting({ ...rest, random: seeded(seed + 10 + index) })),
-    );
+    const load = Promise.all([
+      ...Array.from({ length: SUBMITTERS }, (_, index) =>
+        keepSubmitting({ ...rest, random: seeded(seed + 10 + index) }),
+      ),
+      keepBatching({ ...rest, random: seeded(seed + 5), batches: ledger.batches, everyMs: BATCH_EVERY * everyMs }),
+    ]);
     const striking = strike(cluster, backend, { kills, everyMs, isApiSpared: isShort, random: seeded(seed), log });
     // A client that fails ends the run at once.
     const strikes = await Promise.race([striking, load.then(() => striking)]);
@@ -92,7 +102,7 @@ export async function runChaos(backend: Backend, options: ChaosOptions): Promise
     log("at rest");
     await cluster.stop();
     const findings = await check(state, ledger, calm, webhook === null ? null : receiver.ids);
-    const { jobs, documents, ...counts } = ledger;
+    const { jobs, documents, batches, ...counts } = ledger;
     return {
       backend: backend.name,
       seed,
@@ -101,6 +111,8 @@ export async function runChaos(backend: Backend, options: ChaosOptions): Promise
       ...signs.counts,
       ...counts,
       documents: documents.length,
+      batches: batches.length,
+      lines: batches.reduce((sum, { lines }) => sum + lines.length, 0),
       webhooks: receiver.received(),
       jobs: jobs.length,
       seconds: Math.round((performance.now() - startedMs) / 1000),
@@ -116,8 +128,11 @@ export async function runChaos(backend: Backend, options: ChaosOptions): Promise
 /** What the sweepers of the processes would do in a minute or two. */
 async function sweepAhead(state: State): Promise<void> {
   const now = () => Date.now() + SWEEP_AHEAD_MS;
-  const { emit } = createWebhookStore({ ...state, now });
-  const jobs = createJobStore({ ...state, now, newId: randomUUID, leaseMs: 60_000, onTerminal: emit });
+  const newId = randomUUID;
+  const { emit, emitBatch } = createWebhookStore({ ...state, now });
+  const { batchEnd } = createBatching({ objects: state.objects, now, newId, onOver: emitBatch });
+  const onTerminal = inTurn(emit, batchEnd.jobEnded);
+  const jobs = createJobStore({ ...state, now, newId, leaseMs: 60_000, onTerminal });
   for (let after: string | null | undefined; after !== null; ) ({ next: after } = await jobs.sweep(after));
 }
 

@@ -53,7 +53,7 @@ export const quoteJobRoute = (deps: JobDeps) =>
         fits: memory?.fits ?? null,
         memory: memory && { ...bytes(memory.bytes), capacity: bytes(memory.capacity) },
         workers: await estimates.liveWorkers(),
-        estimated_wait_seconds: ahead && (await estimates.seconds(ahead)),
+        estimated_wait_seconds: await estimates.seconds(ahead),
         estimated_run_seconds: await estimates.seconds(tokens),
         max_cost:
           price &&

@@ -2,52 +2,63 @@ import { describe, expect, it } from "vitest";
 import { createQueuePlaces, type Place } from "../../../api/state/queue-places.ts";
 import { seeded } from "../../support/seeded.ts";
 
-const job = (createdMs: number, promptTokens = 10, completionTokens = 1): Place => ({
-  createdMs,
-  promptTokens,
-  completionTokens,
-});
+const job = (createdMs: number): Place => ({ createdMs, promptTokens: 10 + (createdMs % 7), completionTokens: 2 });
 
-describe("places in a queue", () => {
-  it("sums what is older than a moment", () => {
-    const places = createQueuePlaces(100);
-    expect(places.before(5)).toEqual({ jobs: 0, promptTokens: 0, completionTokens: 0 });
-    places.push(job(1, 100, 3));
-    places.push(job(2, 200, 5));
-    expect(places.before(1)).toEqual({ jobs: 0, promptTokens: 0, completionTokens: 0 });
-    expect(places.before(2)).toEqual({ jobs: 1, promptTokens: 100, completionTokens: 3 });
-    expect(places.before(3)).toEqual({ jobs: 2, promptTokens: 300, completionTokens: 8 });
+const sum = (jobs: Place[], of: "promptTokens" | "completionTokens") => jobs.reduce((all, each) => all + each[of], 0);
+
+function exact(jobs: Place[], createdMs: number) {
+  const older = jobs.filter((each) => each.createdMs < createdMs);
+  return {
+    jobs: older.length,
+    promptTokens: sum(older, "promptTokens"),
+    completionTokens: sum(older, "completionTokens"),
+  };
+}
+
+describe("the places of a queue", () => {
+  it("are exact while there are few moments, in whatever order jobs come", () => {
+    const random = seeded(1);
+    const jobs = Array.from({ length: 5_000 }, () => job(Math.floor(random() * 1_000)));
+    const places = createQueuePlaces();
+    for (const each of jobs) places.add(each);
+    for (let moment = -1; moment <= 1_001; moment += 7) expect(places.before(moment)).toEqual(exact(jobs, moment));
+    expect(places.total).toEqual(exact(jobs, 1_001));
   });
 
-  it("collects jobs in any order, and takes younger ones afterwards", () => {
-    const random = seeded(7);
-    const at = Array.from({ length: 5_000 }, () => 1_700_000_000_000 + Math.floor(random() * 1e9));
-    const places = createQueuePlaces(10_000);
-    places.push(job(5)); // of before, forgotten
-    places.collect();
-    for (const ms of at) places.push(job(ms, ms % 97, ms % 13));
-    places.collected();
-    places.push(job(1_800_000_000_000, 7, 2));
-    for (const moment of [...at.slice(0, 50), 1_800_000_000_000, 1_800_000_000_001]) {
-      const older = at.filter((ms) => ms < moment);
-      const last = moment > 1_800_000_000_000 ? 1 : 0;
-      expect(places.before(moment)).toEqual({
-        jobs: older.length + last,
-        promptTokens: older.reduce((sum, ms) => sum + (ms % 97), 0) + 7 * last,
-        completionTokens: older.reduce((sum, ms) => sum + (ms % 13), 0) + 2 * last,
-      });
+  const day = 24 * 3_600_000;
+  const long: Record<string, (random: () => number, n: number) => number> = {
+    "at random over two weeks": (random) => Math.floor(random() * 14 * day),
+    "one after the other": (_, n) => n * 3,
+    "youngest first": (_, n) => 1e9 - n * 3,
+    // As a listing has them: tenant by tenant, some of them long ago, one in a burst.
+    "tenant by tenant, with a burst": (random, n) =>
+      n < 20_000 ? n * 60_000 : 10 * day + Math.floor(random() * 20_000),
+  };
+  for (const [how, createdMs] of Object.entries(long)) {
+    it(`are true to one in a hundred of many jobs that come ${how}`, () => {
+      const random = seeded(2);
+      const jobs = Array.from({ length: 40_000 }, (_, n) => job(createdMs(random, n)));
+      const places = createQueuePlaces();
+      for (const each of jobs) places.add(each);
+      for (let n = 0; n < jobs.length; n += 1_003) {
+        const moment = jobs[n]?.createdMs ?? 0;
+        const [found, right] = [places.before(moment), exact(jobs, moment)];
+        expect(Math.abs(found.jobs - right.jobs)).toBeLessThan(jobs.length / 100);
+        expect(Math.abs(found.promptTokens - right.promptTokens)).toBeLessThan(places.total.promptTokens / 100);
+      }
+      expect(places.total).toEqual(exact(jobs, Number.POSITIVE_INFINITY));
+    });
+  }
+
+  it("never say that a younger job goes before an older one", () => {
+    const random = seeded(3);
+    const places = createQueuePlaces(64);
+    for (let n = 0; n < 20_000; n++) places.add(job(Math.floor(random() * 1e7)));
+    let last = 0;
+    for (let moment = 0; moment <= 1e7; moment += 997) {
+      const { jobs } = places.before(moment);
+      expect(jobs).toBeGreaterThanOrEqual(last);
+      last = jobs;
     }
-  });
-
-  it("does not know what is older than a moment behind the last place it keeps", () => {
-    const places = createQueuePlaces(3);
-    for (const ms of [1, 2, 3]) places.push(job(ms));
-    expect(places.before(9)?.jobs).toBe(3);
-    places.push(job(4));
-    expect(places.before(9)).toBeNull();
-    expect(places.before(3)?.jobs).toBe(2);
-    places.collect();
-    places.collected();
-    expect(places.before(9)?.jobs).toBe(0);
   });
 });
