@@ -7,7 +7,8 @@ import { readSample, startRealService } from "../support/real-service.ts";
 let service: Awaited<ReturnType<typeof startRealService>>;
 let client: ReturnType<typeof createClient>;
 beforeAll(async () => {
-  service = await startRealService();
+  // One thread, and progress every second, as a lease of three has it: a prefill that no machine ends before it is seen.
+  service = await startRealService({ GNOMON_THREADS: "1", GNOMON_LEASE_SECONDS: "3" });
   client = createClient(service.url);
 });
 afterAll(() => service?.[Symbol.asyncDispose]());
