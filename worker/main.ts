@@ -28,7 +28,7 @@ import { createIntake } from "./intake.ts";
 import { createJobConsumer } from "./job-consumer.ts";
 import { createLeases } from "./lease.ts";
 import { leaseLimits } from "./lease-limits.ts";
-import { startLiveness } from "./liveness.ts";
+import { keepLiveness } from "./liveness.ts";
 import { createLoadLog } from "./load-log.ts";
 import { startReporting } from "./reporting.ts";
 import { spotNotice } from "./spot-notice.ts";
@@ -37,7 +37,6 @@ import { startWebhooks } from "./webhook/start.ts";
 
 /** What is kept of a Spot notice's time for giving back and ending. */
 const SPOT_MARGIN_MS = 10_000;
-const LIVENESS_MS = 10_000;
 const LOAD_LOG_MS = 1_000;
 
 async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
@@ -46,8 +45,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const now = Date.now;
   const newId = randomUUID;
   // From here on the process is alive, however long a model takes.
-  const file = env.GNOMON_LIVENESS_FILE;
-  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
+  const liveness = await keepLiveness(env, now);
   const model = await openModel(env, { part: "all", now, log });
   const options = engineOptions({ ...env, GNOMON_MODEL: model.folder });
   const leaseTimes = leaseLimits(env.GNOMON_LEASE_SECONDS * 1000);
