@@ -9,7 +9,7 @@ import { listTenants } from "./tenants.ts";
 
 type Deps = {
   objects: ObjectStore;
-  jobs: Pick<JobStore, "index" | "getRequest">;
+  jobs: Pick<JobStore, "index" | "getRequest" | "delete">;
   batches: BatchStore;
   files: FileStore;
   retentionMs: number;

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { keys } from "../../../api/contract/keys.ts";
+import { limits } from "../../../api/contract/limits.ts";
 import { createDocumentStore, type DocumentStore } from "../../../api/state/document-store.ts";
 import { createRetention, type Removed } from "../../../api/state/retention.ts";
 import { chatLines, createBatch, openTestService, uploadLines } from "../../support/batch-fixtures.ts";
@@ -30,8 +31,28 @@ describe("batches and files past their retention", () => {
     // The input file and the output file.
     state.advance(days + hour);
     expect(await removeOld()).toEqual({ batches: 1, files: 2, documents: 0 });
-    for (const kind of ["b", "bx", "f", "fx"]) expect(await keysBelow(state, `t/default/${kind}/`)).toEqual([]);
+    expect(await keysBelow(state, "t/")).toEqual([]);
     expect(await removeOld()).toEqual(NOTHING);
+  });
+
+  it("go with the job of a batch whose making broke off", async () => {
+    await using test = await openTestService();
+    const { state } = test;
+    const removeOld = createRetention({ ...state, retentionMs });
+    const { id } = await uploadLines(test, chatLines(1));
+    const create = vi.spyOn(state.batches, "create").mockRejectedValueOnce(new Error("gone"));
+    const asked = { input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" };
+    expect((await test.post("/v1/batches", asked)).status).toBe(500);
+    create.mockRestore();
+    await state.files.delete("default", id);
+    for (let attempt = 1; attempt <= limits.maxAttempts; attempt++) {
+      await test.work();
+      state.advance(hour);
+    }
+    await removeOld();
+    state.advance(25 * hour);
+    expect(await removeOld()).toEqual(NOTHING);
+    expect(await keysBelow(state, "t/")).toEqual([]);
   });
 
   it("stay while a job of the batch is not over", async () => {
