@@ -70,6 +70,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     newId,
     leaseMs: leaseTimes.leaseMs,
     onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded),
+    log,
   });
   const deps = {
     jobs,
