@@ -12,18 +12,18 @@ import { createConverter } from "./convert/converter.ts";
 import { isLoopback } from "./loopback.ts";
 import type { ServedModel } from "./served-model.ts";
 import { createApiKeyStore } from "./state/api-key-store.ts";
-import { measureBacklog, rememberBacklog } from "./state/backlog.ts";
-import { createBatching, inTurn } from "./state/batching.ts";
-import { createDocumentStore } from "./state/document-store.ts";
-import type { StateLog } from "./state/job-states.ts";
-import { createJobStore } from "./state/job-store.ts";
-import { createJobStreams } from "./state/job-streams.ts";
-import { openModel } from "./state/open-model.ts";
+import { createBatching, inTurn } from "./state/batches/batching.ts";
+import { createDocumentStore } from "./state/documents/document-store.ts";
+import { createUploadStore } from "./state/documents/upload-store.ts";
+import { measureBacklog, rememberBacklog } from "./state/jobs/backlog.ts";
+import type { StateLog } from "./state/jobs/job-states.ts";
+import { createJobStore } from "./state/jobs/job-store.ts";
+import { createJobStreams } from "./state/jobs/job-streams.ts";
+import { openModel } from "./state/models/open-model.ts";
 import { openState } from "./state/open-state.ts";
 import { createRetention } from "./state/retention.ts";
-import { createUploadStore } from "./state/upload-store.ts";
-import { createWebhookKeyrings } from "./state/webhook-keyring.ts";
-import { createWebhookStore } from "./state/webhook-store.ts";
+import { createWebhookKeyrings } from "./state/webhooks/webhook-keyring.ts";
+import { createWebhookStore } from "./state/webhooks/webhook-store.ts";
 
 /** A listing of the whole backlog is not made more often than this. */
 const BACKLOG_MS = 10_000;

@@ -1,10 +1,10 @@
 import { AppError, ERRORS } from "../api/contract/errors.ts";
 import type { JobFailure } from "../api/contract/job.ts";
-import type { BatchStore } from "../api/state/batch-store.ts";
-import type { DocumentStore } from "../api/state/document-store.ts";
+import type { BatchStore } from "../api/state/batches/batch-store.ts";
+import type { DocumentStore } from "../api/state/documents/document-store.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
-import { attemptsAllowed } from "../api/state/job-record.ts";
-import type { Claim, JobStore } from "../api/state/job-store.ts";
+import { attemptsAllowed } from "../api/state/jobs/job-record.ts";
+import type { Claim, JobStore } from "../api/state/jobs/job-store.ts";
 import type { Engine } from "../native/index.ts";
 import { startBatchPart } from "./batch/batch-part.ts";
 import { attemptsExhausted, backoffMs, isEngineDead, toAppError } from "./failure.ts";

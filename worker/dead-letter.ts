@@ -1,7 +1,7 @@
 import { type EngineInfo, isTerminal } from "../api/contract/job.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
-import { attemptsAllowed } from "../api/state/job-record.ts";
-import type { JobStore } from "../api/state/job-store.ts";
+import { attemptsAllowed } from "../api/state/jobs/job-record.ts";
+import type { JobStore } from "../api/state/jobs/job-store.ts";
 import type { Delivery } from "./consumer.ts";
 import { attemptsExhausted } from "./failure.ts";
 import { parseMessage } from "./message.ts";

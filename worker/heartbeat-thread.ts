@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { StateEnv } from "../api/contract/env.ts";
 import type { JobProgress } from "../api/contract/job.ts";
-import { type Claim, createJobStore } from "../api/state/job-store.ts";
+import { type Claim, createJobStore } from "../api/state/jobs/job-store.ts";
 import { openAdapters } from "../api/state/open-state.ts";
 import { delay } from "./delay.ts";
 import { createHeartbeat, type HeartbeatLimits, type HeartbeatNews } from "./heartbeat.ts";

@@ -1,7 +1,7 @@
 import { isTerminal, type JobMessage, type JobState } from "../api/contract/job.ts";
 import type { JobQueue, ReceivedMessage } from "../api/state/job-queue.ts";
-import { attemptsAllowed, hasLiveLease } from "../api/state/job-record.ts";
-import type { JobStore } from "../api/state/job-store.ts";
+import { attemptsAllowed, hasLiveLease } from "../api/state/jobs/job-record.ts";
+import type { JobStore } from "../api/state/jobs/job-store.ts";
 import type { Engine } from "../native/index.ts";
 import { attemptsExhausted } from "./failure.ts";
 import type { Delivery, Waiting } from "./job-consumer.ts";

@@ -1,6 +1,6 @@
 import type { JobProgress } from "../api/contract/job.ts";
-import type { Claim } from "../api/state/job-store.ts";
-import type { JobStreams } from "../api/state/job-streams.ts";
+import type { Claim } from "../api/state/jobs/job-store.ts";
+import type { JobStreams } from "../api/state/jobs/job-streams.ts";
 import type { Delay } from "./delay.ts";
 
 export type TextStreamDeps = {

@@ -10,9 +10,9 @@ import {
 } from "../contract/webhook.ts";
 import { mediaTypes } from "../media-types.ts";
 import { createRouter, problemResponses } from "../router.ts";
-import type { WebhookKeyrings } from "../state/webhook-keyring.ts";
-import { publicKey } from "../state/webhook-keys.ts";
-import type { WebhookStore } from "../state/webhook-store.ts";
+import type { WebhookKeyrings } from "../state/webhooks/webhook-keyring.ts";
+import { publicKey } from "../state/webhooks/webhook-keys.ts";
+import type { WebhookStore } from "../state/webhooks/webhook-store.ts";
 
 const getKeys = createRoute({
   method: "get",

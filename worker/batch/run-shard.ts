@@ -3,7 +3,7 @@ import { AppError } from "../../api/contract/errors.ts";
 import type { JobState, Usage } from "../../api/contract/job.ts";
 import type { JobResult } from "../../api/contract/job-result.ts";
 import { limits } from "../../api/contract/limits.ts";
-import type { BatchStore } from "../../api/state/batch-store.ts";
+import type { BatchStore } from "../../api/state/batches/batch-store.ts";
 import type { Delay } from "../delay.ts";
 import { createProgressSum } from "../job-progress.ts";
 import type { JobRun, RunControl, RunDeps } from "../run-job.ts";

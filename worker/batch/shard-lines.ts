@@ -2,7 +2,7 @@ import type { BatchError, BatchState } from "../../api/contract/batch.ts";
 import { AppError } from "../../api/contract/errors.ts";
 import type { JobRequest } from "../../api/contract/job-request.ts";
 import { limits } from "../../api/contract/limits.ts";
-import type { BatchStore } from "../../api/state/batch-store.ts";
+import type { BatchStore } from "../../api/state/batches/batch-store.ts";
 import { jsonLines } from "../../api/state/json-lines.ts";
 import type { Prompts } from "../run-job.ts";
 import { lineRequest } from "./line-request.ts";

@@ -8,7 +8,7 @@ import { limits } from "../../contract/limits.ts";
 import { Sampling } from "../../contract/sampling.ts";
 import { mediaTypes } from "../../media-types.ts";
 import { createRouter, problemResponses } from "../../router.ts";
-import { newBatch } from "../../state/batch-record.ts";
+import { newBatch } from "../../state/batches/batch-record.ts";
 import { fileNotFound } from "../files/describe-file.ts";
 import { admitJob } from "../jobs/admit-job.ts";
 import { IdempotencyHeaders, parseIdempotencyKey } from "../jobs/idempotency-key.ts";

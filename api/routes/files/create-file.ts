@@ -7,7 +7,7 @@ import { mediaTypes } from "../../media-types.ts";
 import { receiveMultipart } from "../../multipart.ts";
 import { createRouter, problemResponses } from "../../router.ts";
 import { bounded } from "../../state/byte-streams.ts";
-import type { FileStore } from "../../state/file-store.ts";
+import type { FileStore } from "../../state/files/file-store.ts";
 import { refuseInvalid } from "../../validation.ts";
 import { describeFile } from "./describe-file.ts";
 

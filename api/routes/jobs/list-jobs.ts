@@ -5,7 +5,7 @@ import { JobList } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
 import { jsonUnlessKnown } from "../../etag.ts";
 import { createRouter, problemResponses } from "../../router.ts";
-import { CURSOR } from "../../state/job-index.ts";
+import { CURSOR } from "../../state/jobs/job-index.ts";
 import { describeJob } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
 
