@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { loadPrompts } from "../native/prompt.ts";
+import { loadPrompts } from "../native/prompt/prompt.ts";
 import { createAccess } from "./access.ts";
 import { createApp, type Log } from "./app.ts";
 import { type ApiEnv, webhookPolicy } from "./contract/env.ts";

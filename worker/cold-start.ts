@@ -7,7 +7,7 @@ import { createLog } from "../api/process.ts";
 import { modelDigests, openModel } from "../api/state/models/open-model.ts";
 import { type Engine, loadEngine } from "../native/index.ts";
 import { modelRevision } from "../native/model-revision.ts";
-import { loadPrompts } from "../native/prompt.ts";
+import { loadPrompts } from "../native/prompt/prompt.ts";
 import { engineOptions } from "./engine-options.ts";
 
 const { values } = parseArgs({

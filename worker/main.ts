@@ -16,7 +16,7 @@ import { createWebhookStore } from "../api/state/webhooks/webhook-store.ts";
 import { createWorkerReports } from "../api/state/worker-reports.ts";
 import { loadEngine } from "../native/index.ts";
 import { modelRevision } from "../native/model-revision.ts";
-import { loadPrompts } from "../native/prompt.ts";
+import { loadPrompts } from "../native/prompt/prompt.ts";
 import { delay } from "./delay.ts";
 import { engineInfo } from "./engine-info.ts";
 import { engineOptions } from "./engine-options.ts";

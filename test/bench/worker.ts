@@ -13,7 +13,7 @@ import { createJobStore } from "../../api/state/jobs/job-store.ts";
 import { createJobStreams } from "../../api/state/jobs/job-streams.ts";
 import { openState } from "../../api/state/open-state.ts";
 import type { Engine, GenerateControl, GenerateOptions, GenerateResult } from "../../native/index.ts";
-import { loadPrompts } from "../../native/prompt.ts";
+import { loadPrompts } from "../../native/prompt/prompt.ts";
 import { delay } from "../../worker/delay.ts";
 import { engineInfo } from "../../worker/engine-info.ts";
 import { startHeartbeatThread } from "../../worker/lease/heartbeat-client.ts";

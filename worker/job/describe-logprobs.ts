@@ -1,6 +1,6 @@
 import type { Logprobs } from "../../api/contract/logprobs.ts";
 import type { GenerateResult } from "../../native/index.ts";
-import type { TokenText } from "../../native/prompt.ts";
+import type { TokenText } from "../../native/prompt/prompt.ts";
 
 /** OpenAI's number for a token that is next to impossible; JSON has no infinity. */
 const LEAST_LOGPROB = -9999;

@@ -4,7 +4,7 @@ import type { JobRequest } from "../../api/contract/job-request.ts";
 import type { JobResult } from "../../api/contract/job-result.ts";
 import { type Prompt, promptsOf } from "../../api/contract/prompts.ts";
 import type { Engine, GenerateOptions, Progress } from "../../native/index.ts";
-import type { TokenText } from "../../native/prompt.ts";
+import type { TokenText } from "../../native/prompt/prompt.ts";
 import { describeLogprobs } from "./describe-logprobs.ts";
 import { createProgressSum } from "./job-progress.ts";
 import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts";

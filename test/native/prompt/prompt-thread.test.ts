@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { loadPrompts } from "../../native/prompt.ts";
-import { temporaryDirectory } from "../support/temporary-directory.ts";
-import { NEEDLE_DIR } from "./support/needle.ts";
+import { loadPrompts } from "../../../native/prompt/prompt.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
+import { NEEDLE_DIR } from "../support/needle.ts";
 
 const threads: Worker[] = [];
 const remember = (thread: Worker) => threads.push(thread);
@@ -50,7 +50,7 @@ describe("a model's prompts", () => {
   });
 
   it("do not keep a process alive that has nothing else to do", async () => {
-    const prompt = new URL("../../native/prompt.ts", import.meta.url).href;
+    const prompt = new URL("../../../native/prompt/prompt.ts", import.meta.url).href;
     const script = `
       import { loadPrompts } from ${JSON.stringify(prompt)};
       const prompts = await loadPrompts(${JSON.stringify(NEEDLE_DIR)});

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { z } from "zod";
-import { EngineError } from "./engine-error.ts";
+import { EngineError } from "../engine-error.ts";
 
 /** A JSON file of a model directory. Rejects with invalid_model, naming the file and the field. */
 export async function readModelFile<T>(path: string, schema: z.ZodType<T>): Promise<T> {

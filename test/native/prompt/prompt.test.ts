@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Tokenizer } from "tokenizers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadPrompts, type Prompts } from "../../native/prompt.ts";
+import { loadPrompts, type Prompts } from "../../../native/prompt/prompt.ts";
 
-const NEEDLE = fileURLToPath(new URL("../../native/models/needle", import.meta.url));
+const NEEDLE = fileURLToPath(new URL("../../../native/models/needle", import.meta.url));
 
 /** The tokenizer as the model ships it, and the template written out: what every prompt is held to. */
 const plainTokenizer = Tokenizer.fromFile(join(NEEDLE, "tokenizer.json"));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { TokenizerJson } from "../../native/special-tokens.ts";
-import { createTokenTexts } from "../../native/token-text.ts";
+import { TokenizerJson } from "../../../native/prompt/special-tokens.ts";
+import { createTokenTexts } from "../../../native/prompt/token-text.ts";
 
 const SPECIAL = { id: 0, content: "</s>", special: true };
 const file = (decoder: object | null) =>

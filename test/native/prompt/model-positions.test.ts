@@ -1,10 +1,10 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { inspectModel } from "../../native/inspect.ts";
-import { readModelFile } from "../../native/model-file.ts";
-import { maxPositions, PositionsConfig } from "../../native/model-positions.ts";
+import { inspectModel } from "../../../native/inspect.ts";
+import { readModelFile } from "../../../native/prompt/model-file.ts";
+import { maxPositions, PositionsConfig } from "../../../native/prompt/model-positions.ts";
 
-const GOLDENS = new URL("goldens/", import.meta.url);
+const GOLDENS = new URL("../goldens/", import.meta.url);
 
 test.each(["llama-3.1", "qwen2-yarn", "phi-3", "glm", "chatglm"])(
   "the positions of %s are those that the engine finds",

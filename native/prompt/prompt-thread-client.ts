@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { EngineError, type EngineErrorCode } from "./engine-error.ts";
+import { EngineError, type EngineErrorCode } from "../engine-error.ts";
 import type { Prompts } from "./prompt.ts";
 import type { Call, Reply, ThreadData } from "./prompt-thread.ts";
 

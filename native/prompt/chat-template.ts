@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { z } from "zod";
-import { EngineError } from "./engine-error.ts";
+import { EngineError } from "../engine-error.ts";
 import { readModelFile } from "./model-file.ts";
 
 const NamedTemplates = z.array(z.object({ name: z.string(), template: z.string() }));
