@@ -3,7 +3,7 @@ import type { TypedResponse } from "hono";
 import { AppError } from "../contract/errors.ts";
 import { DeletedFile, File, type FileInfo, FileList } from "../contract/file.ts";
 import { limits } from "../contract/limits.ts";
-import { createRouter, problemResponses } from "../router.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
 import type { FileStore } from "../state/files/file-store.ts";
 import { createFileRoute } from "./files/create-file.ts";
 import { describeFile, fileNotFound } from "./files/describe-file.ts";

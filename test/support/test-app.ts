@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import type { z } from "zod";
-import { createAccess } from "../../api/access.ts";
 import { createApp } from "../../api/app.ts";
 import type { Scope } from "../../api/contract/access.ts";
 import type { Price } from "../../api/contract/job.ts";
@@ -11,6 +10,7 @@ import { Problem } from "../../api/contract/problem.ts";
 import type { Prompt } from "../../api/contract/prompts.ts";
 import { PUBLIC_HTTPS_ONLY } from "../../api/contract/webhook-target.ts";
 import { createConverter } from "../../api/convert/converter.ts";
+import { createAccess } from "../../api/http/access.ts";
 import { type ApiKeyStore, createApiKeyStore } from "../../api/state/api-key-store.ts";
 import { createUploadStore } from "../../api/state/documents/upload-store.ts";
 import { measureBacklog } from "../../api/state/jobs/backlog.ts";

@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { TypedResponse } from "hono";
 import { keys } from "../../contract/keys.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { shardOfResults } from "../../state/batches/batch-parts.ts";
 import type { BatchDeps } from "./batch-deps.ts";
 import { readBatch } from "./describe-batch.ts";

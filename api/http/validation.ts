@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import { AppError } from "./contract/errors.ts";
-import { describeIssues } from "./contract/issues.ts";
+import { AppError } from "../contract/errors.ts";
+import { describeIssues } from "../contract/issues.ts";
 
 /** For @hono/zod-openapi's defaultHook: every offending field with what to do about it. */
 export function refuseInvalid(

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { neededScope } from "../../api/authorize.ts";
-import { limits } from "../../api/contract/limits.ts";
-import { openTestApp, readProblem, type TestApp } from "../support/test-app.ts";
+import { limits } from "../../../api/contract/limits.ts";
+import { neededScope } from "../../../api/http/authorize.ts";
+import { openTestApp, readProblem, type TestApp } from "../../support/test-app.ts";
 
 let app: TestApp;
 beforeAll(async () => {

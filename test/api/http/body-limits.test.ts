@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { exceedsDepth } from "../../api/body-limits.ts";
-import { limits } from "../../api/contract/limits.ts";
-import { openTestApp, readProblem } from "../support/test-app.ts";
+import { limits } from "../../../api/contract/limits.ts";
+import { exceedsDepth } from "../../../api/http/body-limits.ts";
+import { openTestApp, readProblem } from "../../support/test-app.ts";
 
 test.each([
   ["{}", 1, false],

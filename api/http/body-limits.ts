@@ -1,9 +1,9 @@
 import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { AppError } from "./contract/errors.ts";
-import { limits } from "./contract/limits.ts";
+import { AppError } from "../contract/errors.ts";
+import { limits } from "../contract/limits.ts";
+import { objectsPath } from "../state/embedded/object-urls.ts";
 import type { AppEnv } from "./router.ts";
-import { objectsPath } from "./state/embedded/object-urls.ts";
 
 const limitBuffered = bodyLimit({
   maxSize: limits.requestBodyBytes,

@@ -1,8 +1,8 @@
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { AppError, ERRORS } from "./contract/errors.ts";
-import type { Problem } from "./contract/problem.ts";
+import { AppError, ERRORS } from "../contract/errors.ts";
+import type { Problem } from "../contract/problem.ts";
 import { isOpenAiPath, openAiError } from "./openai-error.ts";
 
 /** The response for an error. Title and status come from its code; the operator's message stays here. */

@@ -1,7 +1,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
-import type { Caller } from "./contract/access.ts";
-import { ERRORS } from "./contract/errors.ts";
-import { Problem } from "./contract/problem.ts";
+import type { Caller } from "../contract/access.ts";
+import { ERRORS } from "../contract/errors.ts";
+import { Problem } from "../contract/problem.ts";
 import { refuseInvalid } from "./validation.ts";
 
 export type AppEnv = {

@@ -1,7 +1,7 @@
-import { type ApiKeyRecord, type Caller, LOCAL_TENANT } from "./contract/access.ts";
-import { AppError } from "./contract/errors.ts";
-import { limits } from "./contract/limits.ts";
-import { type ApiKeyStore, isSecretOf, parseApiKey } from "./state/api-key-store.ts";
+import { type ApiKeyRecord, type Caller, LOCAL_TENANT } from "../contract/access.ts";
+import { AppError } from "../contract/errors.ts";
+import { limits } from "../contract/limits.ts";
+import { type ApiKeyStore, isSecretOf, parseApiKey } from "../state/api-key-store.ts";
 
 export type Access = {
   /** Who sends this Authorization header. Throws AppError `api_key_missing` or `api_key_invalid`. */

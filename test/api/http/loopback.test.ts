@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isLoopback } from "../../api/loopback.ts";
+import { isLoopback } from "../../../api/http/loopback.ts";
 
 test.each(["127.0.0.1", "127.8.9.10", "::1", "[::1]", "localhost"])("%s is this machine only", (host) => {
   expect(isLoopback(host)).toBe(true);

@@ -1,5 +1,5 @@
 import { createMiddleware } from "hono/factory";
-import { AppError } from "./contract/errors.ts";
+import { AppError } from "../contract/errors.ts";
 
 /** Refuses a body of any other type, or of none, before anything reads it. */
 export const mediaTypes = (...allowed: string[]) =>

@@ -1,10 +1,10 @@
 import type { MiddlewareHandler } from "hono";
+import { type Caller, mayDo, type Scope } from "../contract/access.ts";
+import { AppError } from "../contract/errors.ts";
+import { objectsPath } from "../state/embedded/object-urls.ts";
 import type { Access } from "./access.ts";
-import { type Caller, mayDo, type Scope } from "./contract/access.ts";
-import { AppError } from "./contract/errors.ts";
 import { isLoopback } from "./loopback.ts";
 import type { AppEnv } from "./router.ts";
-import { objectsPath } from "./state/embedded/object-urls.ts";
 
 /**
  * What a route asks of its caller, by method and path, so that no route can forget to ask. Null: nothing, as with

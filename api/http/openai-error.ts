@@ -1,4 +1,4 @@
-import { type AppError, ERRORS } from "./contract/errors.ts";
+import { type AppError, ERRORS } from "../contract/errors.ts";
 
 /** Where clients of OpenAI's API look for their kind of error. */
 const OPENAI_PATH = /^\/v1\/(?:chat|models|files|batches)(?:\/|$)/;

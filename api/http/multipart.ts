@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
 import { Busboy, type BusboyFileStream } from "@fastify/busboy";
-import { AppError } from "./contract/errors.ts";
+import { AppError } from "../contract/errors.ts";
 
 export type ReceivedFile = { filename: string; bytes: number };
 
