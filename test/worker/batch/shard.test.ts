@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { keys } from "../../../api/contract/keys.ts";
 import { limits } from "../../../api/contract/limits.ts";
-import { advanceBatch } from "../../../api/state/batch-record.ts";
+import { advanceBatch } from "../../../api/state/batches/batch-record.ts";
 import {
   chatLine,
   chatLines,
