@@ -40,7 +40,8 @@ export function createActiveJobs({ index, now }: Deps) {
     try {
       for (let after: string | undefined; ; ) {
         const { entries, next: more } = await index.listActive(keys.active, { after, limit: page });
-        for (const entry of entries) if (entry.createdMs < begunMs) next.add(entry);
+        // Those that were made since are added by who made them; none is from a time to come, whatever its clock says.
+        for (const entry of entries) if (entry.createdMs < begunMs || entry.createdMs > now()) next.add(entry);
         if (more === null) break;
         after = more;
       }
@@ -65,7 +66,8 @@ export function createActiveJobs({ index, now }: Deps) {
      * on while what there is serves, and one that fails leaves it in place.
      */
     async update(wait: boolean): Promise<void> {
-      if (now() < staleAtMs) return;
+      // Before its own time it is old too: the clock was put back.
+      if (now() >= asOfMs && now() < staleAtMs) return;
       const refreshed = refresh();
       if (wait || staleAtMs === Number.NEGATIVE_INFINITY) return refreshed;
       const done = refreshed.catch(() => undefined);
