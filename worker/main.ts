@@ -20,7 +20,7 @@ import { loadPrompts } from "../native/prompt/prompt.ts";
 import { delay } from "./delay.ts";
 import { engineInfo } from "./engine-info.ts";
 import { engineOptions } from "./engine-options.ts";
-import { startLiveness } from "./host/liveness.ts";
+import { keepLiveness } from "./host/liveness.ts";
 import { spotNotice } from "./host/spot-notice.ts";
 import { createTaskProtection } from "./host/task-protection.ts";
 import { startHeartbeatThread } from "./lease/heartbeat-client.ts";
@@ -37,7 +37,6 @@ import { startWebhooks } from "./webhook/start.ts";
 
 /** What is kept of a Spot notice's time for giving back and ending. */
 const SPOT_MARGIN_MS = 10_000;
-const LIVENESS_MS = 10_000;
 const LOAD_LOG_MS = 1_000;
 /** Looked at together. */
 const DEAD_LETTERS = 10;
@@ -48,8 +47,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const now = Date.now;
   const newId = randomUUID;
   // From here on the process is alive, however long a model takes.
-  const file = env.GNOMON_LIVENESS_FILE;
-  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
+  const liveness = await keepLiveness(env, now);
   const model = await openModel(env, { part: "all", now, log });
   const options = engineOptions({ ...env, GNOMON_MODEL: model.folder });
   const leaseTimes = leaseLimits(env.GNOMON_LEASE_SECONDS * 1000);
@@ -74,6 +72,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     newId,
     leaseMs: leaseTimes.leaseMs,
     onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded),
+    log,
   });
   const deps = {
     jobs,
