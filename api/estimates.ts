@@ -1,8 +1,8 @@
 import type { JobState } from "./contract/job.ts";
 import { limits } from "./contract/limits.ts";
 import type { WorkerReport } from "./contract/worker-report.ts";
-import type { ActiveJobs, Weight } from "./state/active-jobs.ts";
-import type { Load } from "./state/queue-places.ts";
+import type { ActiveJobs, Weight } from "./state/jobs/active-jobs.ts";
+import type { Load } from "./state/jobs/queue-places.ts";
 import type { WorkerReports } from "./state/worker-reports.ts";
 
 type Tokens = Pick<Load, "promptTokens" | "completionTokens">;

@@ -8,7 +8,7 @@ import { AppError } from "./contract/errors.ts";
 import { limits } from "./contract/limits.ts";
 import { openApp } from "./open-app.ts";
 import { createLog, type Running, runProcess } from "./process.ts";
-import { startSweeper } from "./state/sweeper.ts";
+import { startSweeper } from "./state/jobs/sweeper.ts";
 
 /** Requests that still run at a stop are cut off after this. */
 const STOP_MS = 5_000;

@@ -1,7 +1,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { neededScope } from "./authorize.ts";
 import { ERRORS } from "./contract/errors.ts";
-import type { AppEnv } from "./router.ts";
+import { neededScope } from "./http/authorize.ts";
+import type { AppEnv } from "./http/router.ts";
 
 type Document = ReturnType<OpenAPIHono<AppEnv>["getOpenAPI31Document"]>;
 type Operation = {

@@ -7,7 +7,7 @@ import type { Fit, Inspection } from "./binding.ts";
 import { EngineError } from "./engine-error.ts";
 import { inspectModel, supportedArchitectures } from "./inspect.ts";
 import { resolveDtype } from "./options.ts";
-import { loadPrompts } from "./prompt.ts";
+import { loadPrompts } from "./prompt/prompt.ts";
 
 const DEFAULT_MAX_TOKENS = 512;
 

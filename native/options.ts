@@ -13,7 +13,7 @@ export type EngineOptions = {
    * GPU engine pins for the values of ShadowKV; default: none.
    */
   memory?: { deviceBytes?: number; hostBytes?: number };
-  /** CPU threads; default: all cores. */
+  /** CPU threads; default: all cores that the process may run on and its CPU quota pays for. */
   threads?: number;
   /** Sequences that decode at once; default 64. */
   maxBatch?: number;

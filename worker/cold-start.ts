@@ -4,10 +4,10 @@ import { rm } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { parseEnv, WorkerEnv } from "../api/contract/env.ts";
 import { createLog } from "../api/process.ts";
-import { modelDigests, openModel } from "../api/state/open-model.ts";
+import { modelDigests, openModel } from "../api/state/models/open-model.ts";
 import { type Engine, loadEngine } from "../native/index.ts";
 import { modelRevision } from "../native/model-revision.ts";
-import { loadPrompts } from "../native/prompt.ts";
+import { loadPrompts } from "../native/prompt/prompt.ts";
 import { engineOptions } from "./engine-options.ts";
 
 const { values } = parseArgs({

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { parseEnv, WebhooksEnv, webhookPolicy } from "../api/contract/env.ts";
 import { createLog, type Running, runProcess } from "../api/process.ts";
 import { openState } from "../api/state/open-state.ts";
-import { createWebhookStore } from "../api/state/webhook-store.ts";
+import { createWebhookStore } from "../api/state/webhooks/webhook-store.ts";
 import { startWebhooks } from "./webhook/start.ts";
 
 async function start(): Promise<Running> {

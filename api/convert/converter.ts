@@ -6,7 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import type { DocumentType } from "../contract/document.ts";
 import { AppError } from "../contract/errors.ts";
-import type { Convert } from "../state/document-store.ts";
+import type { Convert } from "../state/documents/document-store.ts";
 
 const CHILD = fileURLToPath(new URL("child.ts", import.meta.url));
 const CODE = ["./", "../../node_modules/", "../../package.json"].map((path) =>

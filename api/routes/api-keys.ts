@@ -2,8 +2,8 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { ApiKey, ApiKeyList, CreateApiKey, NewApiKey } from "../contract/api-key.ts";
 import { AppError } from "../contract/errors.ts";
 import { isId } from "../contract/keys.ts";
-import { mediaTypes } from "../media-types.ts";
-import { createRouter, problemResponses } from "../router.ts";
+import { mediaTypes } from "../http/media-types.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
 import type { ApiKeyStore, ApiKey as StoredApiKey } from "../state/api-key-store.ts";
 
 const postApiKey = createRoute({

@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { Batch, BatchList } from "../contract/batch.ts";
 import { limits } from "../contract/limits.ts";
-import { createRouter, problemResponses } from "../router.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
 import type { BatchDeps } from "./batches/batch-deps.ts";
 import { batchResultsRoute } from "./batches/batch-results.ts";
 import { cancelBatchRoute } from "./batches/cancel-batch.ts";

@@ -4,10 +4,10 @@ import { ChatCompletion, type ChatCompletionChunk, CreateChatCompletion, chatExa
 import { AppError } from "../contract/errors.ts";
 import { isTerminal, type JobState } from "../contract/job.ts";
 import { limits } from "../contract/limits.ts";
-import { mediaTypes } from "../media-types.ts";
-import { openAiError } from "../openai-error.ts";
-import { toAppError } from "../problem.ts";
-import { createRouter, problemResponses } from "../router.ts";
+import { mediaTypes } from "../http/media-types.ts";
+import { openAiError } from "../http/openai-error.ts";
+import { toAppError } from "../http/problem.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
 import { answerOf, describeChat, describeChunk, describeUsage } from "./chat/describe-chat.ts";
 import { resolveChat } from "./chat/resolve-chat.ts";
 import { admitJob } from "./jobs/admit-job.ts";

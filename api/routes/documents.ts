@@ -1,4 +1,4 @@
-import { createRouter } from "../router.ts";
+import { createRouter } from "../http/router.ts";
 import { createDocumentRoute } from "./documents/create-document.ts";
 import type { DocumentDeps } from "./documents/document-deps.ts";
 import { listDocumentsRoute } from "./documents/list-documents.ts";

@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { createRouter, problemResponses } from "../router.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
 
 const Health = z.object({ status: z.literal("ok") });
 const ok = { 200: { description: "It is.", content: { "application/json": { schema: Health } } } };

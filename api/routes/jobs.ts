@@ -1,4 +1,4 @@
-import { createRouter } from "../router.ts";
+import { createRouter } from "../http/router.ts";
 import { createJobRoute } from "./jobs/create-job.ts";
 import { endJobRoutes } from "./jobs/end-job.ts";
 import { getJobRoute } from "./jobs/get-job.ts";

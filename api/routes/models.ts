@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { createRouter, problemResponses } from "../router.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
 import { checkModelIsServed, type ServedModel } from "../served-model.ts";
 
 const Model = z

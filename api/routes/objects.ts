@@ -1,7 +1,7 @@
 import { type Context, Hono } from "hono";
-import { payloadTooLarge } from "../body-limits.ts";
 import { AppError } from "../contract/errors.ts";
-import type { AppEnv } from "../router.ts";
+import { payloadTooLarge } from "../http/body-limits.ts";
+import type { AppEnv } from "../http/router.ts";
 import { bounded } from "../state/byte-streams.ts";
 import { type ObjectUrls, objectsPath } from "../state/embedded/object-urls.ts";
 import type { ObjectStore } from "../state/object-store.ts";

@@ -1,6 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { AppError, ERRORS, type ErrorCode } from "../contract/errors.ts";
-import { createRouter, refusals } from "../router.ts";
+import { createRouter, refusals } from "../http/router.ts";
 
 const getProblem = createRoute({
   method: "get",

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Hono, type MiddlewareHandler } from "hono";
 import { secureHeaders } from "hono/secure-headers";
-import type { AppEnv } from "../router.ts";
+import type { AppEnv } from "../http/router.ts";
 
 const PAGE = `<!doctype html>
 <html lang="en">

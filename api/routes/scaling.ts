@@ -1,6 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { createRouter, problemResponses } from "../router.ts";
-import type { Backlog } from "../state/backlog.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
+import type { Backlog } from "../state/jobs/backlog.ts";
 
 export const Scaling = z
   .object({

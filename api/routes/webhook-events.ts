@@ -1,10 +1,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { AppError } from "../contract/errors.ts";
 import { WebhookDeliveries, WebhookDelivery, type WebhookEvent } from "../contract/webhook.ts";
-import { createRouter, problemResponses } from "../router.ts";
-import type { BatchStore } from "../state/batch-store.ts";
-import type { JobStore } from "../state/job-store.ts";
-import type { WebhookStore } from "../state/webhook-store.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
+import type { BatchStore } from "../state/batches/batch-store.ts";
+import type { JobStore } from "../state/jobs/job-store.ts";
+import type { WebhookStore } from "../state/webhooks/webhook-store.ts";
 import { readBatch } from "./batches/describe-batch.ts";
 import { readJob } from "./jobs/read-job.ts";
 import { webhookDisabled } from "./webhooks.ts";

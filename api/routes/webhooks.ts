@@ -8,11 +8,11 @@ import {
   WebhookKeys,
   WebhookPayload,
 } from "../contract/webhook.ts";
-import { mediaTypes } from "../media-types.ts";
-import { createRouter, problemResponses } from "../router.ts";
-import type { WebhookKeyrings } from "../state/webhook-keyring.ts";
-import { publicKey } from "../state/webhook-keys.ts";
-import type { WebhookStore } from "../state/webhook-store.ts";
+import { mediaTypes } from "../http/media-types.ts";
+import { createRouter, problemResponses } from "../http/router.ts";
+import type { WebhookKeyrings } from "../state/webhooks/webhook-keyring.ts";
+import { publicKey } from "../state/webhooks/webhook-keys.ts";
+import type { WebhookStore } from "../state/webhooks/webhook-store.ts";
 
 const getKeys = createRoute({
   method: "get",

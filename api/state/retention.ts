@@ -1,9 +1,9 @@
-import { createBatchRetention } from "./batch-retention.ts";
-import type { BatchStore } from "./batch-store.ts";
-import { createDocumentRetention } from "./document-retention.ts";
-import { createFileRetention } from "./file-retention.ts";
-import type { FileStore } from "./file-store.ts";
-import type { JobStore } from "./job-store.ts";
+import { createBatchRetention } from "./batches/batch-retention.ts";
+import type { BatchStore } from "./batches/batch-store.ts";
+import { createDocumentRetention } from "./documents/document-retention.ts";
+import { createFileRetention } from "./files/file-retention.ts";
+import type { FileStore } from "./files/file-store.ts";
+import type { JobStore } from "./jobs/job-store.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { listTenants } from "./tenants.ts";
 

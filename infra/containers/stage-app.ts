@@ -18,7 +18,8 @@ type Locked = { dev?: boolean; optional?: boolean; devOptional?: boolean };
 
 /** Sources that run in production: TypeScript as it is, since Node 24 runs it. */
 const SOURCES = ["api", "worker"];
-const NATIVE_SOURCE = /^[\w-]+\.ts$/;
+/** Of native/ the TypeScript above the engine: its face, and the tokenizer. */
+const NATIVE_SOURCE = /^\/(prompt(\/|$)|[\w-]+\.ts$)/;
 /** What nothing reads at run time. */
 const NEEDLESS = /\.(d\.ts|d\.mts|d\.cts|map|md|markdown)$|\/(test|tests|__tests__|examples?|\.github)(\/|$)/;
 /** A model's terms go where it goes. */
@@ -53,7 +54,7 @@ async function stageNative(folder: string, model: string, engine: boolean): Prom
   const native = join(ROOT, "native");
   await cp(native, join(folder, "native"), {
     recursive: true,
-    filter: (path) => path === native || (dirname(path) === native && NATIVE_SOURCE.test(basename(path))),
+    filter: (path) => path === native || NATIVE_SOURCE.test(path.slice(native.length)),
   });
   if (engine) await cp(join(ROOT, ".build/native/gnomon.node"), join(folder, ".build/native/gnomon.node"));
   if (parseModelSource(model)?.kind !== "folder") return;

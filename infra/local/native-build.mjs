@@ -1,4 +1,4 @@
-import { cpus } from "node:os";
+import { availableParallelism } from "node:os";
 import { BUILD, hasStamp, ROOT, step, writeStamp } from "./step.mjs";
 
 /** The C++ test executables. */
@@ -27,7 +27,7 @@ async function build(what, folder, options, targets) {
     writeStamp(stamp, configure.join("\n"));
   }
   // Ninja knows best whether anything changed, and asking it costs a tenth of a second.
-  await step(`build the ${what}`, "ninja", ["-C", folder, "-j", String(cpus().length), ...targets], {
+  await step(`build the ${what}`, "ninja", ["-C", folder, "-j", String(availableParallelism()), ...targets], {
     remedy: `If the compiler or a system package has changed, remove ${folder} and run the same command again.`,
   });
 }

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DEFAULT_CACHE } from "../options.ts";
-import { loadPrompts } from "../prompt.ts";
+import { loadPrompts } from "../prompt/prompt.ts";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const BENCH = path("../../.build/native/bench");

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { EngineError } from "../engine-error.ts";
 import { loadEngine, type Progress } from "../index.ts";
-import { loadPrompts, type Prompts } from "../prompt.ts";
+import { loadPrompts, type Prompts } from "../prompt/prompt.ts";
 import { makeDocuments, type Task } from "./documents.ts";
 import { type Bar, startBar } from "./eval-bar.ts";
 import { type EvalOptions, type NamedCache, parseEvalOptions, USAGE } from "./eval-options.ts";

@@ -1,9 +1,8 @@
 #include "cpu/thread_pool.h"
 
-#include <sched.h>
-
-#include <algorithm>
 #include <chrono>
+
+#include "cpu/available_cores.h"
 
 namespace gnomon::cpu {
 
@@ -12,14 +11,6 @@ namespace {
 // Decode steps are a few milliseconds of many short loops: a worker that slept between them would
 // cost more than the loop. It spins this long for the next one, then sleeps.
 constexpr auto kSpin = std::chrono::microseconds(50);
-
-int64_t available_cores() {
-#ifdef __linux__
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-#endif
-  return std::max(1u, std::thread::hardware_concurrency());
-}
 
 template <typename Predicate>
 bool spin_until(Predicate done) {

@@ -13,7 +13,7 @@ namespace gnomon::cpu {
 /// Not reentrant; used from the backend's thread only.
 class ThreadPool {
  public:
-  explicit ThreadPool(int64_t threads);  // 0: every core this process may run on
+  explicit ThreadPool(int64_t threads);  // 0: as available_cores() says
   ~ThreadPool();
 
   int64_t size() const { return static_cast<int64_t>(workers_.size()) + 1; }

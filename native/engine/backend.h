@@ -169,7 +169,7 @@ class Backend : public WeightStore {
 struct BackendOptions {
   /// Of weights, activations and caches; none: bf16 on a GPU, fp32 on a CPU.
   std::optional<DType> dtype = {};
-  int64_t threads = 0;       // CPU; 0: all cores this process may run on
+  int64_t threads = 0;       // CPU; 0: all cores this process may keep busy
   int64_t device_bytes = 0;  // 0: what the device has free, less a reserve
   int64_t host_bytes = 0;    // for values of ShadowKV
 };

@@ -12,7 +12,7 @@ import { batchProgress } from "../../api/client/command/batch-lines.ts";
 import { createProgress } from "../../api/client/command/progress.ts";
 import { isBatchOver } from "../../api/contract/batch.ts";
 import { StateEnv } from "../../api/contract/env.ts";
-import { createBatching } from "../../api/state/batching.ts";
+import { createBatching } from "../../api/state/batches/batching.ts";
 import { openState } from "../../api/state/open-state.ts";
 import { startService } from "../../infra/local/service.ts";
 import { makeDocuments } from "../../native/bench/documents.ts";

@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { ApiEnv, parseEnv } from "../../api/contract/env.ts";
 import { openApp } from "../../api/open-app.ts";
-import { loadPrompts } from "../../native/prompt.ts";
+import { loadPrompts } from "../../native/prompt/prompt.ts";
 
 const MODEL = fileURLToPath(new URL("../../native/models/needle", import.meta.url));
 const FILLER = new URL("../../native/bench/filler.txt.gz", import.meta.url);

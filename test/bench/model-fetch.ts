@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { createS3Client } from "../../api/state/aws/clients.ts";
 import { createS3ModelStore } from "../../api/state/aws/s3-model-store.ts";
-import { downloadModel } from "../../api/state/model-download.ts";
+import { downloadModel } from "../../api/state/models/model-download.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { createBatching, inTurn } from "../../api/state/batching.ts";
-import { createJobStore } from "../../api/state/job-store.ts";
+import { createBatching, inTurn } from "../../api/state/batches/batching.ts";
+import { createJobStore } from "../../api/state/jobs/job-store.ts";
 import { openAdapters, type State } from "../../api/state/open-state.ts";
-import { createWebhookStore } from "../../api/state/webhook-store.ts";
+import { createWebhookStore } from "../../api/state/webhooks/webhook-store.ts";
 import { seeded } from "../support/seeded.ts";
 import type { Backend } from "./backend.ts";
 import { calmLines, keepBatching } from "./batch-load.ts";

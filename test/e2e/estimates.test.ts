@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { createClient } from "../../api/client/client.ts";
 import { JobQuote } from "../../api/contract/quote.ts";
-import { digestFile } from "../../api/state/file-digest.ts";
+import { digestFile } from "../../api/state/models/file-digest.ts";
 import { modelRevision } from "../../native/model-revision.ts";
 import { startRealService } from "../support/real-service.ts";
 

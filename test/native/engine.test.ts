@@ -13,7 +13,7 @@ import {
   type Progress,
 } from "../../native/index.ts";
 import { DEFAULT_CACHE } from "../../native/options.ts";
-import { loadPrompts } from "../../native/prompt.ts";
+import { loadPrompts } from "../../native/prompt/prompt.ts";
 import { NEEDLE_DIR, promptOf } from "./support/needle.ts";
 import { TINY, writeTinyModel } from "./support/tiny-model.ts";
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { generateText } from "../../native/generate-text.ts";
 import { type Engine, loadEngine } from "../../native/index.ts";
-import { loadPrompts, type Prompts } from "../../native/prompt.ts";
+import { loadPrompts, type Prompts } from "../../native/prompt/prompt.ts";
 import { NEEDLE_DIR } from "./support/needle.ts";
 
 const DOCUMENT =

@@ -1,7 +1,7 @@
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { digestFile } from "../../api/state/file-digest.ts";
+import { digestFile } from "../../api/state/models/file-digest.ts";
 import { modelRevision } from "../../native/model-revision.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 

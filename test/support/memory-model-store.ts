@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { ModelFile, ModelStore } from "../../api/state/model-download.ts";
+import type { ModelFile, ModelStore } from "../../api/state/models/model-download.ts";
 
 export type Read = { name: string; start: number; end: number };
 

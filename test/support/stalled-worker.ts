@@ -1,7 +1,7 @@
 // A process whose main thread stalls while it holds heartbeats: node stalled-worker.ts <state directory> <stall ms>
 import { StateEnv } from "../../api/contract/env.ts";
 import { limits } from "../../api/contract/limits.ts";
-import { startHeartbeatThread } from "../../worker/heartbeat-client.ts";
+import { startHeartbeatThread } from "../../worker/lease/heartbeat-client.ts";
 
 const [directory = "", stallMs = ""] = process.argv.slice(2);
 const env = StateEnv.parse({ GNOMON_STATE_DIR: directory });

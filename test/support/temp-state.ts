@@ -3,16 +3,16 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { limits } from "../../api/contract/limits.ts";
-import { createBatching, inTurn } from "../../api/state/batching.ts";
-import { createDocumentStore } from "../../api/state/document-store.ts";
+import { createBatching, inTurn } from "../../api/state/batches/batching.ts";
+import { createDocumentStore } from "../../api/state/documents/document-store.ts";
 import { openDatabase } from "../../api/state/embedded/database.ts";
 import { createFileObjectStore } from "../../api/state/embedded/file-object-store.ts";
 import { createObjectUrls, urlSecret } from "../../api/state/embedded/object-urls.ts";
 import { createSqliteJobQueue } from "../../api/state/embedded/sqlite-job-queue.ts";
-import { createJobStore } from "../../api/state/job-store.ts";
-import { createJobStreams } from "../../api/state/job-streams.ts";
-import { createWebhookKeyrings } from "../../api/state/webhook-keyring.ts";
-import { createWebhookStore } from "../../api/state/webhook-store.ts";
+import { createJobStore } from "../../api/state/jobs/job-store.ts";
+import { createJobStreams } from "../../api/state/jobs/job-streams.ts";
+import { createWebhookKeyrings } from "../../api/state/webhooks/webhook-keyring.ts";
+import { createWebhookStore } from "../../api/state/webhooks/webhook-store.ts";
 
 /** The embedded state in a directory of its own, with a clock that a test can move ahead. */
 export async function openTempState({

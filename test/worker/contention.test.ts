@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
 import { JobMessage } from "../../api/contract/job.ts";
 import { limits } from "../../api/contract/limits.ts";
-import { createDelivery } from "../../worker/delivery.ts";
+import { createDelivery } from "../../worker/queue/delivery.ts";
 import { openTestWorker } from "../support/test-worker.ts";
 
 it("of two workers that have a message of one job each, one runs it, and the other gives way until it is over", async () => {

@@ -4,10 +4,10 @@ import { AppError, ERRORS } from "../../api/contract/errors.ts";
 import type { JobProgress, JobState } from "../../api/contract/job.ts";
 import type { JobResult } from "../../api/contract/job-result.ts";
 import { limits } from "../../api/contract/limits.ts";
-import { resultId } from "../../api/state/batch-results.ts";
+import { resultId } from "../../api/state/batches/batch-results.ts";
 import { isEngineDead, toAppError } from "../failure.ts";
-import type { ProgressSum } from "../job-progress.ts";
-import { type RunDeps, startJob } from "../run-job.ts";
+import type { ProgressSum } from "../job/job-progress.ts";
+import { type RunDeps, startJob } from "../job/run-job.ts";
 import type { ResultWriter } from "./result-writer.ts";
 import type { ShardLine, Task } from "./shard-lines.ts";
 

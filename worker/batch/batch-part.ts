@@ -1,7 +1,7 @@
 import type { JobState } from "../../api/contract/job.ts";
 import type { JobRequest } from "../../api/contract/job-request.ts";
 import type { JobResult } from "../../api/contract/job-result.ts";
-import type { JobRun, RunControl } from "../run-job.ts";
+import type { JobRun, RunControl } from "../job/run-job.ts";
 import { type CheckDeps, checkBatch } from "./check-batch.ts";
 import { type ShardDeps, startShard } from "./run-shard.ts";
 

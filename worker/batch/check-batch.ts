@@ -2,10 +2,10 @@ import type { BatchState } from "../../api/contract/batch.ts";
 import { AppError } from "../../api/contract/errors.ts";
 import type { JobState } from "../../api/contract/job.ts";
 import type { JobRequest } from "../../api/contract/job-request.ts";
-import { refused, validated } from "../../api/state/batch-record.ts";
-import type { BatchStore } from "../../api/state/batch-store.ts";
-import type { JobStore } from "../../api/state/job-store.ts";
-import type { Prompts, RunControl } from "../run-job.ts";
+import { refused, validated } from "../../api/state/batches/batch-record.ts";
+import type { BatchStore } from "../../api/state/batches/batch-store.ts";
+import type { JobStore } from "../../api/state/jobs/job-store.ts";
+import type { Prompts, RunControl } from "../job/run-job.ts";
 import type { Shard } from "./shard-plan.ts";
 import { validateLines } from "./validate-lines.ts";
 

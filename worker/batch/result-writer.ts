@@ -1,5 +1,5 @@
 import type { BatchOutputLine } from "../../api/contract/batch-line.ts";
-import type { LineCounts, ShardResults } from "../../api/state/batch-results.ts";
+import type { LineCounts, ShardResults } from "../../api/state/batches/batch-results.ts";
 import type { Delay } from "../delay.ts";
 
 export type ResultWriter = ReturnType<typeof createResultWriter>;

@@ -1,6 +1,6 @@
 import type { BatchState } from "../../api/contract/batch.ts";
 import { limits } from "../../api/contract/limits.ts";
-import type { BatchStore } from "../../api/state/batch-store.ts";
+import type { BatchStore } from "../../api/state/batches/batch-store.ts";
 import type { LineAnswers } from "./answer-line.ts";
 import type { ResultWriter } from "./result-writer.ts";
 import type { Task } from "./shard-lines.ts";

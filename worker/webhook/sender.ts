@@ -1,6 +1,6 @@
 import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { Delay } from "../delay.ts";
-import { createReceive } from "../receive.ts";
+import { createReceive } from "../queue/receive.ts";
 
 type Deps = {
   queue: Pick<JobQueue, "receive">;

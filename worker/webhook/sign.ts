@@ -1,6 +1,6 @@
 import { createHmac, sign } from "node:crypto";
 import type { WebhookKey } from "../../api/contract/webhook.ts";
-import { privateKey, secretBytes } from "../../api/state/webhook-keys.ts";
+import { privateKey, secretBytes } from "../../api/state/webhooks/webhook-keys.ts";
 
 type Message = { id: string; timestampSeconds: number; body: string };
 type SigningKey = Pick<WebhookKey, "secret" | "private_key">;

@@ -1,6 +1,6 @@
-import type { BatchEnd } from "../../state/batch-end.ts";
-import type { BatchStore } from "../../state/batch-store.ts";
-import type { FileStore } from "../../state/file-store.ts";
+import type { BatchEnd } from "../../state/batches/batch-end.ts";
+import type { BatchStore } from "../../state/batches/batch-store.ts";
+import type { FileStore } from "../../state/files/file-store.ts";
 import type { ObjectStore } from "../../state/object-store.ts";
 import type { JobDeps } from "../jobs/job-deps.ts";
 

@@ -1,8 +1,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { TypedResponse } from "hono";
 import { keys } from "../../contract/keys.ts";
-import { createRouter, problemResponses } from "../../router.ts";
-import { shardOfResults } from "../../state/batch-parts.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
+import { shardOfResults } from "../../state/batches/batch-parts.ts";
 import type { BatchDeps } from "./batch-deps.ts";
 import { readBatch } from "./describe-batch.ts";
 

@@ -1,8 +1,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { Batch, type BatchState } from "../../contract/batch.ts";
 import { AppError } from "../../contract/errors.ts";
-import { createRouter, problemResponses } from "../../router.ts";
-import { advanceBatch } from "../../state/batch-record.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
+import { advanceBatch } from "../../state/batches/batch-record.ts";
 import type { BatchDeps } from "./batch-deps.ts";
 import { describeBatch, readBatch } from "./describe-batch.ts";
 

@@ -1,6 +1,6 @@
 import { type Batch, type BatchState, isBatchOver } from "../../contract/batch.ts";
 import { AppError } from "../../contract/errors.ts";
-import type { BatchStore } from "../../state/batch-store.ts";
+import type { BatchStore } from "../../state/batches/batch-store.ts";
 import { costOf } from "../jobs/describe-job.ts";
 import type { BatchDeps } from "./batch-deps.ts";
 

@@ -1,9 +1,9 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { payloadTooLarge } from "../../body-limits.ts";
 import { CreateDocument, Document, type DocumentInfo, DocumentType } from "../../contract/document.ts";
 import { AppError } from "../../contract/errors.ts";
-import { essenceOf, mediaTypes } from "../../media-types.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { payloadTooLarge } from "../../http/body-limits.ts";
+import { essenceOf, mediaTypes } from "../../http/media-types.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { bounded } from "../../state/byte-streams.ts";
 import { describeDocument, emptyDocument } from "./describe-document.ts";
 import type { DocumentDeps } from "./document-deps.ts";

@@ -1,5 +1,5 @@
-import type { Convert, DocumentStore } from "../../state/document-store.ts";
-import type { UploadStore } from "../../state/upload-store.ts";
+import type { Convert, DocumentStore } from "../../state/documents/document-store.ts";
+import type { UploadStore } from "../../state/documents/upload-store.ts";
 
 /** What the routes of documents work with. */
 export type DocumentDeps = {

@@ -1,8 +1,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { DocumentList } from "../../contract/document.ts";
 import { limits } from "../../contract/limits.ts";
-import { createRouter, problemResponses } from "../../router.ts";
-import { DOCUMENT_CURSOR } from "../../state/document-store.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
+import { DOCUMENT_CURSOR } from "../../state/documents/document-store.ts";
 import { describeDocument } from "./describe-document.ts";
 import type { DocumentDeps } from "./document-deps.ts";
 

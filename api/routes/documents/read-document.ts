@@ -2,7 +2,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { TypedResponse } from "hono";
 import { Document, type DocumentInfo, Download } from "../../contract/document.ts";
 import { limits } from "../../contract/limits.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { describeDocument, documentNotFound } from "./describe-document.ts";
 import type { DocumentDeps } from "./document-deps.ts";
 

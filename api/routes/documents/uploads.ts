@@ -1,9 +1,9 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { payloadTooLarge } from "../../body-limits.ts";
 import { CreateUpload, Document, Upload } from "../../contract/document.ts";
 import { AppError } from "../../contract/errors.ts";
-import { mediaTypes } from "../../media-types.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { payloadTooLarge } from "../../http/body-limits.ts";
+import { mediaTypes } from "../../http/media-types.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { describeDocument, emptyDocument } from "./describe-document.ts";
 import type { DocumentDeps } from "./document-deps.ts";
 

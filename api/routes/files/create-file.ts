@@ -1,14 +1,14 @@
 import { z } from "@hono/zod-openapi";
-import { payloadTooLarge } from "../../body-limits.ts";
 import { AppError } from "../../contract/errors.ts";
 import { CreateFileFields, ExpiresAfter, File } from "../../contract/file.ts";
 import { limits } from "../../contract/limits.ts";
-import { mediaTypes } from "../../media-types.ts";
-import { receiveMultipart } from "../../multipart.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { payloadTooLarge } from "../../http/body-limits.ts";
+import { mediaTypes } from "../../http/media-types.ts";
+import { receiveMultipart } from "../../http/multipart.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
+import { refuseInvalid } from "../../http/validation.ts";
 import { bounded } from "../../state/byte-streams.ts";
-import type { FileStore } from "../../state/file-store.ts";
-import { refuseInvalid } from "../../validation.ts";
+import type { FileStore } from "../../state/files/file-store.ts";
 import { describeFile } from "./describe-file.ts";
 
 const path = "/v1/files";

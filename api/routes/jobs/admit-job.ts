@@ -1,8 +1,8 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { JobRequest } from "../../contract/job-request.ts";
-import type { Submitted } from "../../state/job-submit.ts";
-import type { QuotaGate } from "../../state/quota.ts";
+import type { Submitted } from "../../state/jobs/job-submit.ts";
+import type { QuotaGate } from "../../state/jobs/quota.ts";
 
 /** Of an answer to a submit, where there are quotas. */
 export const RateLimitHeaders = {

@@ -1,6 +1,6 @@
 import { AppError } from "../../contract/errors.ts";
 import { refuseWebhookUrl, type WebhookPolicy } from "../../contract/webhook-target.ts";
-import type { WebhookStore } from "../../state/webhook-store.ts";
+import type { WebhookStore } from "../../state/webhooks/webhook-store.ts";
 import { webhookDisabled } from "../webhooks.ts";
 
 export type CheckWebhook = (tenant: string, url: string) => Promise<void>;

@@ -1,8 +1,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { CreateJob, jobExample } from "../../contract/job-request.ts";
 import { Job } from "../../contract/job-resource.ts";
-import { mediaTypes } from "../../media-types.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { mediaTypes } from "../../http/media-types.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { admitJob, RateLimitHeaders } from "./admit-job.ts";
 import { describeJob } from "./describe-job.ts";
 import { IdempotencyHeaders, parseIdempotencyKey } from "./idempotency-key.ts";

@@ -2,7 +2,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { AppError } from "../../contract/errors.ts";
 import { isTerminal } from "../../contract/job.ts";
 import { Job } from "../../contract/job-resource.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { admitJob } from "./admit-job.ts";
 import { describeJob } from "./describe-job.ts";
 import { IdempotencyHeaders, parseIdempotencyKey } from "./idempotency-key.ts";

@@ -3,8 +3,8 @@ import { isTerminal, type JobProgress, type JobState } from "../../contract/job.
 import type { JobResult } from "../../contract/job-result.ts";
 import type { JobStream } from "../../contract/job-stream.ts";
 import { limits } from "../../contract/limits.ts";
-import type { JobStore } from "../../state/job-store.ts";
-import type { JobStreams } from "../../state/job-streams.ts";
+import type { JobStore } from "../../state/jobs/job-store.ts";
+import type { JobStreams } from "../../state/jobs/job-streams.ts";
 import type { Added, SentText } from "./sent-text.ts";
 
 export type JobUpdate =

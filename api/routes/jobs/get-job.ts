@@ -1,8 +1,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { Job } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
-import { jsonUnlessKnown } from "../../etag.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { jsonUnlessKnown } from "../../http/etag.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { describeJob } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
 import { readJob } from "./read-job.ts";

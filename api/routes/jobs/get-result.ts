@@ -3,7 +3,7 @@ import { accepts } from "hono/accepts";
 import { AppError } from "../../contract/errors.ts";
 import { isTerminal, type JobState } from "../../contract/job.ts";
 import { JobResult } from "../../contract/job-result.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import type { JobDeps } from "./job-deps.ts";
 import { readJob } from "./read-job.ts";
 

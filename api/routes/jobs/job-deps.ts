@@ -1,12 +1,12 @@
 import type { Price } from "../../contract/job.ts";
 import type { Estimates } from "../../estimates.ts";
 import type { ServedModel } from "../../served-model.ts";
-import type { ActiveJobs } from "../../state/active-jobs.ts";
-import type { DocumentStore } from "../../state/document-store.ts";
-import type { JobStore } from "../../state/job-store.ts";
-import type { JobStreams } from "../../state/job-streams.ts";
-import type { QuotaGate } from "../../state/quota.ts";
-import type { QuoteStore } from "../../state/quote-store.ts";
+import type { DocumentStore } from "../../state/documents/document-store.ts";
+import type { ActiveJobs } from "../../state/jobs/active-jobs.ts";
+import type { JobStore } from "../../state/jobs/job-store.ts";
+import type { JobStreams } from "../../state/jobs/job-streams.ts";
+import type { QuotaGate } from "../../state/jobs/quota.ts";
+import type { QuoteStore } from "../../state/jobs/quote-store.ts";
 import type { CheckWebhook } from "./check-webhook.ts";
 
 /** What the routes of jobs work with. */

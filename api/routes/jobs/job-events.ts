@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { streamSSE } from "hono/streaming";
 import { limits } from "../../contract/limits.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { describeJob } from "./describe-job.ts";
 import { endOf } from "./end-of-stream.ts";
 import { type FollowDeps, followJob, type JobUpdate } from "./follow-job.ts";

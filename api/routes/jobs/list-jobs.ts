@@ -3,9 +3,9 @@ import { AppError } from "../../contract/errors.ts";
 import { type JobState, JobStatus } from "../../contract/job.ts";
 import { JobList } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
-import { jsonUnlessKnown } from "../../etag.ts";
-import { createRouter, problemResponses } from "../../router.ts";
-import { CURSOR } from "../../state/job-index.ts";
+import { jsonUnlessKnown } from "../../http/etag.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
+import { CURSOR } from "../../state/jobs/job-index.ts";
 import { describeJob } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
 

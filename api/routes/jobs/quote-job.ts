@@ -1,8 +1,8 @@
 import { createRoute } from "@hono/zod-openapi";
 import { CreateJob, jobExample } from "../../contract/job-request.ts";
 import { JobQuote } from "../../contract/quote.ts";
-import { mediaTypes } from "../../media-types.ts";
-import { createRouter, problemResponses } from "../../router.ts";
+import { mediaTypes } from "../../http/media-types.ts";
+import { createRouter, problemResponses } from "../../http/router.ts";
 import { costOf } from "./describe-job.ts";
 import type { JobDeps } from "./job-deps.ts";
 import { measureJob } from "./resolve-job.ts";

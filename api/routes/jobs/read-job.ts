@@ -1,6 +1,6 @@
 import { AppError } from "../../contract/errors.ts";
 import type { JobState } from "../../contract/job.ts";
-import type { JobStore } from "../../state/job-store.ts";
+import type { JobStore } from "../../state/jobs/job-store.ts";
 
 export const jobNotFound = (id: string): AppError =>
   new AppError("job_not_found", `no job ${id}`, { detail: `There is no job \`${id}\`.` });

@@ -1,8 +1,8 @@
 import { GetObjectCommand, ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
 import { AppError } from "../../contract/errors.ts";
 import { isModelFile, type ModelPart } from "../../contract/model-source.ts";
-import type { Digest } from "../file-digest.ts";
-import type { ModelFile, ModelStore } from "../model-download.ts";
+import type { Digest } from "../models/file-digest.ts";
+import type { ModelFile, ModelStore } from "../models/model-download.ts";
 import { isServiceError, unavailable } from "./service-error.ts";
 
 type Options = { client: S3Client; bucket: string; prefix: string; part: ModelPart };

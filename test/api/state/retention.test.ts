@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { keys } from "../../../api/contract/keys.ts";
-import { createDocumentStore, type DocumentStore } from "../../../api/state/document-store.ts";
+import { createDocumentStore, type DocumentStore } from "../../../api/state/documents/document-store.ts";
 import { createRetention, type Removed } from "../../../api/state/retention.ts";
 import { chatLines, createBatch, openTestService, uploadLines } from "../../support/batch-fixtures.ts";
 import { jobRequest } from "../../support/job-fixtures.ts";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { makeDocuments, TASKS } from "../../../native/bench/documents.ts";
-import { loadPrompts } from "../../../native/prompt.ts";
+import { loadPrompts } from "../../../native/prompt/prompt.ts";
 
 const MODEL_DIR = fileURLToPath(new URL("../../../native/models/needle", import.meta.url));
 const SEED = 11;

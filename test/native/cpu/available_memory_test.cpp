@@ -2,34 +2,22 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <fstream>
+#include <string>
+
+#include "test/native/support/temp_dir.h"
 
 using namespace gnomon::cpu;
-namespace fs = std::filesystem;
+using gnomon::test::TempDir;
 
 namespace {
 
 constexpr int64_t kMebi = int64_t{1} << 20;
 
-/// A file system root with 1000 MiB available.
-class FakeRoot {
- public:
-  FakeRoot() {
-    std::string name = (fs::temp_directory_path() / "gnomon-memory-XXXXXX").string();
-    path_ = mkdtemp(name.data());
+/// A machine with 1000 MiB available.
+struct Machine : TempDir {
+  Machine() {
     write("proc/meminfo", "MemTotal: 4096000 kB\nMemFree: 1 kB\nMemAvailable: 1024000 kB\n");
   }
-  ~FakeRoot() { fs::remove_all(path_); }
-
-  void write(const fs::path& file, const std::string& text) {
-    fs::create_directories((path_ / file).parent_path());
-    std::ofstream(path_ / file) << text;
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
 };
 
 std::string bytes(int64_t mebibytes) { return std::to_string(mebibytes * kMebi) + "\n"; }
@@ -37,12 +25,12 @@ std::string bytes(int64_t mebibytes) { return std::to_string(mebibytes * kMebi) 
 }  // namespace
 
 TEST_CASE("available_memory: without control groups it is what the machine has available") {
-  FakeRoot root;
+  Machine root;
   CHECK(available_memory_bytes(root.path()) == 1000 * kMebi);
 }
 
 TEST_CASE("available_memory: the tightest group of the process or above it counts") {
-  FakeRoot root;
+  Machine root;
   root.write("proc/self/cgroup", "0::/service/worker\n");
   root.write("sys/fs/cgroup/service/worker/memory.max", "max\n");
   root.write("sys/fs/cgroup/service/memory.max", bytes(500));
@@ -52,7 +40,7 @@ TEST_CASE("available_memory: the tightest group of the process or above it count
 }
 
 TEST_CASE("available_memory: a container sees its own limit at the mount point") {
-  FakeRoot root;
+  Machine root;
   root.write("proc/self/cgroup", "0::/../../outside\n");
   root.write("sys/fs/cgroup/memory.max", bytes(200));
   root.write("sys/fs/cgroup/memory.current", bytes(150));
@@ -60,7 +48,7 @@ TEST_CASE("available_memory: a container sees its own limit at the mount point")
 }
 
 TEST_CASE("available_memory: limits of control groups version 1 count") {
-  FakeRoot root;
+  Machine root;
   root.write("proc/self/cgroup", "7:memory:/job\n3:cpu,cpuacct:/job\n");
   root.write("sys/fs/cgroup/memory/job/memory.limit_in_bytes", bytes(400));
   root.write("sys/fs/cgroup/memory/job/memory.usage_in_bytes", bytes(100));
@@ -68,7 +56,7 @@ TEST_CASE("available_memory: limits of control groups version 1 count") {
 }
 
 TEST_CASE("available_memory: a group over its limit leaves nothing") {
-  FakeRoot root;
+  Machine root;
   root.write("proc/self/cgroup", "0::/\n");
   root.write("sys/fs/cgroup/memory.max", bytes(100));
   root.write("sys/fs/cgroup/memory.current", bytes(120));

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { loadPrompts } from "../../../native/prompt.ts";
+import { loadPrompts } from "../../../native/prompt/prompt.ts";
 
 const MODEL = new URL("../../../native/models/needle/", import.meta.url);
 

@@ -24,7 +24,9 @@ class TempDir {
 
   const std::filesystem::path& path() const { return path_; }
 
-  void write(const std::string& name, const std::string& contents) const {
+  /// Makes the folders of `name` as well.
+  void write(const std::filesystem::path& name, const std::string& contents) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
     std::ofstream(path_ / name, std::ios::binary) << contents;
   }
 

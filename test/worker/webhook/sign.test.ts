@@ -1,7 +1,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it } from "vitest";
-import { newWebhookKey, publicKey } from "../../../api/state/webhook-keys.ts";
+import { newWebhookKey, publicKey } from "../../../api/state/webhooks/webhook-keys.ts";
 import { signedHeaders } from "../../../worker/webhook/sign.ts";
 
 const body = '{"type":"job.succeeded","data":{"text":"Süß, 語"}}';

@@ -8,7 +8,7 @@ import { CreateBucketCommand, PutObjectCommand, type S3Client } from "@aws-sdk/c
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createS3Client } from "../../../../api/state/aws/clients.ts";
 import { createS3ModelStore } from "../../../../api/state/aws/s3-model-store.ts";
-import { openModel } from "../../../../api/state/open-model.ts";
+import { openModel } from "../../../../api/state/models/open-model.ts";
 import { motoMissing, startMoto } from "../../../support/moto.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
 

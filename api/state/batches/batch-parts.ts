@@ -1,0 +1,94 @@
+// The jobs of a batch, as empty objects whose keys say it all. An `open` one is there before its job is, and goes when
+// that is over; a `done` one then says what the shard came to. The batch is over when nothing is open any more.
+import type { BatchState } from "../../contract/batch.ts";
+import { keys } from "../../contract/keys.ts";
+import { limits } from "../../contract/limits.ts";
+import type { ObjectInfo, ObjectStore } from "../object-store.ts";
+import { addCounts, type LineCounts, NO_LINES, resultLines } from "./batch-results.ts";
+
+/** A job of a batch: of the validation of its lines (`shard` is null), or of a shard of them. */
+export type OpenPart = { shard: number | null; job: string };
+
+export type BatchParts = ReturnType<typeof createBatchParts>;
+
+type Batch = Pick<BatchState, "tenant" | "id">;
+
+const EMPTY = new Uint8Array();
+/** More than a batch has shards. */
+const PAGE = 2 * limits.batchShards;
+/** Counts of results that this process has read. */
+const MAX_COUNTED = 4_096;
+
+const nameOf = (shard: number | null): string => (shard === null ? "check" : String(shard).padStart(5, "0"));
+const openKey = ({ tenant, id }: Batch, { shard, job }: OpenPart): string =>
+  `${keys.batchOpen(tenant, id)}${nameOf(shard)}.${job}`;
+
+export function createBatchParts({ objects }: { objects: ObjectStore }) {
+  const counted = new Map<string, { etag: string; counts: LineCounts }>();
+
+  async function listOpen({ tenant, id }: Batch, limit = PAGE): Promise<OpenPart[]> {
+    const prefix = keys.batchOpen(tenant, id);
+    const found = await objects.list(prefix, { limit });
+    return found.map(({ key }) => {
+      const [name = "", job = ""] = key.slice(prefix.length).split(".");
+      return { shard: name === "check" ? null : Number(name), job };
+    });
+  }
+
+  async function listDone({ tenant, id }: Batch): Promise<Map<number, LineCounts>> {
+    const prefix = keys.batchDone(tenant, id);
+    const found = await objects.list(prefix, { limit: PAGE });
+    return new Map(found.map(({ key }) => parseDone(key.slice(prefix.length))));
+  }
+
+  const listResults = ({ tenant, id }: Batch): Promise<ObjectInfo[]> =>
+    objects.list(keys.batchResultsOf(tenant, id), { limit: PAGE });
+
+  /** Of results that grow; read again only if they have. */
+  async function count({ key, etag }: ObjectInfo): Promise<LineCounts> {
+    const known = counted.get(key);
+    if (known?.etag === etag) return known.counts;
+    const object = await objects.get(key);
+    const counts =
+      object === null ? NO_LINES : [...resultLines(object.body)].map((line) => line.counts).reduce(addCounts, NO_LINES);
+    if (counted.size >= MAX_COUNTED) counted.delete(counted.keys().next().value ?? "");
+    if (object !== null) counted.set(key, { etag: object.etag, counts });
+    return counts;
+  }
+
+  return {
+    listOpen,
+    listDone,
+    listResults,
+
+    open: (batch: Batch, part: OpenPart) => objects.put(openKey(batch, part), EMPTY),
+
+    /** Of a part whose job never came to be, or is over. */
+    close: (batch: Batch, part: OpenPart): Promise<void> => objects.delete(openKey(batch, part)),
+
+    async done({ tenant, id }: Batch, shard: number, counts: LineCounts): Promise<void> {
+      await objects.put(`${keys.batchDone(tenant, id)}${formatDone(shard, counts)}`, EMPTY);
+    },
+
+    /** What all lines came to by now that have a result. */
+    async counts(batch: Batch): Promise<LineCounts> {
+      const [done, results] = await Promise.all([listDone(batch), listResults(batch)]);
+      const running = results.filter(({ key }) => !done.has(shardOfResults(key)));
+      return [...done.values(), ...(await Promise.all(running.map(count)))].reduce(addCounts, NO_LINES);
+    },
+  };
+}
+
+export const shardOfResults = (key: string): number => Number(/(\d+)\.jsonl$/.exec(key)?.[1]);
+
+const formatDone = (shard: number, counts: LineCounts): string => {
+  const { completed, failed, promptTokens, cachedTokens, completionTokens } = counts;
+  return [nameOf(shard), completed, failed, promptTokens, cachedTokens, completionTokens].join(".");
+};
+
+function parseDone(name: string): [number, LineCounts] {
+  const [shard = 0, completed = 0, failed = 0, promptTokens = 0, cachedTokens = 0, completionTokens = 0] = name
+    .split(".")
+    .map(Number);
+  return [shard, { completed, failed, promptTokens, cachedTokens, completionTokens }];
+}

@@ -1,0 +1,135 @@
+import { Priority } from "../../contract/job.ts";
+import { keys } from "../../contract/keys.ts";
+import type { ActiveEntry, JobIndex } from "./job-index.ts";
+import { createQueuePlaces, type Load } from "./queue-places.ts";
+
+/** What of a job decides its place and its weight in the queue. */
+export type Weight = Pick<ActiveEntry, "tenant" | "createdMs" | "priority" | "promptTokens" | "completionTokens">;
+
+export type ActiveJobs = ReturnType<typeof createActiveJobs>;
+
+type Deps = {
+  index: Pick<JobIndex, "listActive">;
+  now: () => number;
+};
+
+const page = 1_000;
+/** A listing is used for at least so long, and for a multiple of the time that it took. */
+const freshMs = 1_000;
+const freshFactor = 20;
+/** A listing that takes no longer is waited for by everybody. */
+const quickMs = 100;
+
+/**
+ * The jobs that are not over, as the last listing had them and with what this process added since: counts for each
+ * tenant, and places in the queue. Other processes' submits and all ends show with the next listing.
+ */
+export function createActiveJobs({ index, now }: Deps) {
+  let current = createTally();
+  /** Under way, and which of the jobs that are added meanwhile it does not have from the store. */
+  let coming: { tally: Tally; begunMs: number } | null = null;
+  let listing: Promise<void> | null = null;
+  let staleAtMs = Number.NEGATIVE_INFINITY;
+  let asOfMs = 0;
+  let tookMs = 0;
+
+  async function list(): Promise<void> {
+    const begunMs = now();
+    const next = createTally();
+    coming = { tally: next, begunMs };
+    try {
+      for (let after: string | undefined; ; ) {
+        const { entries, next: more } = await index.listActive(keys.active, { after, limit: page });
+        for (const entry of entries) if (entry.createdMs < begunMs) next.add(entry);
+        if (more === null) break;
+        after = more;
+      }
+      current = next;
+      asOfMs = begunMs;
+      tookMs = now() - begunMs;
+      staleAtMs = now() + Math.max(freshMs, freshFactor * tookMs);
+    } finally {
+      coming = null;
+      listing = null;
+    }
+  }
+
+  const refresh = (): Promise<void> => {
+    listing ??= list();
+    return listing;
+  };
+
+  return {
+    /**
+     * Makes a new listing if the last one is old. `wait` waits for it, however long it takes; otherwise a long one goes
+     * on while what there is serves, and one that fails leaves it in place.
+     */
+    async update(wait: boolean): Promise<void> {
+      if (now() < staleAtMs) return;
+      const refreshed = refresh();
+      if (wait || staleAtMs === Number.NEGATIVE_INFINITY) return refreshed;
+      const done = refreshed.catch(() => undefined);
+      if (tookMs <= quickMs) await done;
+    },
+
+    /** When the last listing was made. */
+    asOfMs: (): number => asOfMs,
+
+    of: (tenant: string): Load => current.of(tenant),
+
+    all: (): Load => current.all,
+
+    add(weight: Weight): void {
+      current.add(weight);
+      if (coming !== null && weight.createdMs >= coming.begunMs) coming.tally.add(weight);
+    },
+
+    /** A submit that was counted and then failed. */
+    subtract: (weight: Weight): void => current.subtract(weight),
+
+    /** What goes before a job: everything of a higher priority, and what is older of its own; of a long queue nearly so. */
+    ahead: (weight: Weight): Load => current.ahead(weight),
+  };
+}
+
+type Tally = ReturnType<typeof createTally>;
+
+const NOTHING: Load = { jobs: 0, promptTokens: 0, completionTokens: 0 };
+
+function createTally() {
+  const tenants = new Map<string, Load>();
+  const total = { ...NOTHING };
+  const places = Priority.options.map(() => createQueuePlaces());
+  const placesOf = (priority: Priority) => places[Priority.options.indexOf(priority)];
+
+  function count({ tenant, promptTokens, completionTokens }: Weight, sign: 1 | -1): void {
+    const counted = tenants.get(tenant) ?? { ...NOTHING };
+    for (const load of [counted, total]) {
+      load.jobs += sign;
+      load.promptTokens += sign * promptTokens;
+      load.completionTokens += sign * completionTokens;
+    }
+    tenants.set(tenant, counted);
+  }
+
+  return {
+    all: total as Load,
+    of: (tenant: string): Load => tenants.get(tenant) ?? NOTHING,
+    add(weight: Weight): void {
+      count(weight, 1);
+      placesOf(weight.priority)?.add(weight);
+    },
+    subtract: (weight: Weight): void => count(weight, -1),
+    ahead({ createdMs, priority }: Weight): Load {
+      const load = { ...NOTHING };
+      const own = Priority.options.indexOf(priority);
+      for (const [index, place] of places.slice(0, own + 1).entries()) {
+        const part = index < own ? place.total : place.before(createdMs);
+        load.jobs += part.jobs;
+        load.promptTokens += part.promptTokens;
+        load.completionTokens += part.completionTokens;
+      }
+      return load;
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { limits } from "../../../api/contract/limits.ts";
+import { exceedsDepth } from "../../../api/http/body-limits.ts";
+import { openTestApp, readProblem } from "../../support/test-app.ts";
+
+test.each([
+  ["{}", 1, false],
+  ["[[[]]]", 3, false],
+  ["[[[]]]", 2, true],
+  ['{"a": [{"b": 1}, {"c": []}]}', 4, false],
+  ['{"a": [{"b": 1}, {"c": []}]}', 3, true],
+  ['["[[[[", "\\"[[[", "\\\\", []]', 2, false],
+  ['["unclosed [[[[', 1, false],
+])("%s is deeper than %i: %s", (json, limit, expected) => {
+  expect(exceedsDepth(json, limit)).toBe(expected);
+});
+
+test("400: JSON that is nested too deeply is refused before it is parsed", async () => {
+  await using app = await openTestApp();
+  const bomb = `{"metadata":${"[".repeat(1_000_000)}`;
+  const problem = await readProblem(await app.post("/v1/jobs", bomb));
+  expect(problem).toMatchObject({ status: 400, code: "json_too_deep", limit_depth: limits.jsonDepth });
+});
+
+test("text may hold as many brackets as it likes", async () => {
+  await using app = await openTestApp();
+  const text = "[".repeat(1_000);
+  expect((await app.post("/v1/documents", { text })).status).toBe(201);
+  expect((await app.post("/v1/documents", `${text} `, "text/plain")).status).toBe(201);
+});
