@@ -86,7 +86,7 @@ export async function openApp(env: ApiEnv, { host, log, isStopping, waitMs }: De
   const backlog = rememberBacklog(measure, BACKLOG_MS, now);
   const isEmbedded = env.GNOMON_STATE === "embedded";
   const removeOld = isEmbedded
-    ? createRetention({ objects: state.objects, jobs, files, batches, retentionMs, now })
+    ? createRetention({ objects: state.objects, jobs, files, batches, retentionMs, now, log })
     : null;
   const uploads = createUploadStore({ objects: state.objects, now, newId });
   const app = createApp({

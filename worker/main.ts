@@ -20,25 +20,26 @@ import { loadPrompts } from "../native/prompt/prompt.ts";
 import { delay } from "./delay.ts";
 import { engineInfo } from "./engine-info.ts";
 import { engineOptions } from "./engine-options.ts";
-import { startLiveness } from "./host/liveness.ts";
+import { keepLiveness } from "./host/liveness.ts";
 import { spotNotice } from "./host/spot-notice.ts";
 import { createTaskProtection } from "./host/task-protection.ts";
 import { startHeartbeatThread } from "./lease/heartbeat-client.ts";
 import { createLeases } from "./lease/lease.ts";
 import { leaseLimits } from "./lease/lease-limits.ts";
 import { createLoadLog } from "./load-log.ts";
-import { createConsumer } from "./queue/consumer.ts";
-import { createDeadLetterDelivery } from "./queue/dead-letter.ts";
+import { buryDeadLetter } from "./queue/dead-letter.ts";
 import { createDelivery } from "./queue/delivery.ts";
 import { createIntake } from "./queue/intake.ts";
 import { createJobConsumer } from "./queue/job-consumer.ts";
+import { startMessageLoop } from "./queue/message-loop.ts";
 import { startReporting } from "./reporting.ts";
 import { startWebhooks } from "./webhook/start.ts";
 
 /** What is kept of a Spot notice's time for giving back and ending. */
 const SPOT_MARGIN_MS = 10_000;
-const LIVENESS_MS = 10_000;
 const LOAD_LOG_MS = 1_000;
+/** Looked at together. */
+const DEAD_LETTERS = 10;
 
 async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const env = parseEnv(WorkerEnv, process.env);
@@ -46,8 +47,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const now = Date.now;
   const newId = randomUUID;
   // From here on the process is alive, however long a model takes.
-  const file = env.GNOMON_LIVENESS_FILE;
-  const liveness = file === undefined ? null : await startLiveness({ file, everyMs: LIVENESS_MS, now });
+  const liveness = await keepLiveness(env, now);
   const model = await openModel(env, { part: "all", now, log });
   const options = engineOptions({ ...env, GNOMON_MODEL: model.folder });
   const leaseTimes = leaseLimits(env.GNOMON_LEASE_SECONDS * 1000);
@@ -72,6 +72,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     newId,
     leaseMs: leaseTimes.leaseMs,
     onTerminal: inTurn(webhooks.emit, batchEnd.jobEnded),
+    log,
   });
   const deps = {
     jobs,
@@ -121,7 +122,17 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const { maxPositions } = prompts;
   const reports = createWorkerReports({ objects: state.objects, now });
   const reporting = startReporting({ ...deps, reports, newId, maxBatch, maxPositions });
-  const deadLetters = buryDeadLetters();
+  const deadQueue = state.queue.deadLetter;
+  const deadLetters =
+    deadQueue &&
+    startMessageLoop({
+      queue: deadQueue,
+      handle: (message) => buryDeadLetter(message, { ...deps, queue: deadQueue, source: state.queue }),
+      concurrency: DEAD_LETTERS,
+      limits: leaseTimes,
+      delay,
+      log,
+    });
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const stopping = new AbortController();
   let graceMs = env.GNOMON_GRACE_SECONDS * 1000;
@@ -140,7 +151,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     async stop() {
       stopping.abort();
       log.info({ grace_ms: graceMs }, "worker stops");
-      await Promise.all([consumer.stop(graceMs), deadLetters?.stop(0), webhookSender.stop(), sweeper.stop()]);
+      await Promise.all([consumer.stop(graceMs), deadLetters?.stop(), webhookSender.stop(), sweeper.stop()]);
       await reporting.stop();
       await protection?.stop();
       await heartbeats.close();
@@ -149,21 +160,6 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
       await liveness?.stop();
     },
   };
-
-  function buryDeadLetters() {
-    const queue = state.queue.deadLetter;
-    if (queue === null) return null;
-    const consumer = createConsumer({
-      queue,
-      deliver: (message) => createDeadLetterDelivery(message, { ...deps, queue, source: state.queue }),
-      room: (taken) => 10 - taken,
-      limits: leaseTimes,
-      delay,
-      log,
-    });
-    consumer.start();
-    return consumer;
-  }
 }
 
 await runProcess(startWorker);

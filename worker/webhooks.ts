@@ -5,6 +5,7 @@ import { parseEnv, WebhooksEnv, webhookPolicy } from "../api/contract/env.ts";
 import { createLog, type Running, runProcess } from "../api/process.ts";
 import { openState } from "../api/state/open-state.ts";
 import { createWebhookStore } from "../api/state/webhooks/webhook-store.ts";
+import { keepLiveness } from "./host/liveness.ts";
 import { startWebhooks } from "./webhook/start.ts";
 
 async function start(): Promise<Running> {
@@ -12,6 +13,7 @@ async function start(): Promise<Running> {
   const log = createLog("webhooks", env.GNOMON_LOG_LEVEL);
   const now = Date.now;
   const newId = randomUUID;
+  const liveness = await keepLiveness(env, now);
   const state = await openState(env, { now, newId });
   const webhooks = createWebhookStore({ ...state, now });
   const sender = startWebhooks({ ...state, webhooks, policy: webhookPolicy(env), now, newId, log });
@@ -22,6 +24,7 @@ async function start(): Promise<Running> {
       log.info("webhooks stop");
       await sender.stop();
       await state.close();
+      await liveness?.stop();
     },
   };
 }

@@ -79,6 +79,11 @@ const log = {
   GNOMON_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 };
 
+const liveness = {
+  /** Touched every few seconds, for health checks of a process without a port. */
+  GNOMON_LIVENESS_FILE: z.string().optional(),
+};
+
 type StateFields = z.infer<z.ZodObject<typeof state>>;
 const neededForAws = [
   "GNOMON_BUCKET",
@@ -140,7 +145,7 @@ export const ApiEnv = z
 export type ApiEnv = z.infer<typeof ApiEnv>;
 
 /** Of a process that only delivers webhooks. */
-export const WebhooksEnv = z.object({ ...state, ...webhooks, ...log }).superRefine(requireAws);
+export const WebhooksEnv = z.object({ ...state, ...webhooks, ...log, ...liveness }).superRefine(requireAws);
 export type WebhooksEnv = z.infer<typeof WebhooksEnv>;
 
 export const WorkerEnv = z
@@ -149,6 +154,7 @@ export const WorkerEnv = z
     ...model,
     ...webhooks,
     ...log,
+    ...liveness,
     /** How long running jobs may go on after SIGTERM before they are given back. */
     GNOMON_GRACE_SECONDS: z.coerce.number().min(0).default(30),
     /** How long a job stays a worker's without a heartbeat: shorter, and a dead worker is noticed sooner. */
@@ -157,8 +163,6 @@ export const WorkerEnv = z
       .min(1)
       .max(3_600)
       .default(limits.leaseMs / 1000),
-    /** Touched every few seconds, for health checks of a process without a port. */
-    GNOMON_LIVENESS_FILE: z.string().optional(),
     /** Jobs to have at hand beyond those that run, so that there is a choice of order. */
     GNOMON_LOOK_AHEAD: z.coerce.number().int().min(1).max(1_000).default(16),
     /** Of EC2's instance metadata service, to hear of the end of a Spot instance; unset: nobody asks. */

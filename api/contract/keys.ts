@@ -56,6 +56,8 @@ export const keys = {
   batchResultsOf: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/results/`,
   /** Which line of a shard runs alone, after its worker died. */
   batchTrying: (tenant: string, batch: string, shard: number) => `t/${tenant}/b/${batch}/trying/${shard}.json`,
+  /** All jobs that the batch ever had, by which they go with it. */
+  batchJobs: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/jobs/`,
   /** Jobs of the batch that are not over. See state/batch-parts.ts. */
   batchOpen: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/open/`,
   /** Shards that are over, and what they came to. */

@@ -3,17 +3,19 @@ import type { BatchStore } from "./batches/batch-store.ts";
 import { createDocumentRetention } from "./documents/document-retention.ts";
 import { createFileRetention } from "./files/file-retention.ts";
 import type { FileStore } from "./files/file-store.ts";
+import type { StateLog } from "./jobs/job-states.ts";
 import type { JobStore } from "./jobs/job-store.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { listTenants } from "./tenants.ts";
 
 type Deps = {
   objects: ObjectStore;
-  jobs: Pick<JobStore, "index" | "getRequest">;
+  jobs: Pick<JobStore, "index" | "getRequest" | "delete">;
   batches: BatchStore;
   files: FileStore;
   retentionMs: number;
   now: () => number;
+  log: StateLog;
 };
 
 export type Removed = { batches: number; files: number; documents: number };
@@ -23,16 +25,23 @@ export type Removed = { batches: number; files: number; documents: number };
  * that forgets by itself has little of it.
  */
 export function createRetention(deps: Deps) {
-  const removeBatches = createBatchRetention(deps);
-  const removeFiles = createFileRetention(deps);
-  const removeDocuments = createDocumentRetention(deps);
+  const removers: Record<keyof Removed, (tenant: string) => Promise<number>> = {
+    batches: createBatchRetention(deps),
+    files: createFileRetention(deps),
+    documents: createDocumentRetention(deps),
+  };
 
   return async (): Promise<Removed> => {
     const removed: Removed = { batches: 0, files: 0, documents: 0 };
     for await (const tenant of listTenants(deps.objects)) {
-      removed.batches += await removeBatches(tenant);
-      removed.files += await removeFiles(tenant);
-      removed.documents += await removeDocuments(tenant);
+      for (const kind of ["batches", "files", "documents"] as const) {
+        try {
+          removed[kind] += await removers[kind](tenant);
+        } catch (error) {
+          // What is wrong with those of one tenant is no reason to keep those of the others.
+          deps.log.warn({ err: error, tenant, kind }, "what is past its retention left to the next sweep");
+        }
+      }
     }
     return removed;
   };

@@ -55,7 +55,6 @@ export class FargateApi extends Construct {
       environment,
       logging: LogDrivers.awsLogs({ streamPrefix: "api", logGroup }),
       portMappings: [{ containerPort: PORT }],
-      healthCheck: ["CMD", "/usr/local/bin/node", "/app/health.mjs"],
       stopTimeout: Duration.seconds(30),
     });
     const service = new FargateService(this, "Service", {

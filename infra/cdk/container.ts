@@ -13,8 +13,6 @@ type Options = {
   image: ContainerImage;
   environment: Record<string, string>;
   logging: LogDriver;
-  /** None where ECS restarting what has ended is enough. */
-  healthCheck?: string[];
   command?: string[];
   stopTimeout: Duration;
   portMappings?: PortMapping[];
@@ -24,7 +22,7 @@ type Options = {
 
 /** A container that runs as nobody, on a root file system it cannot write, with a scratch volume at /tmp. */
 export function hardenedContainer(task: TaskDefinition, options: Options): ContainerDefinition {
-  const { name, healthCheck, ...rest } = options;
+  const { name, ...rest } = options;
   task.addVolume({ name: "tmp" });
   const linuxParameters = new LinuxParameters(task, `${name}Linux`, { initProcessEnabled: true });
   const container = task.addContainer(name, {
@@ -34,15 +32,13 @@ export function hardenedContainer(task: TaskDefinition, options: Options): Conta
     user: "10001:10001",
     readonlyRootFilesystem: true,
     linuxParameters,
-    ...(healthCheck && {
-      healthCheck: {
-        command: healthCheck,
-        interval: Duration.seconds(15),
-        timeout: Duration.seconds(5),
-        retries: 4,
-        startPeriod: Duration.seconds(300),
-      },
-    }),
+    healthCheck: {
+      command: ["CMD", "/usr/local/bin/node", "/app/health.mjs"],
+      interval: Duration.seconds(15),
+      timeout: Duration.seconds(5),
+      retries: 4,
+      startPeriod: Duration.seconds(300),
+    },
   });
   container.addMountPoints({ sourceVolume: "tmp", containerPath: "/tmp", readOnly: false });
   return container;

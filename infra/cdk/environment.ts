@@ -26,10 +26,14 @@ function stateEnvironment({ storage, queues, region }: State) {
 /** Webhooks go to public addresses by https, and nowhere else. */
 const webhooks = { GNOMON_WEBHOOK_HTTP: "", GNOMON_WEBHOOK_PORTS: "", GNOMON_WEBHOOK_NETWORKS: "" };
 
+/** Of a process without a port; below /tmp, the one place that can be written. */
+const liveness = { GNOMON_LIVENESS_FILE: "/tmp/alive" };
+
 export function webhooksEnvironment(state: State) {
   return {
     ...stateEnvironment(state),
     ...webhooks,
+    ...liveness,
     GNOMON_LOG_LEVEL: "info",
   } satisfies Environment<typeof WebhooksEnv>;
 }
@@ -61,12 +65,12 @@ export function workerEnvironment(state: State, graceSeconds: number) {
   return {
     ...stateEnvironment(state),
     ...webhooks,
+    ...liveness,
     GNOMON_MODEL: state.settings.model,
     // Below /tmp, the one place that can be written.
     GNOMON_MODEL_CACHE: "",
     GNOMON_LOG_LEVEL: "info",
     GNOMON_GRACE_SECONDS: String(graceSeconds),
-    GNOMON_LIVENESS_FILE: "/tmp/alive",
     GNOMON_LEASE_SECONDS: "",
     GNOMON_LOOK_AHEAD: "",
     // ECS turns the notice of a Spot instance's end into SIGTERM.

@@ -57,7 +57,6 @@ export class Workers extends Construct {
       image,
       environment: environment(GRACE_SECONDS),
       logging: LogDrivers.awsLogs({ streamPrefix: "worker", logGroup }),
-      healthCheck: ["CMD", "/usr/local/bin/node", "/app/health.mjs"],
       stopTimeout: Duration.seconds(STOP_SECONDS),
       gpuCount: 1,
       ...(!managed && { memoryReservationMiB: 24_576 }),

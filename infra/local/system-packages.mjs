@@ -24,11 +24,12 @@ const BREW_NAMES = {
   curl: "curl",
 };
 
-/** Compiler, build tools and C++ libraries: installed from Debian's packages, or elsewhere checked. */
-export async function systemPackages({ python }) {
-  const wanted = python ? [...FOR_BUILD, ...FOR_TESTS] : FOR_BUILD;
+/** Compiler, build tools and C++ libraries, Python and curl, as far as they are needed: installed from Debian's packages, or elsewhere checked. */
+export async function systemPackages({ native = true, python = false }) {
+  const wanted = [...(native ? FOR_BUILD : []), ...(python ? FOR_TESTS : [])];
+  if (wanted.length === 0) return;
   const query = await run("dpkg-query", ["-W", "-f", "${Package} ${db:Status-Status}\n", ...wanted]);
-  if (query.status === 127) return checkTools({ python });
+  if (query.status === 127) return checkTools({ native, python });
 
   const installed = new Set(query.output.split("\n").filter((line) => line.endsWith(" installed")));
   const missing = wanted.filter((name) => !installed.has(`${name} installed`));
@@ -60,19 +61,21 @@ async function aptInstall(missing) {
 }
 
 /** Not Debian: names what is missing and leaves the installing to the person. */
-async function checkTools({ python }) {
+async function checkTools({ native, python }) {
   const missing = [];
   const need = async (name, command, args) => {
     if ((await run(command, args)).status !== 0) missing.push(name);
   };
-  await need("a C++20 compiler (c++)", process.env.CXX ?? "c++", ["--version"]);
-  await need("cmake", "cmake", ["--version"]);
-  await need("ninja", "ninja", ["--version"]);
-  await need("pkg-config", "pkg-config", ["--version"]);
-  if (python) await need("python3", "python3", ["-m", "venv", "--help"]);
-  if (python) await need("curl", "curl", ["--version"]);
-  for (const library of ["libhwy", "eigen3", "nlohmann_json"]) {
-    await need(library, "pkg-config", ["--exists", library]);
+  if (native) {
+    await need("a C++20 compiler (c++)", process.env.CXX ?? "c++", ["--version"]);
+    for (const tool of ["cmake", "ninja", "pkg-config"]) await need(tool, tool, ["--version"]);
+    for (const library of ["libhwy", "eigen3", "nlohmann_json"]) {
+      await need(library, "pkg-config", ["--exists", library]);
+    }
+  }
+  if (python) {
+    await need("python3", "python3", ["-m", "venv", "--help"]);
+    await need("curl", "curl", ["--version"]);
   }
   if (missing.length === 0) return;
 

@@ -7,16 +7,18 @@ import { SetupError } from "./step.mjs";
 import { test } from "./test.mjs";
 
 const USAGE =
-  "usage: with-setup.mjs run FILE.ts [args...] | test [vitest filters...] | contract [args...] | lint | stage api|worker OUT [MODEL]";
+  "usage: with-setup.mjs run FILE.ts [args...] | run-without-engine FILE.ts [args...] | test [vitest filters...] | contract [args...] | lint | stage api|worker OUT [MODEL]";
 
 async function main([command, ...args]) {
   switch (command) {
-    case "run": {
+    case "run":
+    case "run-without-engine": {
       if (args.length === 0) throw new SetupError(USAGE);
-      return runProgram(await setUp(), args);
+      // Which takes minutes to build.
+      return runProgram(await setUp({ native: command === "run" }), args);
     }
     case "stage":
-      // The engine takes minutes to build, and only the worker has it.
+      // Only the worker has the engine.
       return runProgram(await setUp({ native: args[0] === "worker" }), ["infra/containers/stage.ts", ...args]);
     case "test":
       return test(await setUp({ tests: args.length === 0, python: true }), args);

@@ -47,6 +47,19 @@ const toJson = (outcome: Outcome) => ({
   lost_gpu_seconds: round(outcome.lostSeconds, 1),
 });
 
+/** For people: a line that a terminal has room for. */
+const toRow = (outcome: Outcome) => ({
+  "wait p50 s": Math.round(outcome.queueWaitSeconds.p50),
+  "p99 s": Math.round(outcome.queueWaitSeconds.p99),
+  "max s": Math.round(outcome.queueWaitSeconds.max),
+  jobs: outcome.jobs,
+  unfinished: outcome.unfinished,
+  cost: round(outcome.cost),
+  "GPU busy %": round(outcome.gpuUtilisation * 100, 0),
+  "cold starts": outcome.coldStarts,
+  "Spot ends": outcome.interruptions,
+});
+
 /** Around the policy's own values, each knob on its own. */
 function variants(policy: ScalingPolicy): ScalingPolicy[] {
   return [
@@ -93,7 +106,7 @@ async function main(): Promise<void> {
   }
   for (const run of runs) {
     console.log(JSON.stringify(run.policy));
-    console.table(run.outcomes.map(toJson));
+    console.table(Object.fromEntries(run.outcomes.map((outcome) => [outcome.trace, toRow(outcome)])));
   }
 }
 

@@ -177,7 +177,13 @@ async function removeLitter(state: State): Promise<void> {
   const { objects } = state;
   const { files, batches } = createBatching({ objects, now, newId, onOver: async () => {} });
   const jobs = createJobStore({ ...state, now, newId, leaseMs: limits.leaseMs });
-  const removeOld = createRetention({ objects, jobs, files, batches, retentionMs: Number.POSITIVE_INFINITY, now });
+  const log = {
+    warn(fields: object): void {
+      throw new Error("what is past its retention cannot be removed", { cause: fields });
+    },
+  };
+  const retentionMs = Number.POSITIVE_INFINITY;
+  const removeOld = createRetention({ objects, jobs, files, batches, retentionMs, now, log });
   await removeOld();
   ms += 25 * 3_600_000;
   await removeOld();

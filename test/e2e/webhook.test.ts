@@ -1,5 +1,9 @@
+import { execFile } from "node:child_process";
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Webhook } from "standardwebhooks";
 import { describe, expect, it, vi } from "vitest";
 import { createClient } from "../../api/client/client.ts";
@@ -63,15 +67,18 @@ describe("a job with a webhook, in real processes", () => {
 });
 
 describe("a process that only delivers webhooks", () => {
-  it("starts without a model, and stops when it is told to", async () => {
+  it("starts without a model, shows that it is alive, and stops when it is told to", async () => {
     await using directory = await temporaryDirectory();
+    const alive = join(directory.path, "alive");
     const child = startChild({
       name: "webhooks",
       file: new URL("../../worker/webhooks.ts", import.meta.url),
-      env: { ...process.env, GNOMON_STATE_DIR: directory.path, GNOMON_MODEL: "/nowhere" },
+      env: { ...process.env, GNOMON_STATE_DIR: directory.path, GNOMON_MODEL: "/nowhere", GNOMON_LIVENESS_FILE: alive },
       onLine: () => {},
     });
     expect(await child.ready).toEqual({ state: "embedded" });
+    const health = fileURLToPath(new URL("../../infra/containers/health.mjs", import.meta.url));
+    await promisify(execFile)(process.execPath, [health], { env: { GNOMON_LIVENESS_FILE: alive } });
     child.kill("SIGTERM");
     expect(await child.ended).toBe("webhooks ended with status 0");
   });

@@ -11,7 +11,7 @@ import { validateLines } from "./validate-lines.ts";
 
 export type CheckDeps = {
   batches: BatchStore;
-  jobs: Pick<JobStore, "submit" | "get">;
+  jobs: Pick<JobStore, "submit" | "get" | "cancel">;
   prompts: Pick<Prompts, "count" | "maxPositions">;
   newId: () => string;
   now: () => number;
@@ -53,9 +53,7 @@ export async function checkBatch(
   const [open, done] = await Promise.all([batches.parts.listOpen(batch), batches.parts.listDone(batch)]);
   for (const [shard, content] of shards.entries()) {
     signal.throwIfAborted();
-    // One that is cancelled meanwhile needs no more of them.
-    if ((await batches.get(tenant, batch.id))?.status !== "in_progress") return;
-    if (!done.has(shard) && !(await hasJob(shard))) await submit(batch, shard, content);
+    if (!done.has(shard) && !(await hasJob(shard)) && !(await submit(batch, shard, content))) return;
     onProgress({ ...progress, prefill_tokens: size.prompt_tokens, generated_tokens: lines + shard });
   }
 
@@ -68,10 +66,14 @@ export async function checkBatch(
     return false;
   }
 
-  async function submit(batch: BatchState, shard: number, content: Shard): Promise<void> {
+  /** False if the batch was cancelled meanwhile and needs no more of them: who cancelled it may not have seen this one. */
+  async function submit(batch: BatchState, shard: number, content: Shard): Promise<boolean> {
     const job = `job_${newId()}`;
     await batches.parts.open(batch, { shard, job });
     await jobs.submit(tenant, shardRequest(batch, shard, content, now()), { id: job });
+    if ((await batches.get(tenant, batch.id))?.status === "in_progress") return true;
+    await jobs.cancel(tenant, job);
+    return false;
   }
 
   function shardRequest(batch: BatchState, shard: number, content: Shard, nowMs: number): JobRequest {

@@ -65,13 +65,16 @@ export const createBatchRoute = (deps: BatchDeps) => {
     const id = `batch_${newId()}`;
     if (!(await batches.keepInput(tenant, id, file.id))) throw fileNotFound(file.id, "input_file_id");
     const request = checkRequest(id, file);
+    const checkId = `job_${newId()}`;
+    await batches.parts.open({ tenant, id }, { shard: null, job: checkId });
     const { state: job, replayed } = await admitJob(c, request, deps, (createdMs) =>
-      jobs.submit(tenant, request, { fingerprint, createdMs }),
+      jobs.submit(tenant, request, { fingerprint, createdMs, id: checkId }),
     ).catch(async (error) => {
-      await batches.discardInput(tenant, id);
+      // Where only the answer was lost there is a job, and whoever asks again gets its batch.
+      if (error instanceof AppError && error.code !== "unavailable") await batches.discard(tenant, id);
       throw error;
     });
-    if (replayed) await batches.discardInput(tenant, id);
+    if (replayed) await batches.discard(tenant, id);
     return c.json(await describeBatch(await madeOf(job, job.batch?.id ?? id), deps), 200);
 
     /** The batch of this job: made now, unless it has been already. An earlier try may have broken off between the two. */
@@ -80,7 +83,6 @@ export const createBatchRoute = (deps: BatchDeps) => {
       if (made !== null) return made;
       // It had its batch, which is removed by now.
       if (job.status === "succeeded") return readBatch(batches, tenant, id);
-      await batches.parts.open({ tenant, id }, { shard: null, job: job.id });
       await batches.create(newBatch({ id, tenant, asked, model: model.id, price, nowMs: job.created_ms }));
       // A worker may have given up on a batch that was so long in coming.
       const checked = await jobs.get(tenant, job.id);

@@ -101,8 +101,8 @@ export function createBatchEnd({ objects, batches, batchFiles, onOver, now }: De
       const message = state.error?.message ?? "The lines could not be validated.";
       return refused(current, [{ code: "validation_failed", line: null, message, param: null }], now());
     });
-    // It may have ended between announcing a shard and submitting it.
-    for (const part of state.status === "succeeded" ? [] : await parts.listOpen(batch)) {
+    // It, or an attempt before the last, may have ended between announcing a shard and submitting it.
+    for (const part of await parts.listOpen(batch)) {
       const job = await readRecord(objects, keys.jobState(batch.tenant, part.job), JobState);
       if (job === null) await parts.close(batch, part);
     }

@@ -1,5 +1,6 @@
 // The jobs of a batch, as empty objects whose keys say it all. An `open` one is there before its job is, and goes when
-// that is over; a `done` one then says what the shard came to. The batch is over when nothing is open any more.
+// that is over; a `done` one then says what the shard came to. The batch is over when nothing is open any more. No other
+// index has these jobs, so what names them stays until the batch is removed.
 import type { BatchState } from "../../contract/batch.ts";
 import { keys } from "../../contract/keys.ts";
 import { limits } from "../../contract/limits.ts";
@@ -61,7 +62,22 @@ export function createBatchParts({ objects }: { objects: ObjectStore }) {
     listDone,
     listResults,
 
-    open: (batch: Batch, part: OpenPart) => objects.put(openKey(batch, part), EMPTY),
+    async open(batch: Batch, part: OpenPart): Promise<void> {
+      await objects.put(keys.batchJobs(batch.tenant, batch.id) + part.job, EMPTY);
+      await objects.put(openKey(batch, part), EMPTY);
+    },
+
+    /** Every job that the batch has or had. */
+    async listJobs({ tenant, id }: Batch): Promise<string[]> {
+      const prefix = keys.batchJobs(tenant, id);
+      const jobs: string[] = [];
+      for (let after: string | undefined; ; ) {
+        const page = await objects.list(prefix, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+        jobs.push(...page.map(({ key }) => key.slice(prefix.length)));
+        if (page.length < PAGE) return jobs;
+        after = page.at(-1)?.key;
+      }
+    },
 
     /** Of a part whose job never came to be, or is over. */
     close: (batch: Batch, part: OpenPart): Promise<void> => objects.delete(openKey(batch, part)),

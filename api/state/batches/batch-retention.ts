@@ -1,16 +1,23 @@
 import { type BatchState, isBatchOver } from "../../contract/batch.ts";
 import { keys } from "../../contract/keys.ts";
+import type { JobStore } from "../jobs/job-store.ts";
 import { createLitter, listFolders } from "../litter.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { removeBelow } from "../remove-below.ts";
 import type { BatchStore } from "./batch-store.ts";
 
-type Deps = { objects: ObjectStore; batches: BatchStore; retentionMs: number; now: () => number };
+type Deps = {
+  objects: ObjectStore;
+  batches: BatchStore;
+  jobs: Pick<JobStore, "delete">;
+  retentionMs: number;
+  now: () => number;
+};
 
 const pageSize = 100;
 
 /** Removes the batches of a tenant that are past their retention, with all that lies below them; how many. */
-export function createBatchRetention({ objects, batches, retentionMs, now }: Deps) {
+export function createBatchRetention({ objects, batches, jobs, retentionMs, now }: Deps) {
   const litter = createLitter({ now });
 
   /** One that ended, by now for long enough, and of which no job is left that could still write to it. */
@@ -19,8 +26,13 @@ export function createBatchRetention({ objects, batches, retentionMs, now }: Dep
     return (await batches.parts.listOpen(batch, 1)).length === 0;
   }
 
+  async function removeJobs(tenant: string, id: string): Promise<void> {
+    for (const job of await batches.parts.listJobs({ tenant, id })) await jobs.delete(tenant, job);
+  }
+
   /** The state goes last but for its entry, by which what broke off is found again. */
   async function remove(tenant: string, id: string, entry: string): Promise<void> {
+    await removeJobs(tenant, id);
     const state = keys.batchState(tenant, id);
     await removeBelow(objects, keys.batchAll(tenant, id), state);
     await objects.delete(state);
@@ -48,8 +60,10 @@ export function createBatchRetention({ objects, batches, retentionMs, now }: Dep
 
   /** The inputs of batches that were never made. No job of such a batch can run for longer than it is waited for here. */
   async function removeLitter(tenant: string): Promise<void> {
-    for await (const folder of listFolders(objects, keys.batchesOf(tenant), "batch.json")) {
+    const prefix = keys.batchesOf(tenant);
+    for await (const folder of listFolders(objects, prefix, "batch.json")) {
       if (!litter.isLitter(folder)) continue;
+      await removeJobs(tenant, folder.prefix.slice(prefix.length, -1));
       await removeBelow(objects, folder.prefix);
       litter.forget(folder.prefix);
     }

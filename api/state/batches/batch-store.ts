@@ -5,6 +5,7 @@ import { isId, keys } from "../../contract/keys.ts";
 import { listNewest, type Page } from "../newest-first.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { encode, readRecord } from "../record.ts";
+import { removeBelow } from "../remove-below.ts";
 import { createBatchParts } from "./batch-parts.ts";
 import { openShardResults, type ShardResults } from "./batch-results.ts";
 
@@ -59,7 +60,8 @@ export function createBatchStore({ objects }: Deps) {
       await objects.put(keys.batchTrying(tenant, id, shard), encode(trying));
     },
 
-    discardInput: (tenant: string, id: string): Promise<void> => objects.delete(keys.batchInput(tenant, id)),
+    /** Removes what was written of a batch that is not to be. */
+    discard: (tenant: string, id: string): Promise<void> => removeBelow(objects, keys.batchAll(tenant, id)),
 
     /** The last step of its making: from here on there is a batch. */
     async create(batch: BatchState): Promise<void> {

@@ -4,7 +4,7 @@ import type { ObjectStore } from "../object-store.ts";
 import { listTenants } from "../tenants.ts";
 import type { JobIndex } from "./job-index.ts";
 import type { createJobRemoval } from "./job-removal.ts";
-import type { JobStates } from "./job-states.ts";
+import type { JobStates, StateLog } from "./job-states.ts";
 
 type Deps = {
   objects: Pick<ObjectStore, "list">;
@@ -13,12 +13,13 @@ type Deps = {
   removal: ReturnType<typeof createJobRemoval>;
   retentionMs: number;
   now: () => number;
+  log: StateLog;
 };
 
 const pageSize = 100;
 
 /** Removes the jobs that are past their retention, of every tenant; how many. A store that forgets by itself has few left. */
-export function createJobRetention({ objects, index, states, removal, retentionMs, now }: Deps) {
+export function createJobRetention({ objects, index, states, removal, retentionMs, now, log }: Deps) {
   /** A job that ended before some time was made before it too: only those are looked at. */
   async function sweepTenant(tenant: string, endedBeforeMs: number): Promise<number> {
     let removed = 0;
@@ -39,7 +40,13 @@ export function createJobRetention({ objects, index, states, removal, retentionM
     if (retentionMs === Number.POSITIVE_INFINITY) return 0;
     const endedBeforeMs = now() - retentionMs;
     let removed = 0;
-    for await (const tenant of listTenants(objects)) removed += await sweepTenant(tenant, endedBeforeMs);
+    for await (const tenant of listTenants(objects)) {
+      try {
+        removed += await sweepTenant(tenant, endedBeforeMs);
+      } catch (error) {
+        log.warn({ err: error, tenant }, "old jobs left to the next sweep");
+      }
+    }
     return removed;
   };
 }

@@ -130,11 +130,11 @@ export function createJobStore({
     submit: submitting.submit,
     findByKey: idempotency.find,
     delete: removal.remove,
-    removeOld: createJobRetention({ objects, index, states, removal, retentionMs, now }),
+    removeOld: createJobRetention({ objects, index, states, removal, retentionMs, now, log }),
     get,
     getRequest,
     index,
-    sweep: createJobSweep({ index, states, submitting, getRequest, endUnclaimed, now }),
+    sweep: createJobSweep({ index, states, submitting, getRequest, endUnclaimed, now, log }),
 
     /**
      * result.json, whatever the state: it counts only once the state is terminal. A worker that crashed between

@@ -5,7 +5,7 @@ import { limits } from "../../contract/limits.ts";
 import { brokenOffMs } from "./idempotency.ts";
 import type { ActiveEntry, JobIndex } from "./job-index.ts";
 import { hasLiveLease } from "./job-record.ts";
-import type { JobStates } from "./job-states.ts";
+import type { JobStates, StateLog } from "./job-states.ts";
 import type { createSubmit } from "./job-submit.ts";
 
 type Deps = {
@@ -15,13 +15,14 @@ type Deps = {
   getRequest: (tenant: string, id: string) => Promise<JobRequest | null>;
   endUnclaimed: (state: JobState) => JobState | null;
   now: () => number;
+  log: StateLog;
 };
 
 /** What a sweep found to do; `next` continues it, null when it came to the end. */
 export type Swept = { sent: number; discarded: number; ended: number; next: string | null };
 
 /** Does for a page of the active jobs what a crash, a lost message or the clock left to do. Any process may, at any time. */
-export function createJobSweep({ index, states, submitting, getRequest, endUnclaimed, now }: Deps) {
+export function createJobSweep({ index, states, submitting, getRequest, endUnclaimed, now, log }: Deps) {
   async function resend(entry: ActiveEntry, state: JobState): Promise<boolean> {
     const request = await getRequest(entry.tenant, entry.job);
     if (request === null) return false;
@@ -71,8 +72,13 @@ export function createJobSweep({ index, states, submitting, getRequest, endUncla
     const { entries, next } = await index.listActive(keys.active, { after, limit: limits.sweepPage });
     const swept: Swept = { sent: 0, discarded: 0, ended: 0, next };
     for (const entry of entries) {
-      const done = await sweepEntry(entry);
-      if (done !== null) swept[done]++;
+      try {
+        const done = await sweepEntry(entry);
+        if (done !== null) swept[done]++;
+      } catch (error) {
+        // One that cannot be helped must not keep the sweep from those behind it.
+        log.warn({ err: error, job: entry.job }, "job left to the next sweep");
+      }
     }
     return swept;
   };

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { Batch, BatchList } from "../../../api/contract/batch.ts";
+import { AppError } from "../../../api/contract/errors.ts";
 import { chatLines, createBatch, getBatch, readResults, uploadLines } from "../../support/batch-fixtures.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
 
@@ -56,6 +57,34 @@ describe("200", () => {
     expect(made.status).toBe("validating");
     expect((await readJson(Batch, await send())).id).toBe(made.id);
     expect((await readJson(BatchList, await test.get("/v1/batches"))).data).toHaveLength(1);
+  });
+
+  it("has its input still, when the answer of its submit was lost and it is asked for again", async () => {
+    await using test = await openTestApp();
+    const { id } = await uploadLines(test, chatLines(1));
+    const send = () => post(test, asked(id), { "Idempotency-Key": '"k"' });
+    const { submit } = test.state.jobs;
+    vi.spyOn(test.state.jobs, "submit").mockImplementationOnce(async (...given) => {
+      await submit(...given);
+      throw new AppError("unavailable", "the answer was lost");
+    });
+    expect((await send()).status).toBe(503);
+    const { id: made } = await readJson(Batch, await send());
+    expect(await test.state.batches.readInput({ tenant: "default", id: made } as never)).toBeDefined();
+  });
+
+  it("leaves nothing of a batch that is refused, or was made before", async () => {
+    await using test = await openTestApp({ quota: { jobs: 1, tokens: 0 } });
+    const { id } = await uploadLines(test, chatLines(1));
+    const all = async () => (await test.state.objects.list("t/default/b/")).map(({ key }) => key);
+    const send = () => post(test, asked(id), { "Idempotency-Key": '"k"' });
+    await send();
+    const before = await all();
+    expect((await post(test, asked(id))).status).toBe(429);
+    // As of two requests that come at the same time.
+    vi.spyOn(test.state.jobs, "findByKey").mockResolvedValueOnce(null);
+    await send();
+    expect(await all()).toEqual(before);
   });
 
   it("lists batches in pages, newest first", async () => {

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { keys } from "../../../api/contract/keys.ts";
+import { limits } from "../../../api/contract/limits.ts";
 import { createDocumentStore, type DocumentStore } from "../../../api/state/documents/document-store.ts";
 import { createRetention, type Removed } from "../../../api/state/retention.ts";
 import { chatLines, createBatch, openTestService, uploadLines } from "../../support/batch-fixtures.ts";
@@ -11,13 +12,15 @@ const days = 24 * hour;
 const retentionMs = 30 * days;
 const NOTHING: Removed = { batches: 0, files: 0, documents: 0 };
 
+const log = { warn: vi.fn() };
+
 const keysBelow = async (state: TempState, prefix: string) => (await state.objects.list(prefix)).map(({ key }) => key);
 
 describe("batches and files past their retention", () => {
   it("go with all that belongs to them, in every tenant's place, and not before", async () => {
     await using test = await openTestService();
     const { state } = test;
-    const removeOld = createRetention({ ...state, retentionMs });
+    const removeOld = createRetention({ ...state, retentionMs, log });
     const { id } = await createBatch(test, chatLines(3));
     await test.work();
     const running = await test.begin();
@@ -30,14 +33,34 @@ describe("batches and files past their retention", () => {
     // The input file and the output file.
     state.advance(days + hour);
     expect(await removeOld()).toEqual({ batches: 1, files: 2, documents: 0 });
-    for (const kind of ["b", "bx", "f", "fx"]) expect(await keysBelow(state, `t/default/${kind}/`)).toEqual([]);
+    expect(await keysBelow(state, "t/")).toEqual([]);
     expect(await removeOld()).toEqual(NOTHING);
+  });
+
+  it("go with the job of a batch whose making broke off", async () => {
+    await using test = await openTestService();
+    const { state } = test;
+    const removeOld = createRetention({ ...state, retentionMs, log });
+    const { id } = await uploadLines(test, chatLines(1));
+    const create = vi.spyOn(state.batches, "create").mockRejectedValueOnce(new Error("gone"));
+    const asked = { input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" };
+    expect((await test.post("/v1/batches", asked)).status).toBe(500);
+    create.mockRestore();
+    await state.files.delete("default", id);
+    for (let attempt = 1; attempt <= limits.maxAttempts; attempt++) {
+      await test.work();
+      state.advance(hour);
+    }
+    await removeOld();
+    state.advance(25 * hour);
+    expect(await removeOld()).toEqual(NOTHING);
+    expect(await keysBelow(state, "t/")).toEqual([]);
   });
 
   it("stay while a job of the batch is not over", async () => {
     await using test = await openTestService();
     const { state } = test;
-    const removeOld = createRetention({ ...state, retentionMs });
+    const removeOld = createRetention({ ...state, retentionMs, log });
     const { id } = await createBatch(test, chatLines(2));
     state.advance(31 * days);
     expect(await removeOld()).toEqual({ batches: 0, files: 1, documents: 0 });
@@ -55,7 +78,7 @@ describe("batches and files past their retention", () => {
   it("go as soon as a file's own time is over", async () => {
     await using test = await openTestService();
     const { state } = test;
-    const removeOld = createRetention({ ...state, retentionMs });
+    const removeOld = createRetention({ ...state, retentionMs, log });
     const kept = await uploadLines(test, chatLines(1));
     const { id } = await state.files.publish("default", {
       id: state.files.newId(),
@@ -73,7 +96,7 @@ describe("batches and files past their retention", () => {
   it("are finished by the next sweep where one broke off", async () => {
     await using test = await openTestService();
     const { state } = test;
-    const removeOld = createRetention({ ...state, retentionMs });
+    const removeOld = createRetention({ ...state, retentionMs, log });
     const { id } = await createBatch(test, chatLines(2));
     await state.objects.delete(keys.batchState("default", id));
     state.advance(31 * days);
@@ -82,10 +105,23 @@ describe("batches and files past their retention", () => {
   });
 });
 
+it("keeps on with other kinds and other tenants, where something cannot be read", async () => {
+  await using state = await openTempState();
+  for (const tenant of ["acme", "zoo"]) {
+    const created_ms = state.now();
+    await state.objects.put(keys.batchIndex(tenant, created_ms, "batch_1"), Buffer.of());
+    await state.objects.put(keys.batchState(tenant, "batch_1"), Buffer.from("{}"));
+    await state.files.publish(tenant, { id: "file-1", filename: "f", purpose: "batch", bytes: 1, expiresMs: null });
+  }
+  state.advance(31 * days);
+  expect(await createRetention({ ...state, retentionMs, log })()).toEqual({ batches: 0, files: 2, documents: 0 });
+  expect(log.warn.mock.calls.map(([fields]) => fields.tenant)).toEqual(["acme", "zoo"]);
+});
+
 describe("what a request left that broke off", () => {
   it("goes once it has been seen for a day, and what became whole meanwhile stays", async () => {
     await using state = await openTempState();
-    const removeOld = createRetention({ ...state, retentionMs });
+    const removeOld = createRetention({ ...state, retentionMs, log });
     const body = Buffer.from("x");
     await state.objects.put(keys.file("t", "file-left"), body);
     await state.objects.put(keys.file("t", "file-late"), body);
@@ -115,7 +151,7 @@ describe("documents past their retention", () => {
   beforeEach(async () => {
     state = await openTempState();
     documents = createDocumentStore({ ...state, retentionMs });
-    removeOld = createRetention({ ...state, retentionMs });
+    removeOld = createRetention({ ...state, retentionMs, log });
   });
   afterEach(() => state[Symbol.asyncDispose]());
 
@@ -181,7 +217,7 @@ describe("documents past their retention", () => {
         throw new Error("killed");
       },
     };
-    await expect(createRetention({ ...state, objects, retentionMs })()).rejects.toThrow("killed");
+    expect(await createRetention({ ...state, objects, retentionMs, log })()).toEqual(NOTHING);
     await expect(documents.putDocument("acme", "text")).rejects.toMatchObject({ code: "unavailable" });
     state.advance(hour);
     expect(await documents.putDocument("acme", "text")).toMatchObject({ id, created: true });

@@ -188,6 +188,14 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
     });
   });
 
+  it("lets ECS replace a container whose process hangs, whichever it is", () => {
+    const found = Object.values(template().findResources("AWS::ECS::TaskDefinition")).flatMap(
+      ({ Properties }) => Properties.ContainerDefinitions as { Name: string; HealthCheck?: { Command: string[] } }[],
+    );
+    expect(found.map(({ Name }) => Name)).toEqual(expect.arrayContaining(["webhooks", "worker"]));
+    for (const { HealthCheck } of found) expect(HealthCheck?.Command.at(-1)).toBe("/app/health.mjs");
+  });
+
   it("gives no role all actions or all objects", () => {
     for (const { Properties } of Object.values(template().findResources("AWS::IAM::Policy"))) {
       for (const { Action, Resource } of Properties.PolicyDocument.Statement) {

@@ -96,6 +96,16 @@ describe.skipIf(!existsSync(HELM))("the Helm chart", () => {
     expect(worker.template.spec.containers[0].resources.limits["nvidia.com/gpu"]).toBe(1);
   });
 
+  it.each(["worker", "webhooks"])(
+    "has the %s restarted when it no longer writes the file that is looked at",
+    (component) => {
+      const [{ env, livenessProbe, volumeMounts }] = pod(component).containers;
+      expect(livenessProbe.exec.command).toEqual(["/usr/local/bin/node", "/app/health.mjs"]);
+      expect(env).toContainEqual({ name: "GNOMON_LIVENESS_FILE", value: "/tmp/alive" });
+      expect(volumeMounts).toContainEqual({ name: "tmp", mountPath: "/tmp" });
+    },
+  );
+
   it("leaves a worker longer to stop than its jobs may go on", () => {
     const { terminationGracePeriodSeconds, containers } = pod("worker");
     const grace = containers[0].env.find(({ name }: { name: string }) => name === "GNOMON_GRACE_SECONDS");

@@ -1,5 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
+import { keys } from "../../../api/contract/keys.ts";
 import { limits } from "../../../api/contract/limits.ts";
+import { advanceBatch } from "../../../api/state/batches/batch-record.ts";
 import {
   chatLine,
   chatLines,
@@ -162,6 +164,30 @@ describe("a cancel", () => {
     expect(await getBatch(test, id)).toMatchObject({ status: "cancelled", request_counts: { total: 0 } });
     await test.work();
     expect(test.worker.fake.sequences).toHaveLength(0);
+  });
+
+  it("ends a batch of which a job is made in the same moment", async () => {
+    await using test = await openTestService();
+    const { id } = await createBatch(test, chatLines(limits.shardLines + 1));
+    const { open } = test.state.batches.parts;
+    vi.spyOn(test.state.batches.parts, "open").mockImplementationOnce(async (...part) => {
+      await open(...part);
+      await cancel(test, id);
+    });
+    await test.work();
+    expect(await getBatch(test, id)).toMatchObject({ status: "cancelled", request_counts: { total: 33, failed: 33 } });
+    await test.state.jobs.sweep();
+    expect(await test.state.objects.list(keys.active)).toEqual([]);
+  });
+
+  it("ends a batch of which a job was announced and never made", async () => {
+    await using test = await openTestService();
+    const { id } = await createBatch(test, chatLines(2));
+    await test.state.batches.parts.open({ tenant: "default", id }, { shard: 0, job: "job_never-made" });
+    // Who cancelled it broke off before anything else.
+    await test.state.batches.change("default", id, (batch) => advanceBatch(batch, "cancelling", test.state.now()));
+    await test.work();
+    expect(await getBatch(test, id)).toMatchObject({ status: "cancelled" });
   });
 
   it("stops what runs, and keeps what is answered", async () => {

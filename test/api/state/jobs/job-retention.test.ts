@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { keys } from "../../../../api/contract/keys.ts";
 import { createJobStore, type JobStore } from "../../../../api/state/jobs/job-store.ts";
 import { jobRequest, jobResult } from "../../../support/job-fixtures.ts";
 import { openTempState, type TempState } from "../../../support/temp-state.ts";
@@ -64,4 +65,12 @@ it("shows a job no more once its time is over, before anything has removed it, a
   expect(await jobs.removeOld()).toBe(1);
   // The key stands for the new job now.
   expect((await jobs.findByKey("t", "key", "body"))?.id).toBe(again.state.id);
+});
+
+it("keeps on with other tenants, where a job cannot be read", async () => {
+  const bad = await submit("acme");
+  await end("zoo", await submit("zoo"));
+  await state.objects.put(keys.jobState("acme", bad), Buffer.from("{}"));
+  state.advance(30 * days + 1);
+  expect(await jobs.removeOld()).toBe(1);
 });

@@ -264,6 +264,16 @@ describe("giving back", () => {
   });
 });
 
+test("a sweep keeps on behind a job that cannot be read", async () => {
+  const bad = await submit();
+  nowMs += 1;
+  const late = await submit({ ttl_ms: 1_000 });
+  await state.objects.put(keys.jobState("acme", bad.id), Buffer.from("{}"));
+  nowMs += 24 * 3_600_000;
+  expect(await jobs.sweep()).toMatchObject({ ended: 1, next: null });
+  expect(await jobs.get("acme", late.id)).toMatchObject({ status: "expired" });
+});
+
 test("every change raises the revision by one", async () => {
   const claim = await submitAndClaim();
   const renewed = (await jobs.renew(claim)) as Claim;
