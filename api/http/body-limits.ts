@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { counted } from "../contract/counted.ts";
 import { AppError } from "../contract/errors.ts";
 import { limits } from "../contract/limits.ts";
 import { objectsPath } from "../state/embedded/object-urls.ts";
@@ -61,6 +62,6 @@ const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] =
 
 export const payloadTooLarge = (limitBytes: number): AppError =>
   new AppError("payload_too_large", "body over the limit", {
-    detail: `A body may have ${limitBytes.toLocaleString("en-US")} bytes at most: send less.`,
+    detail: `A body may have ${counted(limitBytes, "byte")} at most: send less.`,
     extra: { limit_bytes: limitBytes },
   });

@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { ActiveJobs, Weight } from "./active-jobs.ts";
 
@@ -58,7 +59,7 @@ export function createQuotaGate({ active, quota, drainSeconds }: Deps) {
     const n = (count: number) => count.toLocaleString("en-US");
     if (asked > quota) {
       return new AppError("budget_exceeded", `job of ${asked} ${name} over the quota of ${quota}`, {
-        detail: `The job may take ${n(asked)} tokens, and the quota is ${n(quota)}: lower max_tokens or shorten the prompt.`,
+        detail: `The job may take ${counted(asked, "token")}, and the quota is ${n(quota)}: lower max_tokens or shorten the prompt.`,
         extra: { quota: name, limit: quota, needed: asked },
       });
     }

@@ -266,7 +266,7 @@ describe("400", () => {
     expect(response.status).toBe(400);
     const problem = await readProblem(response);
     expect(problem.field?.startsWith(field.replace(/\[0\]$/, ""))).toBe(true);
-    expect(problem.detail).toMatch(/leave (?:it|this) out|remove it|must (?:be|not)/);
+    expect(problem.detail).toMatch(/leave (?:it|this) out|remove it|must (?:be|not|have)/);
     expect(problem.error).toMatchObject({ type: "invalid_request_error", param: problem.field });
   });
 

@@ -97,7 +97,7 @@ describe("POST /v1/documents: 422", () => {
     await using own = await openTestApp();
     const problem = await readProblem(await own.post("/v1/documents", "no pdf", "application/pdf"));
     expect(problem).toMatchObject({ code: "document_unreadable", field: "body" });
-    expect(problem.detail).toContain("it is not a valid PDF");
+    expect(problem.detail).toBe("It is not a valid PDF.");
     expect(await own.state.objects.list("t/")).toEqual([]);
     expect(await own.state.objects.list("u/")).toEqual([]);
   });

@@ -105,6 +105,6 @@ describe("batch", () => {
     await service.work();
     const { status, out } = await begun;
     expect(status).toBe(5);
-    expect(out).toMatch(/^Line 2: `body\.n` .*\n1 lines, 4 prompt tokens, at most 14 in all/);
+    expect(out).toMatch(/^Line 2: `body\.n` .*\n1 line, 4 prompt tokens, at most 14 in all/);
   });
 });
