@@ -1,3 +1,4 @@
+import { counted } from "./contract/counted.ts";
 import { AppError } from "./contract/errors.ts";
 import type { Prompt } from "./contract/prompts.ts";
 
@@ -42,13 +43,13 @@ export async function countFittingPrompts(
   const n = (tokens: number) => tokens.toLocaleString("en-US");
   const lowered = maxTokens - excess;
   const remedies = [
-    ...(excess < longest ? [`shorten the ${fieldOf(prompts[0])} by ${n(excess)} tokens`] : []),
+    ...(excess < longest ? [`shorten the ${fieldOf(prompts[0])} by ${counted(excess, "token")}`] : []),
     ...(lowered >= 1 ? [`set max_tokens to ${n(lowered)} or less`] : []),
   ];
   throw new AppError("context_overflow", `longest prompt is ${longest} tokens of ${model.maxPositions}`, {
     field: lowered >= 1 ? "max_tokens" : fieldOf(prompts[0]),
     detail:
-      `The longest prompt is ${n(longest)} tokens, and with max_tokens ${n(maxTokens)} makes ${n(longest + maxTokens)}; ` +
+      `The longest prompt is ${counted(longest, "token")}, and with max_tokens ${n(maxTokens)} makes ${n(longest + maxTokens)}; ` +
       `${model.id} takes ${n(model.maxPositions)}: ${remedies.join(", or ") || "lower both"}.`,
     extra: {
       prompt_tokens: longest,

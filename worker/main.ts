@@ -27,17 +27,19 @@ import { startHeartbeatThread } from "./lease/heartbeat-client.ts";
 import { createLeases } from "./lease/lease.ts";
 import { leaseLimits } from "./lease/lease-limits.ts";
 import { createLoadLog } from "./load-log.ts";
-import { createConsumer } from "./queue/consumer.ts";
-import { createDeadLetterDelivery } from "./queue/dead-letter.ts";
+import { buryDeadLetter } from "./queue/dead-letter.ts";
 import { createDelivery } from "./queue/delivery.ts";
 import { createIntake } from "./queue/intake.ts";
 import { createJobConsumer } from "./queue/job-consumer.ts";
+import { startMessageLoop } from "./queue/message-loop.ts";
 import { startReporting } from "./reporting.ts";
 import { startWebhooks } from "./webhook/start.ts";
 
 /** What is kept of a Spot notice's time for giving back and ending. */
 const SPOT_MARGIN_MS = 10_000;
 const LOAD_LOG_MS = 1_000;
+/** Looked at together. */
+const DEAD_LETTERS = 10;
 
 async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const env = parseEnv(WorkerEnv, process.env);
@@ -120,7 +122,17 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
   const { maxPositions } = prompts;
   const reports = createWorkerReports({ objects: state.objects, now });
   const reporting = startReporting({ ...deps, reports, newId, maxBatch, maxPositions });
-  const deadLetters = buryDeadLetters();
+  const deadQueue = state.queue.deadLetter;
+  const deadLetters =
+    deadQueue &&
+    startMessageLoop({
+      queue: deadQueue,
+      handle: (message) => buryDeadLetter(message, { ...deps, queue: deadQueue, source: state.queue }),
+      concurrency: DEAD_LETTERS,
+      limits: leaseTimes,
+      delay,
+      log,
+    });
   const sweeper = startSweeper({ jobs, everyMs: limits.sweepMs, log });
   const stopping = new AbortController();
   let graceMs = env.GNOMON_GRACE_SECONDS * 1000;
@@ -139,7 +151,7 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
     async stop() {
       stopping.abort();
       log.info({ grace_ms: graceMs }, "worker stops");
-      await Promise.all([consumer.stop(graceMs), deadLetters?.stop(0), webhookSender.stop(), sweeper.stop()]);
+      await Promise.all([consumer.stop(graceMs), deadLetters?.stop(), webhookSender.stop(), sweeper.stop()]);
       await reporting.stop();
       await protection?.stop();
       await heartbeats.close();
@@ -148,21 +160,6 @@ async function startWorker({ fail, stop }: Lifecycle): Promise<Running> {
       await liveness?.stop();
     },
   };
-
-  function buryDeadLetters() {
-    const queue = state.queue.deadLetter;
-    if (queue === null) return null;
-    const consumer = createConsumer({
-      queue,
-      deliver: (message) => createDeadLetterDelivery(message, { ...deps, queue, source: state.queue }),
-      room: (taken) => 10 - taken,
-      limits: leaseTimes,
-      delay,
-      log,
-    });
-    consumer.start();
-    return consumer;
-  }
 }
 
 await runProcess(startWorker);

@@ -6,9 +6,10 @@ import { isTerminal } from "../contract/job.ts";
 import type { Job } from "../contract/job-resource.ts";
 import type { JobResult } from "../contract/job-result.ts";
 import { createBatches } from "./batches.ts";
+import { JobEnded } from "./errors.ts";
 import { type JobEvent, jobEvents } from "./job-events.ts";
 import { pause } from "./pause.ts";
-import { ProblemError, problemError } from "./problem-error.ts";
+import { problemError } from "./problem-error.ts";
 import { accepted } from "./request.ts";
 import { createRetryingFetch, type RetryOptions } from "./retrying-fetch.ts";
 
@@ -116,7 +117,7 @@ export function createClient(baseUrl: string, { apiKey, fetch: once = fetch, ...
       return accepted(`GET /v1/jobs/${id}/result`, read as Answer<JobResult>);
     },
 
-    /** Submits, waits and fetches the answers. Rejects with a ProblemError if the job does not succeed. */
+    /** Submits, waits and fetches the answers. Rejects with JobEnded if the job does not succeed. */
     async ask(question: JobQuestion, options: AskOptions = {}): Promise<Answered> {
       const submitted = await submit(question, { signal: options.signal });
       let job: Job;
@@ -127,9 +128,7 @@ export function createClient(baseUrl: string, { apiKey, fetch: once = fetch, ...
         if (options.signal?.aborted) await this.cancel(submitted.id).catch(() => undefined);
         throw error;
       }
-      if (job.status !== "succeeded") {
-        throw new ProblemError(`job ${job.id} is ${job.status}${job.error ? `: ${job.error.message}` : ""}`, 409, null);
-      }
+      if (job.status !== "succeeded") throw new JobEnded(job);
       return { job, result: await this.result(job) };
     },
   };

@@ -13,6 +13,11 @@ export class ProblemError extends Error {
     this.status = status;
     this.problem = problem;
   }
+
+  /** Without the request that it is about. */
+  get reason(): string {
+    return this.problem ? `${this.problem.title}. ${this.problem.detail}` : this.message;
+  }
 }
 
 /** The error that a response is; a proxy in between may have sent no problem document. */

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { counted } from "./counted.ts";
 import { limits } from "./limits.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -37,11 +38,13 @@ function remedy(issue: Issue): string {
         : `must be ${aOrAn(issue.expected)}`;
     case "too_small":
       return isLength(issue)
-        ? `must not be shorter than ${issue.minimum} ${unit(issue)}`
+        ? Number(issue.minimum) === 1
+          ? "must not be empty"
+          : `must have at least ${counted(Number(issue.minimum), unit(issue))}`
         : `must be ${issue.inclusive ? "at least" : "greater than"} ${issue.minimum}`;
     case "too_big":
       return isLength(issue)
-        ? `must not be longer than ${issue.maximum} ${unit(issue)}`
+        ? `must have at most ${counted(Number(issue.maximum), unit(issue))}`
         : `must be ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
     case "invalid_key":
       return `has a name that ${issue.issues[0] ? remedy(issue.issues[0]) : "is not valid"}`;
@@ -53,4 +56,4 @@ function remedy(issue: Issue): string {
 const aOrAn = (type: string): string =>
   (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`).replace(/\bint\b/, "integer");
 const isLength = ({ origin }: { origin: string }): boolean => origin === "string" || origin === "array";
-const unit = ({ origin }: { origin: string }): string => (origin === "string" ? "character(s)" : "item(s)");
+const unit = ({ origin }: { origin: string }): string => (origin === "string" ? "character" : "item");

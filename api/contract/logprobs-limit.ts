@@ -1,3 +1,4 @@
+import { counted } from "./counted.ts";
 import { AppError } from "./errors.ts";
 import { limits } from "./limits.ts";
 
@@ -13,8 +14,8 @@ export function checkLogprobs(asked: Asked, answers: number, maxTokens: number):
   throw new AppError("invalid_request", `${total} log-probabilities`, {
     field: asked.top_logprobs > 0 ? "top_logprobs" : "logprobs",
     detail:
-      `${n(answers)} answer(s) of up to ${n(maxTokens)} tokens with ${n(each)} log-probabilities a token make ` +
-      `${n(total)}, and a job has at most ${n(limits.logprobsPerJob)}: lower ` +
+      `${counted(answers, "answer")} of up to ${counted(maxTokens, "token")} with ${counted(each, "log-probability", "log-probabilities")} ` +
+      `a token would be ${n(total)}, and a job has at most ${n(limits.logprobsPerJob)}: lower ` +
       `${asked.top_logprobs > 0 ? "`top_logprobs`, or " : ""}max_tokens to ${n(fitting)} or less.`,
   });
 }

@@ -93,14 +93,14 @@ async function readReason(stderr: Readable): Promise<string> {
 const unreadable = (why: string): AppError =>
   new AppError("document_unreadable", `document not converted: ${why}`, {
     field: "body",
-    detail: `The document cannot be turned to text: ${why}.`,
+    detail: `${why.charAt(0).toUpperCase()}${why.slice(1)}.`,
   });
 
 /** Out of memory included, which ends the process with a signal. */
 const failed = (status: number | null, reason: string): AppError =>
   new AppError("document_unreadable", `the converter ended with ${status ?? "a signal"}: ${reason}`, {
     field: "body",
-    detail: "The document cannot be turned to text: it is damaged, or too large. Send its text instead.",
+    detail: "It is damaged, or too large. Send its text instead.",
   });
 
 function createSlots(count: number) {

@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { counted } from "../contract/counted.ts";
 import { AppError } from "../contract/errors.ts";
 import { exceedsDepth } from "../contract/json-depth.ts";
 import { limits } from "../contract/limits.ts";
@@ -39,6 +40,6 @@ export const limitDepth: MiddlewareHandler<AppEnv> = async (c, next) => {
 
 export const payloadTooLarge = (limitBytes: number): AppError =>
   new AppError("payload_too_large", "body over the limit", {
-    detail: `A body may have ${limitBytes.toLocaleString("en-US")} bytes at most: send less.`,
+    detail: `A body may have ${counted(limitBytes, "byte")} at most: send less.`,
     extra: { limit_bytes: limitBytes },
   });

@@ -13,6 +13,7 @@ export type EvalOptions = {
   seed: number;
   caches: readonly NamedCache[];
   device: "cpu" | "cuda";
+  dtype: NonNullable<EngineOptions["dtype"]>;
   /** File for every answer, so that two runs can be compared. */
   answersFile: string | null;
   json: boolean;
@@ -31,6 +32,7 @@ export const USAGE = `usage: npm run eval -- [options]
   --lengths A,B       prompt tokens (4096,8192)
   --caches A,B        of full,shadowkv (both)
   --device D          cpu or cuda (cpu)
+  --dtype T           auto, bfloat16 or float32 (auto: bfloat16 on cuda, float32 on cpu)
   --answers FILE      writes every answer, to compare two runs of one seed
   --seed N            for the same documents again (the clock)
   --rank N  --chunk-size N  --sparse-budget N  --outlier-chunks N  --local-window N
@@ -60,6 +62,7 @@ export function parseEvalOptions(args: string[], nowMs: number): EvalOptions {
       lengths: { ...text, default: "4096,8192" },
       caches: { ...text, default: "full,shadowkv" },
       device: { ...text, default: "cpu" },
+      dtype: { ...text, default: "auto" },
       answers: text,
       seed: { ...text, default: String(nowMs) },
       rank: text,
@@ -76,6 +79,7 @@ export function parseEvalOptions(args: string[], nowMs: number): EvalOptions {
   return {
     json: values.json,
     device: check.oneOf("--device", values.device, ["cpu", "cuda"]),
+    dtype: check.oneOf("--dtype", values.dtype, ["auto", "bfloat16", "float32"]),
     answersFile: values.answers ?? null,
     documents: wholeNumber("--documents", values.documents, 1),
     seed: wholeNumber("--seed", values.seed, 0),

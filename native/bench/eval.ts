@@ -32,7 +32,7 @@ async function evaluate(options: EvalOptions): Promise<Row[]> {
   const answered: Record<string, string[]> = {};
   try {
     for (const cache of options.caches) {
-      const answers = await answerAll(cases, cache, options.device, prompts, progress);
+      const answers = await answerAll(cases, cache, options, prompts, progress);
       answered[cache.name] = answers;
       rows.push(...cells.map((cell) => scoreCell(cell, cache, cases, answers)));
     }
@@ -54,11 +54,11 @@ async function makeCases(cell: Cell, options: EvalOptions, prompts: Prompts): Pr
 async function answerAll(
   cases: Case[],
   cache: NamedCache,
-  device: EvalOptions["device"],
+  { device, dtype }: Pick<EvalOptions, "device" | "dtype">,
   prompts: Prompts,
   progress: Bar,
 ): Promise<string[]> {
-  const engine = await loadEngine({ modelDir: MODEL_DIR, device, cache: cache.options });
+  const engine = await loadEngine({ modelDir: MODEL_DIR, device, dtype, cache: cache.options });
   try {
     return await Promise.all(
       cases.map(async ({ tokens }) => {

@@ -54,7 +54,7 @@ describe("the package that npm packs, installed into an empty folder", () => {
     const body = { model: service.model, messages, max_tokens: 32 };
     const line = { custom_id: "a", method: "POST", url: "/v1/chat/completions", body };
     await writeFile(join(directory.path, "in.jsonl"), `${JSON.stringify(line)}\n`);
-    expect(await gnomon("batch", "in.jsonl", "--quiet")).toContain("1 of 1 lines answered");
+    expect(await gnomon("batch", "in.jsonl", "--quiet")).toContain("1 of 1 line answered");
     const results = await readFile(join(directory.path, "in-results.jsonl"), "utf8");
     expect(JSON.parse(results)).toMatchObject({ custom_id: "a", error: null });
   });

@@ -1,4 +1,5 @@
 import type { BatchError, BatchErrorCode } from "../../api/contract/batch.ts";
+import { counted } from "../../api/contract/counted.ts";
 import { limits } from "../../api/contract/limits.ts";
 import type { LineFault } from "./parse-line.ts";
 
@@ -29,7 +30,9 @@ export function createLineFaults() {
       const shown = [...ofFile, ...ofLines].slice(0, limits.batchErrors);
       shown.sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
       const more = counts.ofFile + counts.ofLines - shown.length;
-      return more === 0 ? shown : [...shown, faultOfFile("more_errors", `${more} more lines are not valid.`)];
+      return more === 0
+        ? shown
+        : [...shown, faultOfFile("more_errors", `${counted(more, "more line is", "more lines are")} not valid.`)];
     },
   };
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { askedTokens, chatMessages, chatSampling, roomForAnswer } from "../../api/contract/chat-job.ts";
+import { counted } from "../../api/contract/counted.ts";
 import { AppError } from "../../api/contract/errors.ts";
 import type { JobRequest } from "../../api/contract/job-request.ts";
 import { checkLogprobs } from "../../api/contract/logprobs-limit.ts";
@@ -16,7 +17,7 @@ export function lineTokens({ asked }: ParsedLine, promptTokens: number, { model,
   if (excess > 0) {
     throw new AppError("context_overflow", `${promptTokens} and ${maxTokens} tokens of ${maxPositions}`, {
       detail:
-        `over by ${n(excess)} tokens: its prompt has ${n(promptTokens)}, its answer may have ${n(maxTokens)}, and ` +
+        `over by ${counted(excess, "token")}: its prompt has ${n(promptTokens)}, its answer may have ${n(maxTokens)}, and ` +
         `${model} takes ${n(maxPositions)}.`,
     });
   }

@@ -3,7 +3,6 @@ import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
 import { attemptsAllowed } from "../../api/state/jobs/job-record.ts";
 import type { JobStore } from "../../api/state/jobs/job-store.ts";
 import { attemptsExhausted } from "../failure.ts";
-import type { Delivery } from "./consumer.ts";
 import { parseMessage } from "./message.ts";
 
 type Deps = {
@@ -22,38 +21,28 @@ type Deps = {
  * workers, and nobody else would end it. One that was only given back often is sent anew; that counts as an attempt, so
  * that a message which workers die of before they claim its job comes to an end too.
  */
-export function createDeadLetterDelivery(message: ReceivedMessage, deps: Deps): Delivery {
+export async function buryDeadLetter(message: ReceivedMessage, deps: Deps): Promise<void> {
   const { jobs, queue, source, owner, engineInfo, limits, log } = deps;
-
-  async function bury(): Promise<void> {
-    const pointer = parseMessage(message.body);
-    const state = pointer && (await jobs.get(pointer.tenant, pointer.job));
-    if (pointer && state && !isTerminal(state.status)) {
-      const { tenant, job } = pointer;
-      if (state.attempt < attemptsAllowed(state, limits.maxAttempts)) {
-        const claimed = await jobs.claim(tenant, job, owner, engineInfo);
-        // Its worker may still make it: look again when that lease has ended.
-        if (claimed.kind === "leased") return void (await queue.extend(message.receipt, limits.visibilityMs));
-        if (claimed.kind === "claimed") {
-          await source.send({ body: message.body, groupId: tenant });
-          await jobs.release(claimed.claim);
-          log.info({ job }, "dead letter sent anew");
-        }
-      } else {
-        const failed = await jobs.failAbandoned(tenant, job, attemptsExhausted(state.attempt));
-        if (failed && !isTerminal(failed.status)) {
-          return void (await queue.extend(message.receipt, limits.visibilityMs));
-        }
-        log.error({ job }, "job of a dead letter failed");
+  const pointer = parseMessage(message.body);
+  const state = pointer && (await jobs.get(pointer.tenant, pointer.job));
+  if (pointer && state && !isTerminal(state.status)) {
+    const { tenant, job } = pointer;
+    if (state.attempt < attemptsAllowed(state, limits.maxAttempts)) {
+      const claimed = await jobs.claim(tenant, job, owner, engineInfo);
+      // Its worker may still make it: look again when that lease has ended.
+      if (claimed.kind === "leased") return void (await queue.extend(message.receipt, limits.visibilityMs));
+      if (claimed.kind === "claimed") {
+        await source.send({ body: message.body, groupId: tenant });
+        await jobs.release(claimed.claim);
+        log.info({ job }, "dead letter sent anew");
       }
+    } else {
+      const failed = await jobs.failAbandoned(tenant, job, attemptsExhausted(state.attempt));
+      if (failed && !isTerminal(failed.status)) {
+        return void (await queue.extend(message.receipt, limits.visibilityMs));
+      }
+      log.error({ job }, "job of a dead letter failed");
     }
-    await queue.delete(message.receipt);
   }
-
-  return {
-    seats: () => 1,
-    hasBegun: () => true,
-    giveBack: () => {},
-    done: bury().catch((error) => log.error({ err: error, message_id: message.id }, "delivery broke off")),
-  };
+  await queue.delete(message.receipt);
 }

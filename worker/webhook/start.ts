@@ -5,10 +5,10 @@ import type { ObjectStore } from "../../api/state/object-store.ts";
 import { createWebhookKeyrings } from "../../api/state/webhooks/webhook-keyring.ts";
 import type { WebhookStore } from "../../api/state/webhooks/webhook-store.ts";
 import { delay } from "../delay.ts";
+import { startMessageLoop } from "../queue/message-loop.ts";
 import { deliverWebhook, type WebhookDeliveryDeps } from "./delivery.ts";
 import { post } from "./post.ts";
 import { createResolver } from "./resolve.ts";
-import { startWebhookSender } from "./sender.ts";
 import { createSlots } from "./slots.ts";
 
 type Deps = {
@@ -34,5 +34,12 @@ export function startWebhooks({ objects, webhookQueue: queue, webhooks, policy, 
     random: Math.random,
     log,
   };
-  return startWebhookSender({ queue, deliver: (message) => deliverWebhook(message, deps), limits, delay, log });
+  return startMessageLoop({
+    queue,
+    handle: (message) => deliverWebhook(message, deps),
+    concurrency: limits.webhookConcurrency,
+    limits: { longPollMs: limits.longPollMs, visibilityMs: limits.webhookVisibilityMs },
+    delay,
+    log,
+  });
 }

@@ -1,4 +1,4 @@
-import { open, readFile, rename, writeFile } from "node:fs/promises";
+import { open, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { z } from "zod";
 
 /** What a run leaves beside its output, for the next one to go on from. */
@@ -32,7 +32,10 @@ export function createBatchOutput(path: string) {
       const text = await readFile(statePath, "utf8").catch(() => "null");
       try {
         const run = BatchRun.parse(JSON.parse(text));
-        return run.input === input ? run : null;
+        if (run.input !== input) return null;
+        // The output was removed, or cut: the service has its results still, and they are read from the first on.
+        const { size } = await stat(path).catch(() => ({ size: 0 }));
+        return size < run.bytes ? { ...run, cursor: "", bytes: 0 } : run;
       } catch {
         return null;
       }

@@ -79,7 +79,7 @@ async function upload({ client, progress }: Context, path: string): Promise<stri
   const name = basename(path);
   try {
     const onBytes = (value: number) =>
-      progress.show([{ name: "upload", value, total: content.size, unit: "bytes", note: name }]);
+      progress.show([{ name: "upload", value, total: content.size, unit: "byte", note: name }]);
     return (await client.batches.upload(content, name, onBytes)).id;
   } finally {
     progress.stop();
@@ -152,7 +152,7 @@ async function dryRun(context: Context, path: string): Promise<number> {
   const file = await upload(context, path);
   let batch = await client.batches.create({ ...NEW_BATCH, input_file_id: file, dry_run: true });
   for (; !isBatchOver(batch.status); batch = await client.batches.get(batch.id)) {
-    progress.show([{ name: "checking", value: 0, total: 0, unit: "lines", note: batch.status }]);
+    progress.show([{ name: "checking", value: 0, total: 0, unit: "line", note: batch.status }]);
     await pause(POLL_MS, undefined);
   }
   progress.stop();

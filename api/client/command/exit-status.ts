@@ -1,6 +1,7 @@
 import { CommanderError } from "@commander-js/extra-typings";
+import { JobEnded, UnreachableError } from "../errors.ts";
 import { ProblemError } from "../problem-error.ts";
-import { Interrupted, JobEnded, UnreachableError, UsageError } from "./errors.ts";
+import { Interrupted, UsageError } from "./errors.ts";
 
 /** What the command says to the shell. api/client/README.md lists them for users. */
 export const EXIT = {
@@ -37,11 +38,10 @@ function classify(error: unknown): [number, string] {
   return [EXIT.failed, "internal"];
 }
 
-function describeProblem({ code, status, problem, message }: ProblemError): Failure {
-  const said = problem === null ? message : `${problem.title}. ${problem.detail}`;
+function describeProblem({ code, status, problem, reason }: ProblemError): Failure {
   const hint =
     code === "api_key_missing" || code === "api_key_invalid" ? " The command takes it from GNOMON_API_KEY." : "";
-  return { status: statusOf(status, code), code, message: oneLine(said + hint), field: problem?.field ?? null };
+  return { status: statusOf(status, code), code, message: oneLine(reason + hint), field: problem?.field ?? null };
 }
 
 function statusOf(status: number, code: string): number {

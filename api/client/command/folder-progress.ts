@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import { isTerminal } from "../../contract/job.ts";
 import type { Job } from "../../contract/job-resource.ts";
 import type { SummaryRecord } from "../summarize/outputs.ts";
@@ -20,15 +21,15 @@ export function createFolderProgress(progress: Pick<Progress, "show">, documents
         name: "folder",
         value: done,
         total: documents,
-        unit: "documents",
+        unit: "document",
         ...(failed === 0 ? {} : { note: `${failed} failed` }),
       },
       {
         name: "prefill",
         value: sum((job) => job.progress.prefill_tokens),
         total: sum((job) => job.progress.prompt_tokens),
-        unit: "tokens",
-        note: `${decoded} decoded | ${running} jobs running, ${waiting} waiting`,
+        unit: "token",
+        note: `${decoded} decoded | ${counted(running, "job")} running, ${waiting} waiting`,
       },
     ]);
   }

@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import type { Job } from "../../contract/job-resource.ts";
 
 const count = (value: number): string => value.toLocaleString("en-US");
@@ -26,15 +27,15 @@ export function jobLines(job: Job): string[] {
     ["status", job.cancel_requested && job.finished_at === null ? `${job.status}, being cancelled` : job.status],
     ["model", job.model],
     ["queue", job.queue_position === null ? null : `${job.queue_position} before it`],
-    ["prefill", `${count(progress.prefill_tokens)} of ${count(progress.prompt_tokens)} tokens`],
-    ["decode", `${count(progress.generated_tokens)} tokens`],
+    ["prefill", `${count(progress.prefill_tokens)} of ${counted(progress.prompt_tokens, "token")}`],
+    ["decode", counted(progress.generated_tokens, "token")],
     ["answers", `${progress.questions_done} of ${progress.questions_total}`],
     ["attempt", job.attempt > 1 ? String(job.attempt) : null],
     ["created", time(job.created_at)],
     ["started", job.started_at === null ? null : time(job.started_at)],
     ["finished", job.finished_at === null ? null : time(job.finished_at)],
     ["estimated", job.estimated_finish_at === null ? null : time(job.estimated_finish_at)],
-    ["usage", usage && `${count(usage.prompt_tokens)} + ${count(usage.completion_tokens)} tokens`],
+    ["usage", usage && `${count(usage.prompt_tokens)} + ${counted(usage.completion_tokens, "token")}`],
     [
       "timings",
       timings &&

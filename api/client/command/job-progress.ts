@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import type { Job } from "../../contract/job-resource.ts";
 import type { ProgressLine } from "./progress.ts";
 
@@ -8,25 +9,25 @@ export function jobProgress(
 ): ProgressLine[] {
   const { prompt_tokens, prefill_tokens, generated_tokens, questions_done, questions_total } = progress;
   const waiting = queue_position === null ? status : `${status}, ${queue_position} before it`;
-  const answers = `${questions_done}/${questions_total} answers`;
+  const answers = `${questions_done}/${counted(questions_total, "answer")}`;
   const prefill: ProgressLine = {
     name: "prefill",
     value: prefill_tokens,
     total: prompt_tokens,
-    unit: "tokens",
+    unit: "token",
     note: status === "queued" ? waiting : status,
   };
   // The end of an answer is the model's: only an upper bound is known before.
   const most = questions_done === questions_total ? generated_tokens : (maxTokens ?? 0) * questions_total;
   const decode: ProgressLine =
     most >= generated_tokens && most > 0
-      ? { name: "decode", value: generated_tokens, total: most, unit: "tokens", note: answers }
+      ? { name: "decode", value: generated_tokens, total: most, unit: "token", note: answers }
       : {
           name: "decode",
           value: questions_done,
           total: questions_total,
-          unit: "answers",
-          note: `${generated_tokens.toLocaleString("en-US")} tokens`,
+          unit: "answer",
+          note: counted(generated_tokens, "token"),
         };
   return [prefill, decode];
 }

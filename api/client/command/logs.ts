@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import { isTerminal, type JobProgress } from "../../contract/job.ts";
 import type { Job } from "../../contract/job-resource.ts";
 import type { JobEvent } from "../job-events.ts";
@@ -31,8 +32,8 @@ const progressLine = ({
   questions_done,
   questions_total,
 }: JobProgress) =>
-  `prefill ${count(prefill_tokens)} of ${count(prompt_tokens)} tokens, ${count(generated_tokens)} decoded, ` +
-  `${questions_done} of ${questions_total} answers`;
+  `prefill ${count(prefill_tokens)} of ${counted(prompt_tokens, "token")}, ${count(generated_tokens)} decoded, ` +
+  `${questions_done} of ${counted(questions_total, "answer")}`;
 
 function history(job: Job): string[] {
   const { created_at, started_at, finished_at, attempt, engine, progress, error, status } = job;

@@ -5,7 +5,7 @@ export type ProgressLine = {
   name: string;
   value: number;
   total: number;
-  /** What is counted. */
+  /** What is counted, one of it: "line". */
   unit: string;
   note?: string;
 };
@@ -56,7 +56,11 @@ export function createProgress(stream: Terminal["err"], reportMs: number = REPOR
       if (isPaused) return;
       bars ??= open();
       for (const { name, value, total, unit, note } of lines) {
-        const shown = { name: name.padEnd(8), unit, note: note === undefined ? "" : ` | ${note}` };
+        const shown = {
+          name: name.padEnd(8),
+          unit: total === 1 ? unit : `${unit}s`,
+          note: note === undefined ? "" : ` | ${note}`,
+        };
         const bar = bars.singles.get(name) ?? bars.multi.create(total, value, shown);
         bars.singles.set(name, bar);
         bar.setTotal(total);

@@ -1,5 +1,5 @@
+import { UnreachableError } from "../errors.ts";
 import { createRetryingFetch, type FailedTry, type RetryOptions } from "../retrying-fetch.ts";
-import { UnreachableError } from "./errors.ts";
 
 type Options = Pick<RetryOptions, "maxRetries" | "maxElapsedMs" | "firstWaitMs"> & {
   url: string;

@@ -1,23 +1,11 @@
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { basename, extname } from "node:path";
+import { basename } from "node:path";
 import { Readable } from "node:stream";
 import type { DocumentType } from "../../contract/document.ts";
+import { documentTypeOf } from "../document-type.ts";
 import { UsageError } from "./errors.ts";
 import type { Terminal } from "./terminal.ts";
-
-const TYPES: Record<string, DocumentType> = {
-  ".txt": "text/plain",
-  ".text": "text/plain",
-  ".md": "text/markdown",
-  ".markdown": "text/markdown",
-  ".html": "text/html",
-  ".htm": "text/html",
-  ".pdf": "application/pdf",
-};
-
-/** By its name; undefined for a kind that cannot be told from it. */
-export const documentTypeOf = (path: string): DocumentType | undefined => TYPES[extname(path).toLowerCase()];
 
 export type SourceFile = {
   name: string;

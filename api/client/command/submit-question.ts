@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import type { Job } from "../../contract/job-resource.ts";
 import type { JobQuestion } from "../client.ts";
 import type { Context } from "./context.ts";
@@ -20,7 +21,7 @@ export async function submitQuestion(context: Context, files: string[], options:
   const [first] = documents;
   const of = documents.length === 1 && first ? { document: first } : { documents };
   const job = await client.submit({ ...question, ...of } as JobQuestion, { idempotencyKey: options.idempotencyKey });
-  note(`Job ${job.id}: ${job.progress.prompt_tokens.toLocaleString("en-US")} tokens.`);
+  note(`Job ${job.id}: ${counted(job.progress.prompt_tokens, "token")}.`);
   return job;
 }
 

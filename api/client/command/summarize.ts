@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import pLimit from "p-limit";
+import { counted } from "../../contract/counted.ts";
 import { Priority } from "../../contract/job.ts";
 import { accepted } from "../request.ts";
 import { findDocuments } from "../summarize/find-documents.ts";
@@ -115,7 +116,9 @@ async function summarize(context: Context, options: Options): Promise<number> {
   const report = reportOf(output, all);
   if (json) terminal.print(JSON.stringify(report));
   else
-    terminal.print(`${report.succeeded} of ${report.documents} documents are summarised in ${relative(".", output)}`);
+    terminal.print(
+      `${report.succeeded} of ${counted(report.documents, "document")} ${report.succeeded === 1 ? "is" : "are"} summarised in ${relative(".", output)}`,
+    );
   return report.failed === 0 ? EXIT.done : EXIT.failed;
 }
 

@@ -14,7 +14,7 @@ export async function upload(
   const counted = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       sent += chunk.byteLength;
-      if (bytes !== null) progress.show([{ name: "upload", value: sent, total: bytes, unit: "bytes", note: name }]);
+      if (bytes !== null) progress.show([{ name: "upload", value: sent, total: bytes, unit: "byte", note: name }]);
       controller.enqueue(chunk);
     },
   });

@@ -1,6 +1,6 @@
 import type { Job } from "../../contract/job-resource.ts";
+import { JobEnded } from "../errors.ts";
 import type { Context } from "./context.ts";
-import { JobEnded } from "./errors.ts";
 import { interruptible } from "./interruptible.ts";
 import { jobProgress } from "./job-progress.ts";
 

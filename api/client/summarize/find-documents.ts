@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { documentTypeOf } from "../command/source-file.ts";
+import { documentTypeOf } from "../document-type.ts";
 
 /** Paths below the folder, with slashes, of everything that can be summarised. Hidden ones and links are left out. */
 export async function findDocuments(folder: string, leaveOut: string): Promise<string[]> {

@@ -3,7 +3,7 @@ import type { LimitFunction } from "p-limit";
 import { isTerminal } from "../../contract/job.ts";
 import type { Job } from "../../contract/job-resource.ts";
 import type { Client, JobQuestion } from "../client.ts";
-import { JobEnded } from "../command/errors.ts";
+import { JobEnded } from "../errors.ts";
 import type { Answer, Journal } from "./journal.ts";
 
 /** One prompt: texts that the service has already, and what is asked of them. */

@@ -1,6 +1,5 @@
 import type { Document } from "../../contract/document.ts";
 import type { Client } from "../client.ts";
-import { UsageError } from "../command/errors.ts";
 import { ProblemError } from "../problem-error.ts";
 import type { Answer } from "./journal.ts";
 import { countPromptTokens, tooLongBy } from "./measure.ts";
@@ -54,7 +53,7 @@ async function summarizeStored(document: Document, level: number, deps: Deps, na
     return { text: answer.answer, sections: 1, answers: [answer] };
   }
   if (level === MAX_LEVELS) {
-    throw new UsageError("The summaries of its sections are no shorter than it: lower --max-tokens.");
+    throw new Error("The summaries of its sections are no shorter than it: lower --max-tokens.");
   }
 
   const text = await client.text(document.id);
@@ -89,7 +88,7 @@ type Sections = { text: string; max: number; tokensPerByte: number; prefixId: st
 async function mapSections({ text, max, tokensPerByte, prefixId }: Sections, deps: Deps): Promise<Answer[]> {
   const { client, step, settings } = deps;
   if (max < 4 * settings.maxTokens) {
-    throw new UsageError("Sections of this size are hardly longer than their summaries: lower --max-tokens.");
+    throw new Error("Sections of this size are hardly longer than their summaries: lower --max-tokens.");
   }
   const sections = splitText(text, max, (piece) => Buffer.byteLength(piece) * tokensPerByte);
   const answers = await Promise.all(

@@ -6,8 +6,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { LimitFunction } from "p-limit";
 import type { Client } from "../client.ts";
-import { Interrupted, UnreachableError } from "../command/errors.ts";
-import { documentTypeOf } from "../command/source-file.ts";
+import { documentTypeOf } from "../document-type.ts";
+import { UnreachableError } from "../errors.ts";
 import { ProblemError } from "../problem-error.ts";
 import { type SummaryRecord, writeSummary } from "./outputs.ts";
 import type { Step } from "./step.ts";
@@ -74,18 +74,19 @@ export async function summarizeFolder({
   }
 
   async function record(path: string): Promise<SummaryRecord> {
-    const file = join(folder, path);
-    const begun = await beginInTurn(path, file);
-    if (begun === null) return describe(path, null, null, "it is empty");
-    const { first } = begun;
+    let first: string | null = null;
+    let summary: Summary;
     try {
-      const summary = await begun.summary;
-      await writeSummary(output, path, summary.text);
-      return describe(path, summary, first, null);
+      const begun = await beginInTurn(path, join(folder, path));
+      if (begun === null) return describe(path, null, null, "it is empty");
+      first = begun.first;
+      summary = await begun.summary;
     } catch (error) {
-      if (concernsAll(error)) throw error;
-      return describe(path, null, first, error instanceof Error ? error.message : String(error));
+      if (signal.aborted || concernsAll(error)) throw error;
+      return describe(path, null, first, reasonOf(error));
     }
+    await writeSummary(output, path, summary.text);
+    return describe(path, summary, first, null);
   }
 
   async function recordUnlessOver(path: string): Promise<void> {
@@ -103,9 +104,17 @@ export async function summarizeFolder({
 
 /** No other document would fare better. */
 const concernsAll = (error: unknown): boolean =>
-  error instanceof Interrupted ||
-  error instanceof UnreachableError ||
-  (error instanceof ProblemError && (error.status === 401 || error.status === 403 || error.status === 429));
+  error instanceof UnreachableError || (error instanceof ProblemError && OF_ALL.has(error.status));
+
+/** No key, or a service that is full or away for longer than the client waits. */
+const OF_ALL = new Set([401, 403, 429, 502, 503, 504, 507]);
+
+function reasonOf(error: unknown): string {
+  if (error instanceof ProblemError) return error.reason;
+  if (!(error instanceof Error)) return String(error);
+  if (!("syscall" in error && "code" in error)) return error.message;
+  return error.code === "ENOENT" ? "it is not there any more" : `it cannot be read (${error.code})`;
+}
 
 /** The same for documents that are the same; null of an empty one. */
 async function contentOf(path: string, file: string): Promise<string | null> {

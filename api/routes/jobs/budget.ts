@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { Price } from "../../contract/job.ts";
 import type { CreateJob } from "../../contract/job-request.ts";
@@ -48,7 +49,7 @@ function tooTight(field: string, total: number, prompt: number, answers: number)
   return new AppError("budget_exceeded", `${prompt} prompt tokens under a cap of ${total} by ${field}`, {
     field,
     detail:
-      `The prompts take ${n(prompt)} tokens, so with one token of each answer the job takes ${n(prompt + answers)}; ` +
+      `The prompts take ${counted(prompt, "token")}, so with one token of each answer the job takes ${n(prompt + answers)}; ` +
       `\`${field}\` allows ${n(total)}. Raise it, or shorten the prompt.`,
     extra: { prompt_tokens: prompt, needed_tokens: prompt + answers, allowed_tokens: total },
   });

@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import { type DocumentInfo, textBytesOf } from "../../contract/document.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { Price } from "../../contract/job.ts";
@@ -107,7 +108,7 @@ const beyondReading = (info: DocumentInfo, field: string): AppError =>
   new AppError("context_overflow", `document text of ${textBytesOf(info)} bytes`, {
     field,
     detail:
-      `The text of \`${info.id}\` has ${textBytesOf(info).toLocaleString("en-US")} bytes, and a job reads at most ` +
+      `The text of \`${info.id}\` has ${counted(textBytesOf(info), "byte")}, and a job reads at most ` +
       `${limits.promptBytes.toLocaleString("en-US")}: split it.`,
     extra: { text_bytes: textBytesOf(info), limit_bytes: limits.promptBytes },
   });

@@ -1,3 +1,4 @@
+import { counted } from "../../contract/counted.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { ActiveJobs, Weight } from "./active-jobs.ts";
 
@@ -40,17 +41,17 @@ export function createQuotaGate({ active, quota, drainSeconds }: Deps) {
   return {
     left,
 
-    /** Counts the job in, or throws quota_exceeded. */
-    async admit(weight: Weight): Promise<void> {
+    /** Counts the job in, or throws quota_exceeded. `submitted` or `withdraw` has to follow. */
+    async admit(job: string, weight: Weight): Promise<void> {
       if (limited) await active.update(false);
       if (limited && shortOf(weight) !== undefined) await active.update(true);
       const short = shortOf(weight);
       if (short !== undefined) throw await refusal(weight, short);
-      active.add(weight);
+      active.add(job, weight);
     },
 
-    /** The job that was counted in did not come to be. */
-    release: active.subtract,
+    submitted: active.submitted,
+    withdraw: active.withdraw,
   };
 
   async function refusal(weight: Weight, { name, quota, left }: QuotaLeft): Promise<AppError> {
@@ -58,7 +59,7 @@ export function createQuotaGate({ active, quota, drainSeconds }: Deps) {
     const n = (count: number) => count.toLocaleString("en-US");
     if (asked > quota) {
       return new AppError("budget_exceeded", `job of ${asked} ${name} over the quota of ${quota}`, {
-        detail: `The job may take ${n(asked)} tokens, and the quota is ${n(quota)}: lower max_tokens or shorten the prompt.`,
+        detail: `The job may take ${counted(asked, "token")}, and the quota is ${n(quota)}: lower max_tokens or shorten the prompt.`,
         extra: { quota: name, limit: quota, needed: asked },
       });
     }

@@ -97,7 +97,7 @@ describe("POST /v1/documents: 422", () => {
     await using own = await openTestApp();
     const problem = await readProblem(await own.post("/v1/documents", "no pdf", "application/pdf"));
     expect(problem).toMatchObject({ code: "document_unreadable", field: "body" });
-    expect(problem.detail).toContain("it is not a valid PDF");
+    expect(problem.detail).toBe("It is not a valid PDF.");
     expect(await own.state.objects.list("t/")).toEqual([]);
     expect(await own.state.objects.list("u/")).toEqual([]);
   });
@@ -129,7 +129,7 @@ describe("HTML and PDF", () => {
 });
 
 describe("a document of 200 MB", () => {
-  it("is stored and read without ever being in memory as a whole", { timeout: 60_000 }, async () => {
+  it("is stored and read without ever being in memory as a whole", async () => {
     await using own = await openTestApp();
     const chunk = Buffer.alloc(1_000_000, "The minutes of the harbour board. ");
     const before = process.memoryUsage().arrayBuffers;

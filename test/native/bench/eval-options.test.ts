@@ -10,6 +10,8 @@ describe("options of the evaluation", () => {
       lengths: [4096, 8192],
       documents: 40,
       seed: NOW_MS,
+      device: "cpu",
+      dtype: "auto",
       json: false,
       caches: [
         { name: "full", options: { kind: "full" }, sparseBudget: null },
@@ -30,7 +32,15 @@ describe("options of the evaluation", () => {
     ]);
   });
 
+  it("takes the dtype that the engine is to compute in", () => {
+    expect(parseEvalOptions(["--device", "cuda", "--dtype", "float32"], NOW_MS)).toMatchObject({
+      device: "cuda",
+      dtype: "float32",
+    });
+  });
+
   it.each([
+    [["--dtype", "fp16"], '--dtype is "fp16"'],
     [["--documents", "0"], "--documents is 0; give a whole number of at least 1"],
     [["--documents", "-3"], "--documents"],
     [["--documents", "1e3"], '--documents is "1e3"'],

@@ -157,7 +157,7 @@ it("names first that for which no line runs, and of the lines those that are nam
   const errors = await errorsOf([...bad, "no"]);
   expect(errors).toHaveLength(limits.batchErrors + 1);
   expect(errors.filter(({ code }) => code === "invalid_json_line")).toMatchObject([{ line: limits.batchErrors + 1 }]);
-  expect(errors.at(-1)).toMatchObject({ code: "more_errors", message: "1 more lines are not valid." });
+  expect(errors.at(-1)).toMatchObject({ code: "more_errors", message: "1 more line is not valid." });
   const numbers = errors.slice(0, -1).map(({ line }) => line ?? 0);
   expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
 });

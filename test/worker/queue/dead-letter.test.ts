@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { limits } from "../../../api/contract/limits.ts";
-import { createDeadLetterDelivery } from "../../../worker/queue/dead-letter.ts";
+import { buryDeadLetter } from "../../../worker/queue/dead-letter.ts";
 import { openTestWorker, type TestWorker } from "../../support/test-worker.ts";
 
 let worker: TestWorker;
@@ -26,7 +26,7 @@ async function receiveDead() {
 }
 
 const bury = ({ dead, message }: Awaited<ReturnType<typeof receiveDead>>) =>
-  createDeadLetterDelivery(message, { ...worker.deps, queue: dead, source: worker.state.queue }).done;
+  buryDeadLetter(message, { ...worker.deps, queue: dead, source: worker.state.queue });
 
 /** As many attempts as a job may have. */
 async function exhaust(id: string) {

@@ -25,6 +25,19 @@ test("what a crash left behind the last saved line is written over", async () =>
   expect(await readFile(path, "utf8")).toBe('{"line":1}\n{"line":2}\n');
 });
 
+test.each([
+  ["removed", () => rm(path)],
+  ["cut short", () => writeFile(path, '{"li')],
+])("an output that was %s is read from its first line on", async (_, spoil) => {
+  const output = createBatchOutput(path);
+  await output.append(begun, lines('{"line":1}\n'), "0-a");
+  await spoil();
+  const again = await output.load("abc");
+  expect(again).toMatchObject({ batch: "batch_1", cursor: "", bytes: 0 });
+  await output.append(again ?? begun, lines('{"line":1}\n'), "0-a");
+  expect(await readFile(path, "utf8")).toBe('{"line":1}\n');
+});
+
 test("the state of another input, or one that cannot be read, is none", async () => {
   const output = createBatchOutput(path);
   await output.save(begun);

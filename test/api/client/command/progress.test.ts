@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { jobProgress } from "../../../../api/client/command/job-progress.ts";
 import { createProgress } from "../../../../api/client/command/progress.ts";
 
-const line = (value: number) => ({ name: "prefill", value, total: 4_000, unit: "tokens" });
+const line = (value: number) => ({ name: "prefill", value, total: 4_000, unit: "token" });
 
 test("where there is no terminal it writes plain lines, now and then and at the end", async () => {
   const stream = new PassThrough();
@@ -57,7 +57,7 @@ test("the bars of a job go from its place in the queue to its last token", () =>
   expect(jobProgress({ status: "running", progress: unknown, queue_position: null })[1]).toMatchObject({
     value: 1,
     total: 2,
-    unit: "answers",
+    unit: "answer",
     note: "9 tokens",
   });
 });

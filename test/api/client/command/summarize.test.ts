@@ -80,8 +80,20 @@ describe("a folder of documents", () => {
     expect(await records()).toMatchObject([
       { status: "succeeded" },
       { status: "failed", error: "it is empty" },
-      { status: "failed", error: expect.stringContaining("not a valid PDF") },
+      { status: "failed", error: "The document cannot be turned to text. It is not a valid PDF." },
     ]);
+  });
+
+  test("does the others where one is removed in the meantime", async () => {
+    await put("a.txt", "only ANTON");
+    await put("b.txt", "only BERTA");
+    const send = fetchAnswered(app, namesIn);
+    const { status, err } = await run(async (input, init) => {
+      if (new URL(new Request(input).url).pathname === "/v1/models") await rm(join(directory, "papers", "a.txt"));
+      return send(input, init);
+    });
+    expect({ status, err }).toEqual({ status: 1, err: expect.stringContaining("a.txt: it is not there any more") });
+    expect((await records())[1]).toMatchObject({ path: "b.txt", status: "succeeded" });
   });
 
   test("a spreadsheet runs nothing of what a stranger wrote", async () => {
