@@ -101,6 +101,8 @@ export const limits = {
   shardSequences: 32,
   /** Finished lines are stored, and so can be read, at most so much later. */
   shardFlushMs: 1_000,
+  /** As much of the results of a shard is read at once: with many log-probabilities they are hundreds of megabytes. */
+  resultPieceBytes: 4 * 1024 * 1024,
   /** Deaths of a worker that had nothing but this line before the line is failed. */
   lineDeaths: 3,
   /** Attempts at a line within one attempt at its shard, where the engine failed it. */
