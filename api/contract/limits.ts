@@ -27,8 +27,8 @@ export const limits = {
   quoteMs: 3_600_000,
   longPollMs: 20_000,
   requestBodyBytes: 16 * 1024 * 1024,
-  /** Arrays and objects within each other. */
-  jsonDepth: 32,
+  /** Arrays and objects within each other; members and items together. */
+  json: { depth: 32, values: 50_000 },
   /** Of what is wrong with a request so many fields are named, */
   shownIssues: 100,
   /** and so much of the name of each. */
