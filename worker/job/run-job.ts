@@ -12,7 +12,7 @@ import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts
 /** As much of the model's prompt format as a job needs. */
 export type Prompts = {
   encode(prompt: Prompt): Promise<Uint32Array>;
-  /** How many tokens encode would give. */
+  /** How many tokens encode would give; of more than twice maxPositions only about so many. */
   count(prompt: Prompt): Promise<number>;
   /** Prompt and answer together, in tokens. */
   readonly maxPositions: number;
