@@ -9,6 +9,8 @@ export const keys = {
   jobState: (tenant: string, job: string) => `t/${tenant}/j/${job}/state.json`,
   jobStream: (tenant: string, job: string) => `t/${tenant}/j/${job}/stream.json`,
   jobResult: (tenant: string, job: string) => `t/${tenant}/j/${job}/result.json`,
+  /** What there was of the answers of a job that was stopped; apart, as no later attempt may take it for the whole. */
+  jobPartial: (tenant: string, job: string) => `t/${tenant}/j/${job}/partial.json`,
   /** Newest first in the order of a listing. */
   jobIndex: (tenant: string, createdMs: number, job: string) => `t/${tenant}/ix/${newestFirst(createdMs)}-${job}`,
   jobIndexOf: (tenant: string) => `t/${tenant}/ix/`,
