@@ -69,7 +69,7 @@ export function createClient(baseUrl: string, { apiKey, fetch: once = fetch, ...
 
   /** Safe to repeat: the key makes the second request find the job of the first. */
   function submit(json: JobQuestion, { signal, idempotencyKey }: SubmitOptions = {}): Promise<Job> {
-    const header = { "idempotency-key": `"${idempotencyKey ?? crypto.randomUUID()}"` };
+    const header = { "idempotency-key": `"${(idempotencyKey ?? crypto.randomUUID()).replace(/["\\]/g, "\\$&")}"` };
     return accepted("POST /v1/jobs", routes.v1.jobs.$post({ json, header }, { init: signal ? { signal } : {} }));
   }
 

@@ -14,6 +14,15 @@ export class ProblemError extends Error {
     this.problem = problem;
   }
 
+  /** Of several documents the reader has to know which, and none of them is the body of a request to them. */
+  about(document: string): ProblemError {
+    const { problem, status } = this;
+    if (problem === null) return this;
+    const isOfBody = problem.detail.startsWith("`body` ");
+    const detail = isOfBody ? problem.detail.replace("`body`", document) : `${document}: ${problem.detail}`;
+    return new ProblemError(document, status, { ...problem, detail });
+  }
+
   /** Without the request that it is about. */
   get reason(): string {
     return this.problem ? `${this.problem.title}. ${this.problem.detail}` : this.message;
