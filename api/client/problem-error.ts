@@ -7,7 +7,11 @@ export class ProblemError extends Error {
   readonly problem: Problem | null;
 
   constructor(what: string, status: number, problem: Problem | null) {
-    super(problem ? `${what}: ${problem.title}. ${problem.detail}` : `${what}: status ${status}`);
+    super(
+      problem
+        ? `${what}: ${problem.title}. ${problem.detail}`
+        : `${what} was answered with status ${status} and not as a Gnomon service does: is the address right?`,
+    );
     this.name = "ProblemError";
     this.code = problem?.code ?? "unknown";
     this.status = status;

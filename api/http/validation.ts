@@ -11,7 +11,7 @@ export function refuseInvalid(
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more, see \`errors\`)` : "";
   throw new AppError("invalid_request", "request does not match its schema", {
-    detail: first ? `\`${first.field}\` ${first.detail}${more}` : "The request does not match its schema.",
+    detail: first ? `\`${first.field}\` ${first.detail}${more}.` : "The request does not match its schema.",
     ...(first ? { field: first.field } : {}),
     extra: { errors },
   });

@@ -29,6 +29,7 @@ export const batchCommand = (run: Run) =>
     .option("-o, --output <file>", "where the results go (default: FILE-results.jsonl)")
     .option("--dry-run", "only check every line, and say what the batch would take")
     .option("--no-wait", "start it and print its id; the same command collects the results later")
+    .addHelpText("after", EXAMPLE)
     .action((path, options) =>
       run(options, async (context) => {
         await assertInput(path);
@@ -42,6 +43,11 @@ export const batchCommand = (run: Run) =>
         return EXIT.done;
       }),
     );
+
+const EXAMPLE = `
+A line of it:
+  {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions",
+   "body": {"model": "needle", "messages": [{"role": "user", "content": "..."}]}}`;
 
 /** It is read more than once: to tell whether it is that of an earlier run, and to send it. */
 async function assertInput(path: string): Promise<void> {
