@@ -1,6 +1,3 @@
-import type { Context, MiddlewareHandler } from "hono";
-import { anyOf } from "./contract/counted.ts";
-import { AppError } from "./contract/errors.ts";
 import type { Price } from "./contract/job.ts";
 import type { WebhookPolicy } from "./contract/webhook-target.ts";
 import { createEstimates } from "./estimates.ts";
@@ -8,8 +5,10 @@ import type { Access } from "./http/access.ts";
 import { authorize } from "./http/authorize.ts";
 import { limitBody, limitDepth } from "./http/body-limits.ts";
 import { problemResponse, toAppError } from "./http/problem.ts";
-import { type AppEnv, createRouter } from "./http/router.ts";
+import { type Log, logRequests } from "./http/request-log.ts";
+import { createRouter } from "./http/router.ts";
 import { securityHeaders } from "./http/security-headers.ts";
+import { unroutedError } from "./http/unrouted.ts";
 import { describeApi } from "./openapi.ts";
 import { apiKeyRoutes } from "./routes/api-keys.ts";
 import { batchRoutes } from "./routes/batches.ts";
@@ -77,9 +76,6 @@ export type AppDeps = {
   log: Log;
 };
 
-/** As much of pino as the app uses. */
-export type Log = { info(fields: object, message: string): void; error(fields: object, message: string): void };
-
 /** The whole HTTP service, without I/O of its own: the same for a listening server, a Lambda and a test. */
 export function createApp(deps: AppDeps) {
   const app = createRouter();
@@ -90,7 +86,7 @@ export function createApp(deps: AppDeps) {
   const quotes = createQuoteStore({ objects, now, newId });
   const checkWebhook = createWebhookCheck(deps.webhooks, deps.webhookPolicy);
   const jobDeps = { ...deps, active, estimates, gate, quotes, checkWebhook };
-  app.use(nameAndLog(deps));
+  app.use(logRequests(deps));
   app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
 
   const routes = app
@@ -116,7 +112,7 @@ export function createApp(deps: AppDeps) {
   });
   app.route("/", referenceRoutes());
 
-  app.notFound((c) => problemResponse(c, notFoundOrNotAllowed(c)));
+  app.notFound((c) => problemResponse(c, unroutedError(app, c)));
   app.onError(async (thrown, c) => {
     const error = await toAppError(thrown, c);
     if (error.status >= 500)
@@ -127,46 +123,4 @@ export function createApp(deps: AppDeps) {
     return problemResponse(c, error);
   });
   return routes;
-
-  /** Nothing handles this request; if another method would be handled, the answer is 405. */
-  function notFoundOrNotAllowed(c: Context): AppError {
-    const handling = METHODS.flatMap((method) =>
-      app.router
-        .match(method, c.req.path)[0]
-        .map(([[, route]]) => route)
-        .filter((route) => route.method === method),
-    );
-    // /v1/jobs/quote is itself, and not the job of that name.
-    const own = handling.filter(({ path }) => path === c.req.path);
-    const allowed = [...new Set((own.length > 0 ? own : handling).map(({ method }) => method))];
-    if (allowed.length === 0) {
-      return new AppError("not_found", `no route ${c.req.path}`, {
-        detail: `There is nothing at ${c.req.path}: /docs and /openapi.json say what there is.`,
-      });
-    }
-    if (allowed.includes("GET")) allowed.push("HEAD");
-    c.header("Allow", allowed.join(", "));
-    return new AppError("method_not_allowed", `${c.req.method} ${c.req.path}`, {
-      detail: `${c.req.method} is not allowed at ${c.req.path}: use ${anyOf(allowed)}.`,
-    });
-  }
-}
-
-const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-
-/** One log line a request, which names the API key that it used. Only the path is logged of what the client sent. */
-function nameAndLog({ newId, log }: AppDeps): MiddlewareHandler<AppEnv> {
-  return async (c, next) => {
-    const started = performance.now();
-    c.set("requestId", newId());
-    await next();
-    // Not by c.header, which would make the finished body a stream.
-    c.res.headers.set("X-Request-Id", c.get("requestId"));
-    const ms = Math.round(performance.now() - started);
-    const { tenant, key } = c.get("caller") ?? {};
-    log.info(
-      { request_id: c.get("requestId"), tenant, key, method: c.req.method, path: c.req.path, status: c.res.status, ms },
-      "request",
-    );
-  };
 }

@@ -81,9 +81,7 @@ export const chatRoutes = (deps: Deps) => {
   return createRouter().openapi(postChat, async (c) => {
     const asked = c.req.valid("json");
     const request = await resolveJob(c.get("tenant"), await resolveChat(asked, deps), deps);
-    const { state } = await admitJob(c, request, deps, (createdMs) =>
-      jobs.submit(c.get("tenant"), request, { createdMs }),
-    );
+    const { state } = await admitJob(c, request, deps, (job) => jobs.submit(c.get("tenant"), request, job));
     c.header("X-Job-Id", state.id);
     if (!asked.stream) return c.json(await answer(state, c.req.raw.signal), 200);
 

@@ -23,7 +23,7 @@ it("a worker's measurements become quotes, predictions and receipts", { timeout:
   };
 
   // What a sequence takes the worker knows from its start, how fast it is only later.
-  await expect.poll(quote, { timeout: 20_000 }).toMatchObject({ fits: true, workers: 1, estimated_run_seconds: null });
+  await expect.poll(quote).toMatchObject({ fits: true, workers: 1, estimated_run_seconds: null });
   const { memory } = await quote();
   expect(memory?.device_bytes).toBeGreaterThan(0);
   expect(memory?.device_bytes).toBeLessThan(memory?.capacity.device_bytes ?? 0);
@@ -37,7 +37,7 @@ it("a worker's measurements become quotes, predictions and receipts", { timeout:
     cache: expect.objectContaining({ kind: "shadowkv", rank: 96, sparse_budget: 960 }),
   });
 
-  await expect.poll(async () => (await quote()).estimated_run_seconds, { timeout: 30_000 }).toBeGreaterThan(0);
+  await expect.poll(async () => (await quote()).estimated_run_seconds).toBeGreaterThan(0);
   const jobs = await Promise.all(
     Array.from({ length: 4 }, () => client.submit({ ...asked, max_tokens: 400, ignore_eos: true })),
   );

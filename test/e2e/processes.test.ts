@@ -136,10 +136,10 @@ it("the processes end by themselves if whoever started them is killed", async ()
   const pids = await childrenOf(child.pid);
   child.kill("SIGKILL");
   const alive = () => pids.filter((pid) => isAlive(pid));
-  await expect.poll(alive, { timeout: 10_000 }).toEqual([]);
+  await expect.poll(alive).toEqual([]);
 });
 
-it("a stop during a run gives the job back", { timeout: 60_000 }, async () => {
+it("a stop during a run gives the job back", async () => {
   await using service = await startRealService({ GNOMON_GRACE_SECONDS: "0" });
   const text = "The board met and went home. ".repeat(1_500);
   const response = await fetch(`${service.url}/v1/jobs`, {
@@ -148,7 +148,7 @@ it("a stop during a run gives the job back", { timeout: 60_000 }, async () => {
     body: JSON.stringify({ document: { text }, question: "When does contract AB-1234 expire?" }),
   });
   expect(response.status).toBe(202);
-  await expect.poll(() => service.lines.some((line) => line.includes("job claimed")), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => service.lines.some((line) => line.includes("job claimed"))).toBe(true);
   await service.stop();
   expect(service.lines.some((line) => line.includes("job given back"))).toBe(true);
 });

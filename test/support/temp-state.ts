@@ -14,16 +14,18 @@ import { createJobStreams } from "../../api/state/jobs/job-streams.ts";
 import { createWebhookKeyrings } from "../../api/state/webhooks/webhook-keyring.ts";
 import { createWebhookStore } from "../../api/state/webhooks/webhook-store.ts";
 
-/** The embedded state in a directory of its own, with a clock that a test can move ahead. */
+/** The embedded state in a directory of its own, with a clock that a test can move ahead; a still one moves by that alone. */
 export async function openTempState({
   leaseMs = limits.leaseMs as number,
   maxReceives = limits.maxAttempts + 1,
   parent = tmpdir(),
+  isStill = false,
 } = {}) {
   const directory = await mkdtemp(join(parent, "gnomon-test-"));
   const database = await openDatabase(directory);
   let aheadMs = 0;
-  const now = () => Date.now() + aheadMs;
+  const openedMs = Date.now();
+  const now = () => (isStill ? openedMs : Date.now()) + aheadMs;
   const newId = () => randomUUID();
   const urls = createObjectUrls(await urlSecret(database), now);
   const objects = await createFileObjectStore({ database, urls, now, newId });

@@ -11,6 +11,7 @@ import { createLeases } from "../../worker/lease/lease.ts";
 import { createDelivery } from "../../worker/queue/delivery.ts";
 import { createIntake } from "../../worker/queue/intake.ts";
 import type { Delivery } from "../../worker/queue/job-consumer.ts";
+import { eventually } from "./eventually.ts";
 import { createFakeEngine, WORD_PROMPTS } from "./fake-engine.ts";
 import { jobRequest } from "./job-fixtures.ts";
 import { openTempState, type TempState } from "./temp-state.ts";
@@ -112,7 +113,7 @@ export async function openTestWorker({
     },
     /** The n-th sequence that was given to the engine. */
     sequence: (index: number) =>
-      vi.waitFor(() => {
+      eventually(() => {
         const sequence = fake.sequences[index];
         if (!sequence) throw new Error(`${fake.sequences.length} sequences`);
         return sequence;

@@ -6,6 +6,7 @@ import { delay } from "../../worker/delay.ts";
 import { engineInfo } from "../../worker/engine-info.ts";
 import { createReport } from "../../worker/report.ts";
 import { startReporting } from "../../worker/reporting.ts";
+import { eventually } from "../support/eventually.ts";
 import { createFakeEngine } from "../support/fake-engine.ts";
 
 const { engine } = createFakeEngine();
@@ -73,10 +74,10 @@ describe("a worker", () => {
   it("reports at once, as soon as it has measured anything, and then every so often", async () => {
     const counts = { prefilledTokens: 0, prefillSeconds: 0, decodedTokens: 0, decodeSeconds: 0 };
     const { put, reporting } = start(() => ({ ...engine.stats(), ...counts }));
-    await vi.waitFor(() => expect(put).toHaveBeenCalledTimes(1));
+    await eventually(() => expect(put).toHaveBeenCalledTimes(1));
     expect(put.mock.lastCall?.[1].prefill_tokens_per_second).toBeNull();
     Object.assign(counts, { prefilledTokens: 10, prefillSeconds: 1, decodedTokens: 5, decodeSeconds: 1 });
-    await vi.waitFor(() => expect(put.mock.calls.length).toBeGreaterThan(3));
+    await eventually(() => expect(put.mock.calls.length).toBeGreaterThan(3));
     const measured = put.mock.calls.map(([, report]) => report).filter((r) => r.decode_tokens_per_second === 5);
     expect((measured[1]?.updated_ms ?? 0) - (measured[0]?.updated_ms ?? 0)).toBe(limits.workerReportMs);
     await reporting.stop();
@@ -91,7 +92,7 @@ describe("a worker", () => {
   it("goes on where a report cannot be written", async () => {
     const { put, reporting } = start(engine.stats);
     put.mockRejectedValueOnce(new Error("503"));
-    await vi.waitFor(() => expect(put.mock.calls.length).toBeGreaterThan(1));
+    await eventually(() => expect(put.mock.calls.length).toBeGreaterThan(1));
     await reporting.stop();
   });
 });

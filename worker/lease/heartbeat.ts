@@ -49,13 +49,15 @@ export function createHeartbeat(deps: HeartbeatDeps, tell: (receipt: string, new
       const startedMs = monotonicMs();
       const isDue = startedMs - extendedMs >= limits.heartbeatMs;
       const reported = entry.progress;
-      if (!isDue && (entry.claim === null || reported === written)) continue;
+      // The job may be claimed while its message is being extended.
+      const { claim } = entry;
+      if (!isDue && (claim === null || reported === written)) continue;
       try {
         const [renewed, visible] = await Promise.all([
-          entry.claim && jobs.renew(entry.claim, reported),
+          claim && jobs.renew(claim, reported),
           isDue ? queue.extend(receipt, limits.visibilityMs) : true,
         ]);
-        if (entry.claim !== null && renewed === null) return lose(receipt, "another worker holds the lease");
+        if (claim !== null && renewed === null) return lose(receipt, "another worker holds the lease");
         if (renewed) {
           entry.claim = renewed;
           written = reported;

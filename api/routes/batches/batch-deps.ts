@@ -10,5 +10,4 @@ export type BatchDeps = JobDeps & {
   batches: BatchStore;
   batchEnd: BatchEnd;
   objects: Pick<ObjectStore, "getRange">;
-  newId: () => string;
 };

@@ -67,8 +67,12 @@ export const createBatchRoute = (deps: BatchDeps) => {
     const request = checkRequest(id, file);
     const checkId = `job_${newId()}`;
     await batches.parts.open({ tenant, id }, { shard: null, job: checkId });
-    const { state: job, replayed } = await admitJob(c, request, deps, (createdMs) =>
-      jobs.submit(tenant, request, { fingerprint, createdMs, id: checkId }),
+    const { state: job, replayed } = await admitJob(
+      c,
+      request,
+      deps,
+      (job) => jobs.submit(tenant, request, { fingerprint, ...job }),
+      checkId,
     ).catch(async (error) => {
       // Where only the answer was lost there is a job, and whoever asks again gets its batch.
       if (error instanceof AppError && error.code !== "unavailable") await batches.discard(tenant, id);

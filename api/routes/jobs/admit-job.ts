@@ -16,7 +16,10 @@ export const RateLimitHeaders = {
     .meta({ examples: ['"jobs";r=99998'] }),
 };
 
-type Deps = { gate: QuotaGate; now: () => number };
+type Deps = { gate: QuotaGate; now: () => number; newId: () => string };
+
+/** What of a job is known before it is submitted. */
+export type Admitted = { id: string; createdMs: number };
 
 /**
  * Submits a job if its tenant's quota lasts, and puts what is left of it into the answer's headers, as of
@@ -25,8 +28,9 @@ type Deps = { gate: QuotaGate; now: () => number };
 export async function admitJob(
   c: Context,
   request: JobRequest,
-  { gate, now }: Deps,
-  submit: (createdMs: number) => Promise<Submitted>,
+  { gate, now, newId }: Deps,
+  submit: (job: Admitted) => Promise<Submitted>,
+  id = `job_${newId()}`,
 ): Promise<Submitted> {
   const tenant: string = c.get("tenant");
   const createdMs = now();
@@ -38,16 +42,17 @@ export async function admitJob(
     completionTokens: request.prompt_tokens.length * request.max_tokens,
   };
   try {
-    await gate.admit(weight);
+    await gate.admit(id, weight);
   } finally {
     setRateLimit(c, gate, tenant);
   }
   try {
-    const submitted = await submit(createdMs);
-    if (submitted.replayed) gate.release(weight);
+    const submitted = await submit({ id, createdMs });
+    if (submitted.replayed) gate.withdraw(id);
+    else gate.submitted(id);
     return submitted;
   } catch (error) {
-    gate.release(weight);
+    gate.withdraw(id);
     throw error;
   }
 }

@@ -53,6 +53,6 @@ export const createJobRoute = (deps: JobDeps) =>
 
     async function submit() {
       const request = { ...(await resolveJob(tenant, asked, deps)), idempotency_hash: hash };
-      return admitJob(c, request, deps, (createdMs) => deps.jobs.submit(tenant, request, { fingerprint, createdMs }));
+      return admitJob(c, request, deps, (job) => deps.jobs.submit(tenant, request, { fingerprint, ...job }));
     }
   });

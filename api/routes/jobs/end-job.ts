@@ -85,8 +85,8 @@ export const endJobRoutes = (deps: JobDeps) => {
       }
       const request = await jobs.requestAgain(failed, key.hash);
       const { fingerprint } = key;
-      const { state, replayed } = await admitJob(c, request, deps, (createdMs) =>
-        jobs.submit(tenant, request, { fingerprint, createdMs }),
+      const { state, replayed } = await admitJob(c, request, deps, (job) =>
+        jobs.submit(tenant, request, { fingerprint, ...job }),
       );
       const job = await describeJob(state, estimates);
       const Location = job.urls.self;

@@ -24,4 +24,5 @@ export type JobDeps = {
   /** A request that waits for a job is answered by then. */
   waitMs: number;
   now: () => number;
+  newId: () => string;
 };

@@ -21,13 +21,15 @@ const freshFactor = 20;
 const quickMs = 100;
 
 /**
- * The jobs that are not over, as the last listing had them and with what this process added since: counts for each
+ * The jobs that are not over, as the last listing had them and with what this process submitted since: counts for each
  * tenant, and places in the queue. Other processes' submits and all ends show with the next listing.
  */
 export function createActiveJobs({ index, now }: Deps) {
   let current = createTally();
-  /** Under way, and which of the jobs that are added meanwhile it does not have from the store. */
-  let coming: { tally: Tally; begunMs: number } | null = null;
+  /** Counted, and perhaps not in the store yet. */
+  const submitting = new Map<string, Weight>();
+  /** Under way; `own` are the jobs that it has from this process, whether the store lists them yet or not. */
+  let coming: { tally: Tally; own: Set<string> } | null = null;
   let listing: Promise<void> | null = null;
   let staleAtMs = Number.NEGATIVE_INFINITY;
   let asOfMs = 0;
@@ -36,11 +38,13 @@ export function createActiveJobs({ index, now }: Deps) {
   async function list(): Promise<void> {
     const begunMs = now();
     const next = createTally();
-    coming = { tally: next, begunMs };
+    const own = new Set(submitting.keys());
+    for (const weight of submitting.values()) next.add(weight);
+    coming = { tally: next, own };
     try {
       for (let after: string | undefined; ; ) {
         const { entries, next: more } = await index.listActive(keys.active, { after, limit: page });
-        for (const entry of entries) if (entry.createdMs < begunMs) next.add(entry);
+        for (const entry of entries) if (!own.has(entry.job)) next.add(entry);
         if (more === null) break;
         after = more;
       }
@@ -79,13 +83,25 @@ export function createActiveJobs({ index, now }: Deps) {
 
     all: (): Load => current.all,
 
-    add(weight: Weight): void {
+    /** Counts a job that is about to be submitted; `submitted` or `withdraw` has to follow. */
+    add(job: string, weight: Weight): void {
+      submitting.set(job, weight);
       current.add(weight);
-      if (coming !== null && weight.createdMs >= coming.begunMs) coming.tally.add(weight);
+      coming?.own.add(job);
+      coming?.tally.add(weight);
     },
 
-    /** A submit that was counted and then failed. */
-    subtract: (weight: Weight): void => current.subtract(weight),
+    /** The store has the job. */
+    submitted: (job: string): void => void submitting.delete(job),
+
+    /** The job did not come to be. */
+    withdraw(job: string): void {
+      const weight = submitting.get(job);
+      if (weight === undefined) return;
+      submitting.delete(job);
+      current.subtract(weight);
+      coming?.tally.subtract(weight);
+    },
 
     /** What goes before a job: everything of a higher priority, and what is older of its own; of a long queue nearly so. */
     ahead: (weight: Weight): Load => current.ahead(weight),

@@ -41,17 +41,17 @@ export function createQuotaGate({ active, quota, drainSeconds }: Deps) {
   return {
     left,
 
-    /** Counts the job in, or throws quota_exceeded. */
-    async admit(weight: Weight): Promise<void> {
+    /** Counts the job in, or throws quota_exceeded. `submitted` or `withdraw` has to follow. */
+    async admit(job: string, weight: Weight): Promise<void> {
       if (limited) await active.update(false);
       if (limited && shortOf(weight) !== undefined) await active.update(true);
       const short = shortOf(weight);
       if (short !== undefined) throw await refusal(weight, short);
-      active.add(weight);
+      active.add(job, weight);
     },
 
-    /** The job that was counted in did not come to be. */
-    release: active.subtract,
+    submitted: active.submitted,
+    withdraw: active.withdraw,
   };
 
   async function refusal(weight: Weight, { name, quota, left }: QuotaLeft): Promise<AppError> {

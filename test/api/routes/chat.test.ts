@@ -1,7 +1,8 @@
 import OpenAI from "openai";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ChatCompletion } from "../../../api/contract/chat.ts";
 import type { Claim } from "../../../api/state/jobs/job-store.ts";
+import { eventually } from "../../support/eventually.ts";
 import { jobResult, usage } from "../../support/job-fixtures.ts";
 import { openTestApp, readProblem, type TestApp } from "../../support/test-app.ts";
 
@@ -31,7 +32,7 @@ const post = (body: object) => api.post("/v1/chat/completions", body);
 
 /** The next job in the queue, taken by a worker. */
 const takeJob = (): Promise<Claim> =>
-  vi.waitFor(async () => {
+  eventually(async () => {
     const [message] = await api.state.queue.receive({ max: 1, waitMs: 0, visibilityMs: 60_000 });
     if (message === undefined) throw new Error("no message");
     return api.claim(JSON.parse(message.body).job);
@@ -226,7 +227,7 @@ describe("a client that goes away", () => {
     const claim = await takeJob();
     leaving.abort();
     await gone.catch(() => undefined);
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect((await api.state.jobs.get("default", claim.state.id))?.cancel_requested_ms).not.toBeNull(),
     );
   });
@@ -337,7 +338,7 @@ describe("504", () => {
     await using slow = await openTestApp({ waitMs: 50 });
     const response = await slow.post("/v1/chat/completions", { ...chat, stream: true });
     expect(await response.text()).toContain('"code":"answer_too_slow"');
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const job = await slow.state.jobs.get("default", response.headers.get("x-job-id") ?? "");
       expect(job?.status).toBe("cancelled");
     });

@@ -11,6 +11,7 @@ import {
   readLines,
   readResults,
 } from "../../support/batch-fixtures.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const cancel = (test: Awaited<ReturnType<typeof openTestService>>, id: string) =>
   test.post(`/v1/batches/${id}/cancel`, "");
@@ -76,11 +77,11 @@ describe("a batch", () => {
     const first = await test.begin();
     const last = await test.worker.sequence(limits.shardLines - 1);
     last.finish(1);
-    const early = await vi.waitFor(async () => {
+    const early = await eventually(async () => {
       const results = await readResults(test, id);
       expect(results.lines).toHaveLength(1);
       return results;
-    }, 5_000);
+    });
     expect((await getBatch(test, id)).request_counts).toEqual({ total: 34, completed: 1, failed: 0 });
     for (const sequence of test.worker.fake.sequences) sequence.finish(1);
     await first.done;
@@ -220,7 +221,7 @@ describe("a worker that dies", () => {
     // Never heard of again: it is not given back.
     void test.begin();
     (await test.worker.sequence(0)).finish(1);
-    await vi.waitFor(async () => expect((await readResults(test, id)).lines).toHaveLength(1), 5_000);
+    await eventually(async () => expect((await readResults(test, id)).lines).toHaveLength(1));
     await test.die();
 
     const again = await test.begin();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { keys } from "../../../api/contract/keys.ts";
+import { eventually } from "../../support/eventually.ts";
 import { openTestWorker, type TestWorker } from "../../support/test-worker.ts";
 
 let worker: TestWorker;
@@ -18,10 +19,10 @@ describe("the text of a running job", () => {
     const delivery = worker.deliver(await worker.receive());
     const [first, second] = [await worker.sequence(0), await worker.sequence(1)];
     first.progress(5, 0);
-    await vi.waitFor(async () => expect((await streamOf(id))?.progress.prefill_tokens).toBe(5));
+    await eventually(async () => expect((await streamOf(id))?.progress.prefill_tokens).toBe(5));
     first.tokens(4, 5);
     first.progress(5, 2);
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await streamOf(id)).toMatchObject({
         attempt: 1,
         texts: ["tokens 4 5", "tokens "],
@@ -42,7 +43,7 @@ describe("the text of a running job", () => {
     sequence.progress(5, 1);
     await watch(id);
     let generated = 1;
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       sequence.tokens(7);
       sequence.progress(5, ++generated);
       expect((await streamOf(id))?.texts[0]).toMatch(/^tokens 7 7/);
@@ -58,7 +59,7 @@ describe("the text of a running job", () => {
     const sequence = await worker.sequence(0);
     sequence.tokens(7);
     sequence.progress(5, 1);
-    await vi.waitFor(async () => expect((await worker.job(id)).progress.generated_tokens).toBe(1));
+    await eventually(async () => expect((await worker.job(id)).progress.generated_tokens).toBe(1));
     sequence.finish(7);
     await delivery.done;
     expect(put.mock.calls.filter(([key]) => key === keys.jobStream("default", id))).toEqual([]);
@@ -71,7 +72,7 @@ describe("the text of a running job", () => {
     const delivery = worker.deliver(await worker.receive());
     const sequence = await worker.sequence(0);
     sequence.progress(5, 1);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(worker.log.warn).toHaveBeenCalledWith(expect.anything(), "text of a running job not written"),
     );
     sequence.finish(7);
@@ -88,10 +89,10 @@ describe("the text of a running job", () => {
     const sequence = await worker.sequence(0);
     sequence.tokens(7, 8);
     sequence.progress(5, 2);
-    await vi.waitFor(() => expect(shown()).toContain("tokens 7 "));
+    await eventually(() => expect(shown()).toContain("tokens 7 "));
     sequence.tokens(8);
     sequence.progress(5, 3);
-    await vi.waitFor(() => expect(shown()).toContain("tokens 7 8 "));
+    await eventually(() => expect(shown()).toContain("tokens 7 8 "));
     sequence.tokens(9);
     sequence.progress(5, 4);
     await delivery.done;
@@ -107,7 +108,7 @@ describe("the text of a running job", () => {
     const sequence = await worker.sequence(0);
     sequence.tokens(7);
     sequence.progress(5, 1);
-    await vi.waitFor(async () => expect((await streamOf(id))?.texts).toEqual(["caf"]));
+    await eventually(async () => expect((await streamOf(id))?.texts).toEqual(["caf"]));
     sequence.finish(7);
     await delivery.done;
   });

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { StateEnv } from "../../../api/contract/env.ts";
 import { startHeartbeatThread } from "../../../worker/lease/heartbeat-client.ts";
 import { createLeases, JobStopped } from "../../../worker/lease/lease.ts";
+import { eventually } from "../../support/eventually.ts";
 import { jobRequest } from "../../support/job-fixtures.ts";
 import { openTempState, type TempState } from "../../support/temp-state.ts";
 
@@ -52,13 +53,13 @@ it("tells of a cancel and of a lost lease", async () => {
   const first = await claimNew();
   const cancelled = worker.leases.hold(first.claim, first.receipt, log);
   await state.jobs.cancel("default", first.id);
-  await vi.waitFor(() => expect(cancelled.stopped.reason).toBeInstanceOf(JobStopped), 5_000);
+  await eventually(() => expect(cancelled.stopped.reason).toBeInstanceOf(JobStopped));
   await cancelled.end();
 
   const second = await claimNew();
   const lost = worker.leases.hold(second.claim, second.receipt, log);
   await state.jobs.settleFailed(second.claim, { code: "internal", message: "" });
-  await vi.waitFor(() => expect(lost.stopped.reason).toMatchObject({ code: "lease_lost" }), 5_000);
+  await eventually(() => expect(lost.stopped.reason).toMatchObject({ code: "lease_lost" }));
 });
 
 it("writes progress, and nothing more once the lease was ended", async () => {
@@ -67,7 +68,7 @@ it("writes progress, and nothing more once the lease was ended", async () => {
   const lease = worker.leases.hold(claim, receipt, log);
   const progress = { ...claim.state.progress, prefill_tokens: 5 };
   lease.report(progress);
-  await vi.waitFor(async () => expect((await state.jobs.get("default", id))?.progress).toEqual(progress), 5_000);
+  await eventually(async () => expect((await state.jobs.get("default", id))?.progress).toEqual(progress));
   await state.jobs.release(await lease.end());
   const released = await state.jobs.get("default", id);
   await new Promise((resolve) => setTimeout(resolve, 2 * limits.heartbeatMs));
@@ -95,7 +96,7 @@ it("cannot start without its state", async () => {
   );
 });
 
-it("ends a process whose main thread never comes back, for its jobs to go to others", { timeout: 60_000 }, async () => {
+it("ends a process whose main thread never comes back, for its jobs to go to others", async () => {
   const script = fileURLToPath(new URL("../../support/stalled-worker.ts", import.meta.url));
   const stalled = spawn(process.execPath, [script, state.directory, "2000"], { stdio: ["ignore", "pipe", "inherit"] });
   const said = stalled.stdout.toArray();

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AppError } from "../../../api/contract/errors.ts";
 import { keys } from "../../../api/contract/keys.ts";
+import { eventually } from "../../support/eventually.ts";
 import { usage } from "../../support/job-fixtures.ts";
 import { openTestWorker, type TestWorker } from "../../support/test-worker.ts";
 
@@ -18,7 +19,7 @@ describe("a job that runs through", () => {
     const delivery = worker.deliver(await worker.receive());
     expect(delivery.seats()).toBe(1);
     (await worker.sequence(1)).finish(1);
-    await vi.waitFor(() => expect(delivery.seats()).toBe(1));
+    await eventually(() => expect(delivery.seats()).toBe(1));
     (await worker.sequence(0)).finish(1);
     await delivery.done;
     expect(delivery.seats()).toBe(0);
@@ -31,7 +32,7 @@ describe("a job that runs through", () => {
     (await worker.sequence(0)).progress(5, 2);
     (await worker.sequence(1)).progress(3);
     expect(delivery.hasBegun()).toBe(true);
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect((await worker.job(id)).progress).toEqual({
         prompt_tokens: 12,
         prefill_tokens: 8,
@@ -294,7 +295,7 @@ describe("a job whose lease is lost", () => {
     const delivery = worker.deliver(await worker.receive());
     const sequence = await worker.sequence(0);
     vi.spyOn(worker.state.objects, "compareAndSwap").mockRejectedValue(new AppError("unavailable", "no route"));
-    await vi.waitFor(() => expect(worker.log.warn).toHaveBeenCalledWith(expect.anything(), "heartbeat failed"));
+    await eventually(() => expect(worker.log.warn).toHaveBeenCalledWith(expect.anything(), "heartbeat failed"));
     expect(sequence.ended).toBe(false);
     worker.state.advance(worker.deps.limits.visibilityMs);
     await delivery.done;
@@ -310,7 +311,7 @@ describe("a job whose lease is lost", () => {
     for (let beat = 0; beat < 3; beat++) {
       const before = (await worker.job(id)).lease?.until_ms ?? 0;
       worker.state.advance(worker.deps.limits.leaseMs - 2_000);
-      await vi.waitFor(async () => {
+      await eventually(async () => {
         const until = (await worker.job(id)).lease?.until_ms ?? 0;
         expect(until).toBeGreaterThan(before + worker.deps.limits.leaseMs - 3_000);
       });

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { Webhook } from "standardwebhooks";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parseNetwork } from "../../../api/contract/public-address.ts";
 import { createJobStore } from "../../../api/state/jobs/job-store.ts";
 import { openState } from "../../../api/state/open-state.ts";
@@ -12,6 +12,7 @@ import { createWebhookKeyrings } from "../../../api/state/webhooks/webhook-keyri
 import { createWebhookStore } from "../../../api/state/webhooks/webhook-store.ts";
 import { startWebhooks } from "../../../worker/webhook/start.ts";
 import { awsBackend } from "../../chaos/backend.ts";
+import { eventually } from "../../support/eventually.ts";
 import { jobRequest } from "../../support/job-fixtures.ts";
 import { motoMissing } from "../../support/moto.ts";
 
@@ -48,7 +49,7 @@ describe.skipIf(motoMissing !== null)(`webhooks on S3 and SQS over the wire${mot
       const webhook = { url: `http://127.0.0.1:${receiver.port}/hook`, events: ["job.cancelled" as const] };
       const { id } = (await jobs.submit("acme", { ...jobRequest, webhook })).state;
       await jobs.cancel("acme", id);
-      await vi.waitFor(() => expect(receiver.got).toHaveLength(2), { timeout: 60_000, interval: 200 });
+      await eventually(() => expect(receiver.got).toHaveLength(2));
 
       const [first, second] = receiver.got;
       expect(second?.id).toBe(first?.id);
@@ -57,9 +58,8 @@ describe.skipIf(motoMissing !== null)(`webhooks on S3 and SQS over the wire${mot
         const verified = new Webhook(key?.secret ?? "").verify(body, headers);
         expect(verified).toMatchObject({ type: "job.cancelled", data: { id } });
       }
-      await vi.waitFor(
-        async () => expect(await webhooks.list("acme", id)).toMatchObject([{ status: "delivered", attempt: 2 }]),
-        { timeout: 20_000 },
+      await eventually(async () =>
+        expect(await webhooks.list("acme", id)).toMatchObject([{ status: "delivered", attempt: 2 }]),
       );
     } finally {
       await sender.stop();

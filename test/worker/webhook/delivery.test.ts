@@ -1,7 +1,8 @@
 import { Webhook } from "standardwebhooks";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { WebhookPayload } from "../../../api/contract/webhook.ts";
 import { deliverWebhook } from "../../../worker/webhook/delivery.ts";
+import { eventually } from "../../support/eventually.ts";
 import { jobRequest } from "../../support/job-fixtures.ts";
 import { HOOK, openTestWebhooks, type TestWebhooks } from "../../support/webhook-fixtures.ts";
 
@@ -267,7 +268,7 @@ describe("a tenant whose receivers are all slow", () => {
     await hooks.endJob(undefined, "other");
     const messages = await hooks.state.webhookQueue.receive({ max: 10, waitMs: 0, visibilityMs: 60_000 });
     const deliveries = messages.map((message) => deliverWebhook(message, hooks.deps));
-    await vi.waitFor(() => expect(answers).toHaveLength(3));
+    await eventually(() => expect(answers).toHaveLength(3));
     for (const answer of answers) answer();
     await Promise.all(deliveries);
     hooks.answerWith(200);

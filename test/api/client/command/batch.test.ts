@@ -1,10 +1,11 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BatchList } from "../../../../api/contract/batch.ts";
 import { chatLine, openTestService } from "../../../support/batch-fixtures.ts";
 import { createTestTerminal, fetchOf, runGnomon } from "../../../support/command.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { readJson } from "../../../support/test-app.ts";
 
 let service: Awaited<ReturnType<typeof openTestService>>;
@@ -129,10 +130,10 @@ describe("batch", () => {
     await writeLines(chatLine("a"), chatLine("b", "x", { n: 2 }));
     const terminal = createTestTerminal();
     const begun = runGnomon(["batch", file], { fetch: fetchOf(service), terminal });
-    await vi.waitFor(async () => expect(await batches()).toHaveLength(1), 10_000);
+    await eventually(async () => expect(await batches()).toHaveLength(1));
     await service.work();
     const told = /^Line 2: `body\.n` .*\nThe other lines run\.$/m;
-    await vi.waitFor(() => expect(terminal.err).toMatch(told), 10_000);
+    await eventually(() => expect(terminal.err).toMatch(told));
     const running = await service.begin();
     (await service.worker.sequence(0)).finish(1);
     await running.done;
@@ -153,7 +154,7 @@ describe("batch", () => {
   test("--dry-run names the lines that are not valid, and what the others take", async () => {
     await writeLines(chatLine("a"), chatLine("b", "x", { n: 2 }));
     const begun = runGnomon(["batch", file, "--dry-run"], { fetch: fetchOf(service) });
-    await vi.waitFor(async () => expect(await batches()).toHaveLength(1), 10_000);
+    await eventually(async () => expect(await batches()).toHaveLength(1));
     await service.work();
     const { status, out } = await begun;
     expect(status).toBe(5);

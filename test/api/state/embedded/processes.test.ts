@@ -44,7 +44,7 @@ test("processes that create one directory together all open it", async () => {
   const opened = await Promise.all([1, 2, 3, 4].map(() => openEmbedded(`${directory.path}/fresh`)));
   await Promise.all(opened.map(({ close }) => close()));
   const processes = [1, 2, 3].map((run) => start(`${directory.path}/by-processes`, "write", String(run)));
-  await expect.poll(() => processes.every(({ lines }) => lines().length > 0), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => processes.every(({ lines }) => lines().length > 0)).toBe(true);
   for (const { child } of processes) child.kill("SIGKILL");
   await Promise.all(processes.map(({ ended }) => ended));
 }, 60_000);
@@ -54,7 +54,7 @@ test("a killed process leaves nothing torn, loses nothing acknowledged and locks
   const acknowledged = { objects: [] as string[], messages: [] as string[] };
   for (const run of ["first", "second", "third"]) {
     const { child, ended, lines } = start(directory.path, "write", run);
-    await expect.poll(() => lines().length, { timeout: 20_000 }).toBeGreaterThan(150);
+    await expect.poll(() => lines().length).toBeGreaterThan(150);
     child.kill("SIGKILL");
     expect(await ended).toBeNull();
     for (const line of lines()) {
@@ -63,10 +63,8 @@ test("a killed process leaves nothing torn, loses nothing acknowledged and locks
     }
   }
 
-  const reopenedAt = performance.now();
   const { objects, queue, close } = await openEmbedded(directory.path);
   await objects.put("after", Buffer.from("the crash"));
-  expect(performance.now() - reopenedAt).toBeLessThan(2_000);
 
   for (const name of acknowledged.objects) {
     const object = await objects.get(`objects/${name}`);
