@@ -11,10 +11,13 @@ export const cancelCommand = (run: Run) =>
       run(options, (context) => {
         const { client, terminal, json } = context;
         return forEach(context, ids, async (id) => {
-          const [resource, line] = isBatchId(id)
-            ? await client.batches.cancel(id).then((batch) => [batch, batchLine(batch)])
-            : await client.cancel(id).then((job) => [job, `Job ${id} ${howItIs(job)}.`]);
-          terminal.print(json ? JSON.stringify(resource) : String(line));
+          if (isBatchId(id)) {
+            const batch = await client.batches.cancel(id);
+            terminal.print(json ? JSON.stringify(batch) : batchLine(batch));
+          } else {
+            const job = await client.cancel(id);
+            terminal.print(json ? JSON.stringify(job) : `Job ${id} ${howItIs(job)}.`);
+          }
         });
       }),
     );

@@ -86,7 +86,7 @@ describe("batch", () => {
   test("says where its results are", async () => {
     await writeLines(chatLine("a"));
     const begun = runGnomon(["batch", file], { fetch: fetchOf(service) });
-    await vi.waitFor(async () => expect(await batches()).toHaveLength(1), 10_000);
+    await eventually(async () => expect(await batches()).toHaveLength(1));
     await service.work();
     const running = await service.begin();
     (await service.worker.sequence(0)).finish(1);
@@ -145,7 +145,7 @@ describe("batch", () => {
   test("--dry-run lists every fault that the service does, and how many more there are", async () => {
     await writeLines(...Array.from({ length: 102 }, (_, index) => chatLine(`line-${index}`, "x", { n: 2 })));
     const begun = runGnomon(["batch", file, "--dry-run"], { fetch: fetchOf(service) });
-    await vi.waitFor(async () => expect(await batches()).toHaveLength(1), 10_000);
+    await eventually(async () => expect(await batches()).toHaveLength(1));
     await service.work();
     const { out } = await begun;
     expect(out).toMatch(/\nLine 100: .*\n2 more lines are not valid\.\n0 lines, /);
