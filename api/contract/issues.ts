@@ -1,21 +1,28 @@
 import type { z } from "zod";
 import { counted } from "./counted.ts";
+import { limits } from "./limits.ts";
 
 type Issue = z.core.$ZodIssue;
 
-/** Every offending field of what a client sent, with what to do about it. */
+/** The offending fields of what a client sent, with what to do about each: as many of them as somebody may want to read. */
 export const describeIssues = (issues: readonly Issue[]): { field: string; detail: string }[] =>
-  issues.flatMap(describe);
+  issues.slice(0, limits.shownIssues).flatMap(describe).slice(0, limits.shownIssues);
 
 /** `["questions", 3]` → `questions[3]`; the whole body is `body`. */
 function fieldPath(path: readonly PropertyKey[]): string {
-  const joined = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
+  const joined = path.map((key) => (typeof key === "number" ? `[${key}]` : `.${shown(key)}`)).join("");
   return joined.replace(/^\./, "") || "body";
+}
+
+/** A name may be as long as the body it came in, and what is said of it is stored, and sent back. */
+function shown(key: PropertyKey): string {
+  const name = String(key);
+  return name.length <= limits.shownNameCharacters ? name : `${name.slice(0, limits.shownNameCharacters)}…`;
 }
 
 function describe(issue: Issue): { field: string; detail: string }[] {
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({
+    return issue.keys.slice(0, limits.shownIssues).map((key) => ({
       field: fieldPath([...issue.path, key]),
       detail: "is not a known field: remove it",
     }));

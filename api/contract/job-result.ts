@@ -5,7 +5,7 @@ import { Logprobs } from "./logprobs.ts";
 /** `cancelled`: the job ended, cancelled or expired, before this answer did; what there was of it is kept. */
 const FinishReason = z.enum(["stop", "length", "cancelled"]);
 
-/** result.json: written once; GET /v1/jobs/{id}/result returns it as it is. */
+/** result.json, written once, and partial.json; GET /v1/jobs/{id}/result returns it as it is. */
 export const JobResult = z
   .object({
     object: z.literal("job.result"),

@@ -29,6 +29,10 @@ export const limits = {
   requestBodyBytes: 16 * 1024 * 1024,
   /** Arrays and objects within each other. */
   jsonDepth: 32,
+  /** Of what is wrong with a request so many fields are named, */
+  shownIssues: 100,
+  /** and so much of the name of each. */
+  shownNameCharacters: 128,
   /** A key that another process revoked works no longer than this. */
   apiKeyCacheMs: 5_000,
   /** The last use of a key is written at most this often. */

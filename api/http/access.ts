@@ -26,8 +26,14 @@ export function createAccess({ apiKeys, loopback, now, log }: Deps): Access {
   let keyed = !loopback;
   let keyedReadMs = Number.NEGATIVE_INFINITY;
 
+  /** A clock that was put back makes it old: nothing may hold until that time comes again. */
+  const isWithin = (sinceMs: number, forMs: number): boolean => {
+    const ageMs = now() - sinceMs;
+    return ageMs >= 0 && ageMs < forMs;
+  };
+
   async function asksForKey(): Promise<boolean> {
-    if (!keyed && now() - keyedReadMs >= limits.apiKeyCacheMs) {
+    if (!keyed && !isWithin(keyedReadMs, limits.apiKeyCacheMs)) {
       keyed = await apiKeys.any();
       keyedReadMs = now();
     }
@@ -36,7 +42,7 @@ export function createAccess({ apiKeys, loopback, now, log }: Deps): Access {
 
   async function findRecord(tenant: string, id: string): Promise<ApiKeyRecord | null> {
     const cached = cache.get(id);
-    if (cached?.record.tenant === tenant && now() - cached.readMs < limits.apiKeyCacheMs) return cached.record;
+    if (cached?.record.tenant === tenant && isWithin(cached.readMs, limits.apiKeyCacheMs)) return cached.record;
     const record = await apiKeys.find(tenant, id);
     cache.delete(id);
     if (record === null) return null;
@@ -48,7 +54,7 @@ export function createAccess({ apiKeys, loopback, now, log }: Deps): Access {
   /** In the background: a request does not wait for it, and does not fail with it. */
   function recordUse(record: ApiKeyRecord): void {
     const cached = cache.get(record.id);
-    if (cached === undefined || now() - cached.usedMs < limits.apiKeyUseMs) return;
+    if (cached === undefined || isWithin(cached.usedMs, limits.apiKeyUseMs)) return;
     cached.usedMs = now();
     apiKeys.recordUse(record).catch((error) => log.error({ err: error, key: record.id }, "last use not recorded"));
   }

@@ -2,6 +2,7 @@ import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { counted } from "../contract/counted.ts";
 import { AppError } from "../contract/errors.ts";
+import { exceedsDepth } from "../contract/json-depth.ts";
 import { limits } from "../contract/limits.ts";
 import { objectsPath } from "../state/embedded/object-urls.ts";
 import type { AppEnv } from "./router.ts";
@@ -36,29 +37,6 @@ export const limitDepth: MiddlewareHandler<AppEnv> = async (c, next) => {
   }
   await next();
 };
-
-/** A plain loop: on a body of megabytes a regular expression would hold up every other request for seconds. */
-export function exceedsDepth(json: string, limit: number): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let at = 0; at < json.length; at++) {
-    const code = json.charCodeAt(at);
-    if (inString) {
-      if (code === BACKSLASH) at += 1;
-      else if (code === QUOTE) inString = false;
-    } else if (code === QUOTE) {
-      inString = true;
-    } else if (code === OPEN_BRACKET || code === OPEN_BRACE) {
-      depth += 1;
-      if (depth > limit) return true;
-    } else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) {
-      depth -= 1;
-    }
-  }
-  return false;
-}
-
-const [QUOTE, BACKSLASH, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
 
 export const payloadTooLarge = (limitBytes: number): AppError =>
   new AppError("payload_too_large", "body over the limit", {

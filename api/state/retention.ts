@@ -5,6 +5,7 @@ import { createFileRetention } from "./files/file-retention.ts";
 import type { FileStore } from "./files/file-store.ts";
 import type { StateLog } from "./jobs/job-states.ts";
 import type { JobStore } from "./jobs/job-store.ts";
+import { removeExpiredQuotes } from "./jobs/quote-store.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { listTenants } from "./tenants.ts";
 
@@ -18,7 +19,7 @@ type Deps = {
   log: StateLog;
 };
 
-export type Removed = { batches: number; files: number; documents: number };
+export type Removed = { batches: number; files: number; documents: number; quotes: number };
 
 /**
  * Removes what is past its retention besides jobs, of every tenant, and what requests that broke off have left. A store
@@ -29,12 +30,14 @@ export function createRetention(deps: Deps) {
     batches: createBatchRetention(deps),
     files: createFileRetention(deps),
     documents: createDocumentRetention(deps),
+    // Each new one clears old ones away; of a tenant that asks for no more of them the last would stay.
+    quotes: (tenant) => removeExpiredQuotes(deps, tenant),
   };
 
   return async (): Promise<Removed> => {
-    const removed: Removed = { batches: 0, files: 0, documents: 0 };
+    const removed: Removed = { batches: 0, files: 0, documents: 0, quotes: 0 };
     for await (const tenant of listTenants(deps.objects)) {
-      for (const kind of ["batches", "files", "documents"] as const) {
+      for (const kind of ["batches", "files", "documents", "quotes"] as const) {
         try {
           removed[kind] += await removers[kind](tenant);
         } catch (error) {

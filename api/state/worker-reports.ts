@@ -47,7 +47,8 @@ export function createWorkerReports({ objects, now }: { objects: ObjectStore; no
 
     /** Of the workers of `model`: those that are there, or else the last ones that were. */
     async ofModel(model: string): Promise<{ reports: WorkerReport[]; live: boolean }> {
-      if (now() - readMs > readAgainMs) {
+      // Or the clock was put back.
+      if (now() - readMs > readAgainMs || now() < readMs) {
         reading ??= read();
         await reading;
       }

@@ -5,6 +5,7 @@ import type { JobStream } from "../../contract/job-stream.ts";
 import { limits } from "../../contract/limits.ts";
 import type { JobStore } from "../../state/jobs/job-store.ts";
 import type { JobStreams } from "../../state/jobs/job-streams.ts";
+import { readResult } from "./read-job.ts";
 import type { Added, SentText } from "./sent-text.ts";
 
 export type JobUpdate =
@@ -18,7 +19,7 @@ export type JobUpdate =
   | { type: "end"; state: JobState; result: JobResult | null };
 
 export type FollowDeps = {
-  jobs: Pick<JobStore, "get" | "getResult" | "watch">;
+  jobs: Pick<JobStore, "get" | "getResult" | "getPartial" | "watch">;
   streams: JobStreams;
   now: () => number;
 };
@@ -45,7 +46,7 @@ export async function* followJob(
     told = progress;
     seen = state;
     if (isTerminal(state.status)) {
-      const result = await jobs.getResult(tenant, id);
+      const result = await readResult(jobs, state);
       if (result !== null)
         yield* textUpdates(
           result.answers.map(({ answer }) => answer),

@@ -46,9 +46,17 @@ export const getJobRoute = ({ jobs, estimates, waitMs }: JobDeps) =>
     return jsonUnlessKnown(c, await describeJob(state, estimates));
   });
 
-/** The seconds of RFC 7240's `wait` preference; null without one. Preferences that make no sense are to be ignored. */
+/**
+ * The seconds of RFC 7240's `wait` preference; null without one. Preferences that make no sense are to be ignored. Piece by
+ * piece: an expression for the whole header can take seconds over one that is full of spaces.
+ */
 function parseWait(prefer: string | undefined, maxSeconds: number): number | null {
-  const wait = /(?:^|[,;])\s*wait\s*(?:=\s*"?(\d+)"?)?\s*(?=$|[,;])/i.exec(prefer ?? "");
-  if (wait === null) return null;
-  return Math.min(maxSeconds, wait[1] === undefined ? maxSeconds : Number(wait[1]));
+  for (const preference of prefer?.split(/[,;]/) ?? []) {
+    const [name = "", value, ...others] = preference.split("=").map((part) => part.trim());
+    if (name.toLowerCase() !== "wait" || others.length > 0) continue;
+    if (value === undefined) return maxSeconds;
+    const seconds = /^(?:\d+|"\d+")$/.test(value) ? Number(value.replaceAll('"', "")) : null;
+    if (seconds !== null) return Math.min(maxSeconds, seconds);
+  }
+  return null;
 }

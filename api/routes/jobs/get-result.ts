@@ -5,7 +5,7 @@ import { isTerminal, type JobState } from "../../contract/job.ts";
 import { JobResult } from "../../contract/job-result.ts";
 import { createRouter, problemResponses } from "../../http/router.ts";
 import type { JobDeps } from "./job-deps.ts";
-import { readJob } from "./read-job.ts";
+import { readJob, readResult } from "./read-job.ts";
 
 const getResult = createRoute({
   method: "get",
@@ -37,7 +37,7 @@ export const getResultRoute = ({ jobs }: JobDeps) =>
   createRouter().openapi(getResult, async (c) => {
     const state = await readJob(jobs, c.get("tenant"), c.req.valid("param").id);
     if (!mayHaveResult(state)) throw noResult(state);
-    const result = await jobs.getResult(state.tenant, state.id);
+    const result = await readResult(jobs, state);
     if (result === null) {
       if (state.status !== "succeeded") throw noResult(state);
       throw new AppError("internal", `job ${state.id} succeeded without result.json`);

@@ -49,8 +49,11 @@ export function createFileStore({ objects, now, newId }: Deps) {
       return (await get(tenant, id)) ?? info;
     },
 
-    /** Removes what was written of a file that was not published. */
-    discard: (tenant: string, id: string): Promise<void> => objects.delete(keys.file(tenant, id)),
+    /** Removes what was written of a file that is not to be; where the answer of its publishing was lost, that too. */
+    async discard(tenant: string, id: string): Promise<void> {
+      await objects.delete(keys.fileInfo(tenant, id));
+      await objects.delete(keys.file(tenant, id));
+    },
 
     async stream(tenant: string, id: string): Promise<StreamedObject | null> {
       return isId(id) ? objects.getStream(keys.file(tenant, id)) : null;

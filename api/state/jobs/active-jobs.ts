@@ -69,7 +69,8 @@ export function createActiveJobs({ index, now }: Deps) {
      * on while what there is serves, and one that fails leaves it in place.
      */
     async update(wait: boolean): Promise<void> {
-      if (now() < staleAtMs) return;
+      // Before its own time it is old too: the clock was put back.
+      if (now() >= asOfMs && now() < staleAtMs) return;
       const refreshed = refresh();
       if (wait || staleAtMs === Number.NEGATIVE_INFINITY) return refreshed;
       const done = refreshed.catch(() => undefined);

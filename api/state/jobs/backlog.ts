@@ -35,7 +35,8 @@ export function rememberBacklog(measure: () => Promise<Backlog>, forMs: number, 
   let latest: Promise<Backlog> | undefined;
   let latestMs = 0;
   return (): Promise<Backlog> => {
-    if (latest !== undefined && now() < latestMs + forMs) return latest;
+    // Before its own time it does not count: the clock was put back.
+    if (latest !== undefined && now() >= latestMs && now() < latestMs + forMs) return latest;
     latestMs = now();
     const measuring = measure();
     latest = measuring;

@@ -40,6 +40,8 @@ export type JobStoreDeps = {
   log?: StateLog;
 };
 
+type WriteResult = (key: string, body: Uint8Array) => Promise<unknown>;
+
 export type JobStore = ReturnType<typeof createJobStore>;
 
 /** Jobs on top of the two ports. Every method may throw AppError `unavailable`; every change can be repeated after it. */
@@ -111,20 +113,22 @@ export function createJobStore({
     return value;
   }
 
+  /** `write` puts the result at `key`, before the state names it. */
   async function settleWithResult(
     claim: Claim,
     status: "succeeded" | "cancelled" | "expired",
-    result: JobResult | null,
-    progress: JobProgress,
+    { key, result, progress, write }: { key: string; result: JobResult; progress: JobProgress; write: WriteResult },
   ): Promise<JobState | null> {
     const { tenant, id } = claim.state;
-    const key = keys.jobResult(tenant, id);
-    if (result !== null) await objects.putIfAbsent(key, encode(result));
+    await write(key, encode(result));
     const settled = await settle(claim, status, { progress, result });
     // Of a job that was deleted meanwhile nothing stays.
-    if (settled === null && result !== null && (await states.read(tenant, id)) === null) await objects.delete(key);
+    if (settled === null && (await states.read(tenant, id)) === null) await objects.delete(key);
     return settled;
   }
+
+  const readResult = async (key: string): Promise<JobResult | null> =>
+    (await readRecord(objects, key, JobResult))?.value ?? null;
 
   return {
     submit: submitting.submit,
@@ -141,7 +145,12 @@ export function createJobStore({
      * result and state leaves it for the next attempt, which may settle with it without running.
      */
     async getResult(tenant: string, id: string): Promise<JobResult | null> {
-      return isId(id) ? ((await readRecord(objects, keys.jobResult(tenant, id), JobResult))?.value ?? null) : null;
+      return isId(id) ? readResult(keys.jobResult(tenant, id)) : null;
+    },
+
+    /** What there was of the answers of a job that was cancelled or has expired. */
+    async getPartial(tenant: string, id: string): Promise<JobResult | null> {
+      return isId(id) ? readResult(keys.jobPartial(tenant, id)) : null;
     },
 
     /**
@@ -181,16 +190,22 @@ export function createJobStore({
      * Writes the result once, then the state. Null if the lease was lost. A result that an earlier attempt left
      * behind stays: it answers the same request.
      */
-    settleSucceeded: (claim: Claim, result: JobResult, progress = claim.state.progress): Promise<JobState | null> =>
-      settleWithResult(claim, "succeeded", result, progress),
+    settleSucceeded(claim: Claim, result: JobResult, progress = claim.state.progress): Promise<JobState | null> {
+      const key = keys.jobResult(claim.state.tenant, claim.state.id);
+      return settleWithResult(claim, "succeeded", { key, result, progress, write: objects.putIfAbsent });
+    },
 
     /** Ends the attempt as a client or its time demanded, keeping what there is of the answers. Null if the lease was lost. */
-    settleStopped: (
+    settleStopped(
       claim: Claim,
       status: "cancelled" | "expired",
       partial: JobResult | null,
       progress = claim.state.progress,
-    ): Promise<JobState | null> => settleWithResult(claim, status, partial, progress),
+    ): Promise<JobState | null> {
+      if (partial === null) return settle(claim, status, { progress });
+      const key = keys.jobPartial(claim.state.tenant, claim.state.id);
+      return settleWithResult(claim, status, { key, result: partial, progress, write: objects.put });
+    },
 
     /** Null if the lease was lost. */
     settleFailed: (claim: Claim, error: JobFailure): Promise<JobState | null> => settle(claim, "failed", { error }),

@@ -52,6 +52,15 @@ describe("401", () => {
     own.state.advance(limits.apiKeyCacheMs);
     expect((await readProblem(await own.get("/v1/models", headers))).detail).toContain("revoked");
   });
+
+  it("does so too when the clock was put back in between", async () => {
+    await using own = await openTestApp({ loopback: false });
+    const { id, headers } = await own.makeKey("acme", ["read"]);
+    expect((await own.get("/v1/models", headers)).status).toBe(200);
+    await own.apiKeys.revoke("acme", id);
+    own.state.advance(-3_600_000);
+    expect((await readProblem(await own.get("/v1/models", headers))).detail).toContain("revoked");
+  });
 });
 
 describe("403", () => {

@@ -1,19 +1,6 @@
 import { expect, test } from "vitest";
 import { limits } from "../../../api/contract/limits.ts";
-import { exceedsDepth } from "../../../api/http/body-limits.ts";
 import { openTestApp, readProblem } from "../../support/test-app.ts";
-
-test.each([
-  ["{}", 1, false],
-  ["[[[]]]", 3, false],
-  ["[[[]]]", 2, true],
-  ['{"a": [{"b": 1}, {"c": []}]}', 4, false],
-  ['{"a": [{"b": 1}, {"c": []}]}', 3, true],
-  ['["[[[[", "\\"[[[", "\\\\", []]', 2, false],
-  ['["unclosed [[[[', 1, false],
-])("%s is deeper than %i: %s", (json, limit, expected) => {
-  expect(exceedsDepth(json, limit)).toBe(expected);
-});
 
 test("400: JSON that is nested too deeply is refused before it is parsed", async () => {
   await using app = await openTestApp();

@@ -1,4 +1,5 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { AppError } from "../../../api/contract/errors.ts";
 import { DeletedFile, FileList, File as FileResource } from "../../../api/contract/file.ts";
 import { limits } from "../../../api/contract/limits.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
@@ -131,6 +132,18 @@ describe("400", () => {
     expect((await test.post("/v1/files", "", "multipart/form-data")).status).toBe(400);
     expect(await test.state.objects.list("t/default/f")).toEqual([]);
   });
+});
+
+it("has no file without content, where the answer of its publishing was lost", async () => {
+  await using test = await openTestApp();
+  const { publish } = test.state.files;
+  vi.spyOn(test.state.files, "publish").mockImplementationOnce(async (...file) => {
+    await publish(...file);
+    throw new AppError("unavailable", "the answer was lost");
+  });
+  expect((await post(test)).status).toBe(503);
+  expect((await readJson(FileList, await test.get("/v1/files"))).data).toEqual([]);
+  expect(await test.state.objects.list("t/default/f/")).toEqual([]);
 });
 
 describe("404", () => {

@@ -1,7 +1,9 @@
+import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { keys } from "../../../api/contract/keys.ts";
 import { limits } from "../../../api/contract/limits.ts";
 import { createDocumentStore, type DocumentStore } from "../../../api/state/documents/document-store.ts";
+import { createQuoteStore } from "../../../api/state/jobs/quote-store.ts";
 import { createRetention, type Removed } from "../../../api/state/retention.ts";
 import { chatLines, createBatch, openTestService, uploadLines } from "../../support/batch-fixtures.ts";
 import { jobRequest } from "../../support/job-fixtures.ts";
@@ -10,7 +12,7 @@ import { openTempState, type TempState } from "../../support/temp-state.ts";
 const hour = 3_600_000;
 const days = 24 * hour;
 const retentionMs = 30 * days;
-const NOTHING: Removed = { batches: 0, files: 0, documents: 0 };
+const NOTHING: Removed = { batches: 0, files: 0, documents: 0, quotes: 0 };
 
 const log = { warn: vi.fn() };
 
@@ -32,7 +34,7 @@ describe("batches and files past their retention", () => {
     expect(await removeOld()).toEqual(NOTHING);
     // The input file and the output file.
     state.advance(days + hour);
-    expect(await removeOld()).toEqual({ batches: 1, files: 2, documents: 0 });
+    expect(await removeOld()).toEqual({ ...NOTHING, batches: 1, files: 2 });
     expect(await keysBelow(state, "t/")).toEqual([]);
     expect(await removeOld()).toEqual(NOTHING);
   });
@@ -63,7 +65,7 @@ describe("batches and files past their retention", () => {
     const removeOld = createRetention({ ...state, retentionMs, log });
     const { id } = await createBatch(test, chatLines(2));
     state.advance(31 * days);
-    expect(await removeOld()).toEqual({ batches: 0, files: 1, documents: 0 });
+    expect(await removeOld()).toEqual({ ...NOTHING, files: 1 });
     expect(await keysBelow(state, keys.batchAll("default", id))).toContain(keys.batchInput("default", id));
     // Over by its state, with a part whose end has not been taken note of.
     await state.batches.change("default", id, (batch) => ({ ...batch, status: "failed", failed_ms: batch.created_ms }));
@@ -71,7 +73,7 @@ describe("batches and files past their retention", () => {
     for (const part of await state.batches.parts.listOpen({ tenant: "default", id })) {
       await state.batches.parts.close({ tenant: "default", id }, part);
     }
-    expect(await removeOld()).toEqual({ batches: 1, files: 0, documents: 0 });
+    expect(await removeOld()).toEqual({ ...NOTHING, batches: 1 });
     expect(await keysBelow(state, "t/default/b")).toEqual([]);
   });
 
@@ -105,6 +107,18 @@ describe("batches and files past their retention", () => {
   });
 });
 
+it("removes the quotes that have expired, of tenants that never ask for another", async () => {
+  await using state = await openTempState();
+  const quotes = createQuoteStore({ ...state, newId: randomUUID });
+  const quote = { prompt_tokens: 5, max_total_tokens: 10, price: null };
+  for (let n = 0; n < 3; n++) await quotes.put("acme", quote);
+  state.advance(hour);
+  const { id } = await quotes.put("zoo", quote);
+  expect(await createRetention({ ...state, retentionMs, log })()).toEqual({ ...NOTHING, quotes: 3 });
+  expect(await quotes.get("zoo", id)).not.toBeNull();
+  expect(await keysBelow(state, keys.quotesOf("acme"))).toEqual([]);
+});
+
 it("keeps on with other kinds and other tenants, where something cannot be read", async () => {
   await using state = await openTempState();
   for (const tenant of ["acme", "zoo"]) {
@@ -114,7 +128,7 @@ it("keeps on with other kinds and other tenants, where something cannot be read"
     await state.files.publish(tenant, { id: "file-1", filename: "f", purpose: "batch", bytes: 1, expiresMs: null });
   }
   state.advance(31 * days);
-  expect(await createRetention({ ...state, retentionMs, log })()).toEqual({ batches: 0, files: 2, documents: 0 });
+  expect(await createRetention({ ...state, retentionMs, log })()).toEqual({ ...NOTHING, files: 2 });
   expect(log.warn.mock.calls.map(([fields]) => fields.tenant)).toEqual(["acme", "zoo"]);
 });
 

@@ -36,3 +36,12 @@ it("removes what workers left that came and went, but not the last of a model", 
     keys.worker("other-model"),
   ]);
 });
+
+it("reads again after the clock was put back", async () => {
+  await using state = await openTempState();
+  const reports = createWorkerReports(state);
+  expect((await reports.ofModel("words")).reports).toEqual([]);
+  state.advance(-60 * minutes);
+  await reports.put("a", workerReport({ owner: "here", updated_ms: state.now() }));
+  expect(await reports.ofModel("words")).toMatchObject({ live: true, reports: [{ owner: "here" }] });
+});

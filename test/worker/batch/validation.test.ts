@@ -35,6 +35,8 @@ it("refuses the same custom_id twice, and names both lines", async () => {
   ]);
 });
 
+const deep = JSON.parse("[".repeat(limits.jsonDepth) + "]".repeat(limits.jsonDepth));
+
 describe("refuses a file with a line", () => {
   it.each([
     ["that is no JSON", "{", "invalid_json_line", null],
@@ -43,9 +45,17 @@ describe("refuses a file with a line", () => {
     ["of another method", { ...chatLine("a"), method: "GET" }, "invalid_method", "method"],
     ["of another url", { ...chatLine("a"), url: "/v1/embeddings" }, "url_mismatch", "url"],
     ["for another model", chatLine("a", "x", { model: "gpt-9" }), "model_mismatch", "body.model"],
+    ["nested too deeply", chatLine("a", "x", { metadata: deep }), "invalid_json_line", null],
     ["with a field of no meaning", { ...chatLine("a"), colour: "red" }, "invalid_line", "colour"],
   ])("%s", async (_, line, code, param) => {
     expect(await errorsOf([line, chatLine("good")])).toMatchObject([{ code, line: 1, param }]);
+  });
+
+  it("with a name as long as the line, and says little of it", async () => {
+    const name = "k".repeat(100_000);
+    const errors = await errorsOf([{ ...chatLine("a"), [name]: 1 }, chatLine("b", "x", { [name]: 1 })]);
+    expect(errors).toMatchObject([{ code: "invalid_line" }, { code: "invalid_request" }]);
+    expect(JSON.stringify(errors).length).toBeLessThan(2_000);
   });
 
   it("that is no UTF-8", async () => {

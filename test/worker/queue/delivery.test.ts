@@ -257,7 +257,7 @@ describe("a job that is to end while it runs", () => {
     await delivery.done;
     expect(sequence.ended).toBe(true);
     expect(await worker.job(id)).toMatchObject({ status: "cancelled", lease: null, usage: { completion_tokens: 4 } });
-    expect((await worker.state.jobs.getResult("default", id))?.answers).toMatchObject([
+    expect((await worker.state.jobs.getPartial("default", id))?.answers).toMatchObject([
       { answer: "tokens 1 2", finish_reason: "stop" },
       { answer: "tokens 8 9", finish_reason: "cancelled" },
     ]);

@@ -58,6 +58,14 @@ describe("GET /v1/jobs/{id}/result: 409", () => {
     expect(problem).toMatchObject({ code: "job_not_succeeded", job_status: "cancelled" });
   });
 
+  it("is not the whole answer of a worker that died before it could say so, where nobody is charged for it", async () => {
+    const { id } = await app.submit();
+    await app.state.objects.put(`t/default/j/${id}/result.json`, Buffer.from(JSON.stringify(jobResult(id, 1))));
+    await app.post(`/v1/jobs/${id}/cancel`, "");
+    expect(await readProblem(await app.get(`/v1/jobs/${id}/result`))).toMatchObject({ code: "job_not_succeeded" });
+    expect(await app.state.jobs.get("default", id)).toMatchObject({ usage: { total_tokens: 0 } });
+  });
+
   it("is not the answer that a failed attempt left behind", async () => {
     const { id } = await app.submit();
     const claim = await app.claim(id);

@@ -32,6 +32,18 @@ describe("POST /v1/jobs: 429", () => {
     expect(again.headers.get("ratelimit")).toBe('"jobs";r=0');
   });
 
+  it("counts the same after the clock was put back", async () => {
+    await using app = await openTestApp({ quota: { jobs: 2, tokens: 0 } });
+    const { id } = await app.submit();
+    await app.submit();
+    app.state.advance(-3_600_000);
+    // The jobs are from an hour to come by now.
+    expect((await app.post("/v1/jobs", JOB)).status).toBe(429);
+    await app.post(`/v1/jobs/${id}/cancel`, "");
+    app.state.advance(60_000);
+    expect((await app.post("/v1/jobs", JOB)).headers.get("ratelimit")).toBe('"jobs";r=0');
+  });
+
   it("counts the prompt and answer tokens that jobs may take", async () => {
     await using app = await openTestApp({ quota: { jobs: 0, tokens: 50 } });
     const first = await app.post("/v1/jobs", JOB);

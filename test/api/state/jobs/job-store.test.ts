@@ -244,6 +244,18 @@ describe("settle", () => {
   });
 });
 
+test("a part of the answers that a stray worker left is not taken for the result", async () => {
+  const first = await submitAndClaim();
+  const { id } = first.state;
+  nowMs += leaseMs;
+  const second = await claimOf(id);
+  // Its clock is ahead, so that the job's time is over there; and its lease is lost.
+  expect(await jobs.settleStopped(first, "expired", jobResult(id, 1, "half an ans"))).toBeNull();
+  expect(await jobs.getResult("acme", id)).toBeNull();
+  expect(await jobs.settleSucceeded(second, jobResult(id, 2, "whole"))).toMatchObject({ status: "succeeded" });
+  expect((await jobs.getResult("acme", id))?.answers[0]?.answer).toBe("whole");
+});
+
 describe("giving back", () => {
   test("a released job is queued again and can be claimed at once", async () => {
     const claim = await submitAndClaim();
