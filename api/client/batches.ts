@@ -1,4 +1,4 @@
-import { Batch, type CreateBatch } from "../contract/batch.ts";
+import { Batch, type CreateBatch } from "../contract/batch-resource.ts";
 import { File as StoredFile } from "../contract/file.ts";
 import { problemError } from "./problem-error.ts";
 import { accepted } from "./request.ts";

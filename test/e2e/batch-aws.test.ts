@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient } from "../../api/client/client.ts";
-import { type Batch, isBatchOver } from "../../api/contract/batch.ts";
+import { isBatchOver } from "../../api/contract/batch.ts";
 import { BatchOutputLine } from "../../api/contract/batch-line.ts";
+import type { Batch } from "../../api/contract/batch-resource.ts";
 import { awsBackend } from "../chaos/backend.ts";
 import { motoMissing } from "../support/moto.ts";
 import { startRealService } from "../support/real-service.ts";

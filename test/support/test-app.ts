@@ -14,7 +14,7 @@ import { createAccess } from "../../api/http/access.ts";
 import { type ApiKeyStore, createApiKeyStore } from "../../api/state/api-key-store.ts";
 import { createUploadStore } from "../../api/state/documents/upload-store.ts";
 import { measureBacklog } from "../../api/state/jobs/backlog.ts";
-import type { Claim } from "../../api/state/jobs/job-store.ts";
+import type { Claim } from "../../api/state/jobs/job-claims.ts";
 import { onlyDocumented } from "./documented.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState, type TempState } from "./temp-state.ts";

@@ -1,4 +1,4 @@
-import type { Batch } from "../../contract/batch.ts";
+import type { Batch } from "../../contract/batch-resource.ts";
 import { counted } from "../../contract/counted.ts";
 import type { ProgressLine } from "./progress.ts";
 

@@ -1,4 +1,5 @@
-import { type Batch, type BatchState, isBatchOver } from "../../contract/batch.ts";
+import { type BatchState, isBatchOver } from "../../contract/batch.ts";
+import type { Batch } from "../../contract/batch-resource.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { BatchStore } from "../../state/batches/batch-store.ts";
 import { costOf } from "../jobs/describe-job.ts";

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { BatchList } from "../../../../api/contract/batch.ts";
+import { BatchList } from "../../../../api/contract/batch-resource.ts";
 import { chatLine, openTestService } from "../../../support/batch-fixtures.ts";
 import { createTestTerminal, fetchOf, runGnomon } from "../../../support/command.ts";
 import { eventually } from "../../../support/eventually.ts";
