@@ -53,6 +53,8 @@ const pagePolicy = secureHeaders({
 /** The reference page, all of it from this machine. */
 export function referenceRoutes() {
   const router = new Hono<AppEnv>()
+    // Whoever opens the service in a browser.
+    .get("/", (c) => c.redirect("/docs"))
     .use("/docs", pagePolicy)
     .get("/docs", (c) => c.html(PAGE))
     .get("/docs/start.js", (c) => c.body(START, 200, { "Content-Type": "text/javascript; charset=utf-8" }));

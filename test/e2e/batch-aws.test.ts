@@ -40,7 +40,7 @@ describe.skipIf(motoMissing !== null)(`a batch on S3 and SQS over the wire${moto
 
   async function start(lines: readonly object[]): Promise<Batch> {
     const content = new Blob(lines.map((each) => `${JSON.stringify(each)}\n`));
-    const { id } = await client.batches.upload(content, "in.jsonl");
+    const { id } = await client.batches.upload(new File([content], "in.jsonl"));
     return client.batches.create({ input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" });
   }
 

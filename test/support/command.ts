@@ -69,7 +69,7 @@ type Options = {
 /** Runs `gnomon ARGS` in this process. */
 export async function runGnomon(args: string[], { fetch, input = null, env = {}, terminal: given }: Options) {
   const test = given ?? createTestTerminal({ input });
-  const status = await runCommand(args, { env, terminal: test.terminal, fetch, now: Date.now });
+  const status = await runCommand(args, { env, terminal: test.terminal, fetch, now: Date.now, version: "1.2.3" });
   return { status, out: test.out, err: test.err };
 }
 

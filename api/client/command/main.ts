@@ -1,4 +1,6 @@
 // The `gnomon` command as a process. gnomon.mjs starts it on a Node that can run it.
+import { readFile } from "node:fs/promises";
+import { findPackageJSON } from "node:module";
 import { runCommand } from "./program.ts";
 import { createTerminal } from "./terminal.ts";
 
@@ -11,7 +13,16 @@ const status = await runCommand(process.argv.slice(2), {
   terminal: createTerminal(process),
   fetch,
   now: Date.now,
+  version: await readVersion(),
 });
 // Requests that were given up would keep the process; what was written has to go out first.
 await new Promise<void>((resolve) => void process.stdout.write("", () => resolve()));
 process.exit(status);
+
+/** Of the checkout, or of the package that was installed. */
+async function readVersion(): Promise<string> {
+  const { version } = JSON.parse(await readFile(findPackageJSON("..", import.meta.url) ?? "", "utf8")) as {
+    version: string;
+  };
+  return version;
+}

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
-import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { Option } from "@commander-js/extra-typings";
 import pLimit from "p-limit";
 import { counted } from "../../contract/counted.ts";
 import { Priority } from "../../contract/job.ts";
@@ -17,6 +17,7 @@ import { UsageError } from "./errors.ts";
 import { EXIT } from "./exit-status.ts";
 import { createFolderProgress } from "./folder-progress.ts";
 import { interruptible } from "./interruptible.ts";
+import { parseCount } from "./parse-option.ts";
 
 const MAX_TOKENS = 512;
 const AT_ONCE = 16;
@@ -169,10 +170,4 @@ function reportOf(output: string, records: readonly SummaryRecord[]) {
     cached_tokens: sum("cached_tokens"),
     completion_tokens: sum("completion_tokens"),
   };
-}
-
-function parseCount(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number above 0.");
-  return value;
 }

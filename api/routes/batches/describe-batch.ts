@@ -70,7 +70,10 @@ async function quoteOf(
 }
 
 const batchNotFound = (id: string, field = "batch_id"): AppError =>
-  new AppError("batch_not_found", `no batch ${id}`, { field, detail: `There is no batch \`${id}\`.` });
+  new AppError("batch_not_found", `no batch ${id}`, {
+    field,
+    detail: `There is no batch \`${id}\`: it never was, or was removed some time after its end; GET /v1/batches lists what there is.`,
+  });
 
 export async function readBatch(batches: BatchStore, tenant: string, id: string, field?: string): Promise<BatchState> {
   const state = await batches.get(tenant, id);

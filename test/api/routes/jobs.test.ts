@@ -98,10 +98,10 @@ describe("POST /v1/jobs: 400", () => {
     ["a missing document", { question: "q" }, "document", /is missing: give an object/],
     ["a document of nothing", { document: {}, question: "q" }, "document", /either `text` or `id`/],
     ["a document of both kinds", { document: { text: "a", id: "b" }, question: "q" }, "document", /either/],
-    ["an empty text", { document: { text: "" }, question: "q" }, "document.text", /must not be empty$/],
+    ["an empty text", { document: { text: "" }, question: "q" }, "document.text", /must not be empty\.$/],
     ["no question", { document: { text: "a" } }, "question", /`prompt` must be given/],
     ["question and questions", { ...JOB, questions: ["q"] }, "questions", /beside `question`/],
-    ["no questions", { document: { text: "a" }, questions: [] }, "questions", /must not be empty$/],
+    ["no questions", { document: { text: "a" }, questions: [] }, "questions", /must not be empty\.$/],
     ["a question that is no text", { document: { text: "a" }, questions: ["q", 7] }, "questions[1]", /be a string/],
     ["a misspelt field", { ...JOB, max_token: 7 }, "max_token", /not a known field: remove it/],
     ["a misspelt field inside", { ...JOB, document: { text: "a", txt: "b" } }, "document.txt", /not a known field/],
@@ -109,6 +109,18 @@ describe("POST /v1/jobs: 400", () => {
     ["no tokens", { ...JOB, max_tokens: 0 }, "max_tokens", /must be at least 1/],
     ["a hot temperature", { ...JOB, temperature: 3 }, "temperature", /must be at most 2/],
     ["top_p of 0", { ...JOB, top_p: 0 }, "top_p", /must be greater than 0/],
+    [
+      "a priority that is none",
+      { ...JOB, priority: "urgent" },
+      "priority",
+      /must be one of `high`, `normal`, `low`\.$/,
+    ],
+    [
+      "a webhook that has no address",
+      { ...JOB, webhook: { url: "here" } },
+      "webhook.url",
+      /must be an address, such as/,
+    ],
     ["an array", [JOB], "body", /must be an object/],
   ])("refuses %s", async (_, body, field, detail) => {
     const problem = await refuse(body);
@@ -130,10 +142,11 @@ describe("POST /v1/jobs: 400", () => {
     expect((await refuse('{"question": secret}')).detail).not.toContain("secret");
   });
 
-  it.each(["", '{"question": '])("refuses %j as JSON that ends too early", async (body) => {
-    const problem = await refuse(body);
-    expect(problem).toMatchObject({ status: 400, code: "malformed_json" });
-    expect(problem.detail).toContain("Unexpected end");
+  it.each([
+    ["", "The body is empty: send one JSON object."],
+    ['{"question": ', "The body is not valid JSON: it ends too early; send one JSON object."],
+  ])("refuses %j as JSON that is not there, or not all of it", async (body, detail) => {
+    expect(await refuse(body)).toMatchObject({ status: 400, code: "malformed_json", detail });
   });
 
   it("refuses a prompt over the model's limit with each question's exact count and what would fit", async () => {
