@@ -25,6 +25,27 @@ test("where there is no terminal it writes plain lines, now and then and at the 
   expect(written).not.toContain("\u001b");
 });
 
+test("a narrow terminal has the numbers, and less of the bar or none", () => {
+  const shown = (columns: number) => {
+    const stream = Object.assign(new PassThrough(), {
+      isTTY: true,
+      columns,
+      cursorTo: () => true,
+      moveCursor: () => true,
+      clearLine: () => true,
+      clearScreenDown: () => true,
+    });
+    const progress = createProgress(stream);
+    progress.show([{ ...line(2_000), note: "running" }]);
+    progress.stop();
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: what moves the cursor is left out
+    return String(stream.read()).replaceAll(/\u001b\[[?\d]*[a-zA-Z]/g, "");
+  };
+  expect(shown(120)).toMatch(/prefill +█{15}░{15} 2,000\/4,000 tokens \| running/);
+  expect(shown(50)).toMatch(/prefill +█+░+ 2,000\/4,000 tokens \| running/);
+  expect(shown(40)).toMatch(/prefill +2,000\/4,000 tokens \| running/);
+});
+
 test("while it is paused it writes nothing", async () => {
   const stream = new PassThrough();
   const progress = createProgress(stream, 5);
