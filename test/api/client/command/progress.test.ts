@@ -1,5 +1,6 @@
 import { PassThrough } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
 import { jobProgress } from "../../../../api/client/command/job-progress.ts";
 import { createProgress } from "../../../../api/client/command/progress.ts";
@@ -38,8 +39,7 @@ test("a narrow terminal has the numbers, and less of the bar or none", () => {
     const progress = createProgress(stream);
     progress.show([{ ...line(2_000), note: "running" }]);
     progress.stop();
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: what moves the cursor is left out
-    return String(stream.read()).replaceAll(/\u001b\[[?\d]*[a-zA-Z]/g, "");
+    return stripVTControlCharacters(String(stream.read()));
   };
   expect(shown(120)).toMatch(/prefill +█{15}░{15} 2,000\/4,000 tokens \| running/);
   expect(shown(50)).toMatch(/prefill +█+░+ 2,000\/4,000 tokens \| running/);
