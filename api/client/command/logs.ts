@@ -63,7 +63,7 @@ async function follow(context: Context, id: string): Promise<number> {
     progress,
     what: `job ${id}`,
     cancel: () => client.cancel(id),
-    later: `\`gnomon logs -f ${id}\` comes back to job ${id}.`,
+    later: `\`gnomon logs -f ${id}\` comes back to it.`,
   };
   const ended = await interruptible(options, async (signal) => {
     for await (const event of client.events(id, signal)) {

@@ -23,6 +23,7 @@ export type Progress = {
 /** Between two reports where the output is no terminal. */
 const REPORT_MS = 2_000;
 const BAR_WIDTH = 30;
+const MIN_BAR_WIDTH = 6;
 
 export const silentProgress: Progress = { show() {}, pause() {}, resume() {}, stop() {} };
 
@@ -75,10 +76,13 @@ export function createProgress(stream: Terminal["err"], reportMs: number = REPOR
 type Shown = { name: string; unit: string; note: string | undefined };
 
 /** Without a bar as long as nobody knows of how much. */
-function formatLine(_options: Options, { value, total }: Params, { name, unit, note }: Shown): string {
+function formatLine(_options: Options, { value, total, maxWidth }: Params, { name, unit, note }: Shown): string {
   if (total === 0) return `${name} ${note ?? ""}`.trimEnd();
-  const full = Math.floor(BAR_WIDTH * Math.min(1, value / total));
-  const bar = "█".repeat(full) + "░".repeat(BAR_WIDTH - full);
   const counts = `${value.toLocaleString("en-US")}/${total.toLocaleString("en-US")} ${unit}`;
-  return `${name} ${bar} ${counts}${note === undefined ? "" : ` | ${note}`}`;
+  const text = `${counts}${note === undefined ? "" : ` | ${note}`}`;
+  // Where the terminal is narrow, what is to be read comes first.
+  const width = Math.min(BAR_WIDTH, maxWidth - name.length - text.length - 2);
+  if (width < MIN_BAR_WIDTH) return `${name} ${text}`;
+  const full = Math.floor(width * Math.min(1, value / total));
+  return `${name} ${"█".repeat(full)}${"░".repeat(width - full)} ${text}`;
 }

@@ -42,14 +42,25 @@ export const summarizeCommand = (run: Run) =>
     .action((folder, options) =>
       run(options, async (context) => {
         const source = resolve(folder);
-        const found = await stat(source).catch(() => null);
-        if (found?.isDirectory() !== true) throw new UsageError(`There is no folder ${folder}.`);
+        const found = await kindOf(source);
+        if (found === "file") throw new UsageError(`${folder} is no folder: \`gnomon ask\` takes files.`);
+        if (found === null) throw new UsageError(`There is no folder ${folder}.`);
         const output = resolve(options.output ?? join(dirname(source), `${basename(source)}-summaries`));
         if (output === source)
           throw new UsageError("The summaries cannot go among the documents: name another --output.");
+        if ((await kindOf(output)) === "file") {
+          throw new UsageError(`${relative(".", output)} is no folder: name another --output.`);
+        }
         return summarize(context, { ...options, source, output });
       }),
     );
+
+/** null where there is nothing. */
+async function kindOf(path: string): Promise<"folder" | "file" | null> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) return null;
+  return found.isDirectory() ? "folder" : "file";
+}
 
 type Options = {
   source: string;
@@ -68,7 +79,11 @@ async function summarize(context: Context, options: Options): Promise<number> {
   const paths = await findDocuments(source, output);
   if (paths.length === 0) throw new UsageError(`There is no text, Markdown, HTML or PDF document in ${source}.`);
   const { model, settings } = await settingsOf(context, options);
-  const journal = await openJournal(join(output, "state.jsonl"), () => crypto.randomUUID());
+  const journal = await openJournal(join(output, "state.jsonl"), () => crypto.randomUUID()).catch(
+    ({ code }: NodeJS.ErrnoException) => {
+      throw new UsageError(`Cannot write to ${relative(".", output)} (${code}): name another --output.`);
+    },
+  );
   const records = new Map<string, SummaryRecord>();
   const bars = createFolderProgress(progress, paths.length);
 
@@ -128,6 +143,12 @@ async function settingsOf({ client }: Context, options: Options): Promise<{ mode
   const [model] = data;
   if (model === undefined) throw new UsageError("The service serves no model.");
   const { maxTokens, sectionTokens = model.context_tokens, instructions, combine } = options;
+  if (maxTokens >= model.context_tokens) {
+    throw new UsageError(
+      `--max-tokens ${maxTokens} leaves no room for a document: ${model.id} takes ` +
+        `${counted(model.context_tokens, "token")}, prompt and answer together.`,
+    );
+  }
   const settings = {
     instructions: instructions ?? OF_MODEL[model.id]?.instructions ?? INSTRUCTIONS,
     combine: combine ?? OF_MODEL[model.id]?.combine ?? "summarize",

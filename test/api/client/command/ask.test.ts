@@ -155,6 +155,17 @@ describe("Ctrl-C while a job is waited for", () => {
     expect(err).toMatch(/`gnomon result job_\S+ --wait` comes back/);
   });
 
+  test("ends the command where there is nothing yet to cancel", async () => {
+    const terminal = createTestTerminal({ answers: [] });
+    const fetch = () => {
+      setTimeout(() => terminal.interrupt(), 0);
+      return new Promise<never>(() => {});
+    };
+    const { status, err } = await runGnomon(["ask", file, ...asking], { fetch, terminal });
+    expect({ status, asked: terminal.asked }).toEqual({ status: 130, asked: [] });
+    expect(err).toMatch(/gnomon: Interrupted\.\n$/);
+  });
+
   test("leaves it running where nobody can be asked, and at a signal to end", async () => {
     expect(await interrupted(null)).toMatchObject({ status: 130, asked: 0, job: "queued" });
     expect(await interrupted(["y"], "SIGTERM")).toMatchObject({ status: 130, asked: 0 });
