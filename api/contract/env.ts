@@ -136,7 +136,7 @@ export const ApiEnv = z
     GNOMON_PRICE_COMPLETION: price.optional(),
     GNOMON_CURRENCY: z
       .string()
-      .regex(/^[A-Z]{3}$/)
+      .regex(/^[A-Z]{3}$/, "must be three capital letters, such as USD")
       .default("USD"),
     /** How fast the workers' GPU is beside an H200; see contract/backlog.ts. */
     GNOMON_GPU_SPEED: z.coerce.number().positive().default(1),

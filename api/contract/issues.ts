@@ -50,7 +50,7 @@ function remedy(issue: Issue): string {
       // Unless the schema has better words.
       return issue.message.startsWith("Invalid ") ? `must be ${oneOf(issue.values)}` : issue.message;
     case "invalid_format":
-      return issue.message === "Invalid URL" ? "must be an address, such as https://example.com/hook" : issue.message;
+      return issue.message === "Invalid URL" ? "must be an address, such as https://example.com" : issue.message;
     case "invalid_key":
       return `has a name that ${issue.issues[0] ? remedy(issue.issues[0]) : "is not valid"}`;
     default:

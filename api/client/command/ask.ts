@@ -22,4 +22,4 @@ const EXAMPLES = `
 Examples:
   gnomon ask minutes.txt -q "When does contract KD-4417 expire?"
   gnomon ask a.pdf b.html -q "Who signed?" -q "When?" --max-tokens 64
-  pdftotext scan.pdf - | gnomon ask -q "Who signed?"`;
+  curl -s https://example.com/minutes.html | gnomon ask -q "Who signed?"`;

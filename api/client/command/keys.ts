@@ -34,7 +34,7 @@ const createKey = (run: Run) =>
   createCommand("create", "make a key and print it, this once")
     .option("--scopes <scopes>", `what it may do, of ${SCOPES.join(",")} (default: submit,read)`, parseScopes)
     .option("--name <text>", "what it is for")
-    .option("--expires-days <n>", "when it ends to be one (default: never)", parseDays)
+    .option("--expires-days <n>", "after how many days it is none any more (default: never)", parseDays)
     .action((options) =>
       run(options, async ({ client, terminal, json, note }) => {
         const { scopes = DEFAULT_SCOPES, name, expiresDays } = options;

@@ -5,7 +5,12 @@ import { runCommand } from "./program.ts";
 import { createTerminal } from "./terminal.ts";
 
 // `gnomon result ID | head`: nobody reads any more, so there is nothing left to do.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+process.stdout.on("error", ({ code }: NodeJS.ErrnoException) => {
+  if (code === "EPIPE") process.exit(0);
+  process.stderr.write(`gnomon: Cannot write to standard output (${code}).\n`, () => process.exit(1));
+});
+// Nor what is only to be read while it goes on: the answers are still wanted.
+process.stderr.on("error", () => {});
 
 const { GNOMON_URL, GNOMON_API_KEY } = process.env;
 const status = await runCommand(process.argv.slice(2), {

@@ -14,7 +14,11 @@ export const createQuestionCommand = (name: string, description: string) =>
   createCommand(name, description)
     .argument("[file...]", "text, Markdown, HTML or PDF, read one after the other; - or a pipe is standard input")
     .option("-q, --question <text>", "what is asked of the documents; may be given several times", collect)
-    .addOption(new Option("--type <type>", "of the files, if their names do not tell").choices(DocumentType.options))
+    .addOption(
+      new Option("--type <type>", "of the files, if their names and first bytes do not tell").choices(
+        DocumentType.options,
+      ),
+    )
     .option("--model <id>", "which model (default: the one that is served)")
     .option("--max-tokens <n>", `most tokens of each answer (default: ${limits.defaultMaxTokens})`, parseNumber)
     .option("--temperature <t>", "0 takes the likeliest token each time", parseNumber)

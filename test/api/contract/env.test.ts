@@ -52,6 +52,12 @@ test("each wrong variable is named with its reason", () => {
   ]);
 });
 
+test("a currency that is none is refused in words", () => {
+  expect(message(() => parseEnv(ApiEnv, { GNOMON_CURRENCY: "dollar" }))).toContain(
+    "GNOMON_CURRENCY: must be three capital letters, such as USD",
+  );
+});
+
 test.each(["65536", "-1", "80.5", "http"])("%s is not a port", (port) => {
   expect(message(() => parseEnv(ApiEnv, { GNOMON_PORT: port }))).toContain("GNOMON_PORT");
 });

@@ -78,7 +78,7 @@ describe("ask", () => {
     [["--temperature", "3"], "--temperature must be at most 2."],
     [["--ttl", "0"], "--ttl must be at least 1."],
     [["-q", ""], "-q must not be empty."],
-    [["--webhook", "here"], "--webhook must be an address, such as https://example.com/hook."],
+    [["--webhook", "here"], "--webhook must be an address, such as https://example.com."],
     [["--idempotency-key", "é"], "It must be 1 to 255 printable ASCII characters"],
   ])("refuses %j before anything is sent, by the name of the option", async (more, reason) => {
     const fetch = () => Promise.reject(new Error("not to be called"));
