@@ -12,7 +12,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     expect: { poll: { timeout: PATIENCE_MS } },
-    // Processes, leases and heartbeats run in real time here: a machine that stalls one is no failure of theirs.
+    // Processes, leases and heartbeats run in real time here: a machine that stalls one is no failure of theirs. `npm test`
+    // names every test that needed it.
     retry: 1,
     reporters: ["default", summaryReporter(".build/test/vitest.json")],
   },

@@ -1,5 +1,5 @@
-import { Batch, type CreateBatch } from "../contract/batch.ts";
-import { File } from "../contract/file.ts";
+import { Batch, type CreateBatch } from "../contract/batch-resource.ts";
+import { File as StoredFile } from "../contract/file.ts";
 import { problemError } from "./problem-error.ts";
 import { accepted } from "./request.ts";
 
@@ -18,27 +18,12 @@ export function createBatches({ baseUrl, headers, fetch: send }: Options) {
 
   return {
     /** Sends the input of a batch as it is read. */
-    async upload(content: Blob, name: string, onBytes: (bytes: number) => void = () => {}): Promise<File> {
+    async upload(input: File): Promise<StoredFile> {
       const form = new FormData();
       form.append("purpose", "batch");
-      form.append("file", content, name);
-      const { body, headers: type } = new Request(baseUrl, { method: "POST", body: form });
-      let sent = 0;
-      const counted = new TransformStream<Uint8Array, Uint8Array>({
-        transform(chunk, controller) {
-          sent += chunk.byteLength;
-          onBytes(Math.min(sent, content.size));
-          controller.enqueue(chunk);
-        },
-      });
-      const response = await send(`${baseUrl}/v1/files`, {
-        method: "POST",
-        headers: { ...headers, "Content-Type": type.get("content-type") ?? "" },
-        body: body?.pipeThrough(counted) ?? null,
-        duplex: "half",
-      } as RequestInit);
-      if (!response.ok) throw await problemError("POST /v1/files", response);
-      return File.parse(await response.json());
+      form.append("file", input);
+      const stored = send(`${baseUrl}/v1/files`, { method: "POST", headers, body: form });
+      return StoredFile.parse(await accepted("POST /v1/files", stored));
     },
 
     /** The same key makes one batch, however often it is sent. */

@@ -69,7 +69,7 @@ export function createClient(baseUrl: string, { apiKey, fetch: once = fetch, ...
 
   /** Safe to repeat: the key makes the second request find the job of the first. */
   function submit(json: JobQuestion, { signal, idempotencyKey }: SubmitOptions = {}): Promise<Job> {
-    const header = { "idempotency-key": `"${idempotencyKey ?? crypto.randomUUID()}"` };
+    const header = { "idempotency-key": `"${(idempotencyKey ?? crypto.randomUUID()).replace(/["\\]/g, "\\$&")}"` };
     return accepted("POST /v1/jobs", routes.v1.jobs.$post({ json, header }, { init: signal ? { signal } : {} }));
   }
 
@@ -93,7 +93,7 @@ export function createClient(baseUrl: string, { apiKey, fetch: once = fetch, ...
 
     /** The text that jobs read of a document. */
     async text(id: string): Promise<string> {
-      const response = await routes.v1.documents[":id"].text.$get({ param: { id } });
+      const response = await routes.v1.documents[":id"].text.$get({ param: { id: encodeURIComponent(id) } });
       if (!response.ok) throw await problemError(`GET /v1/documents/${id}/text`, response);
       return response.text();
     },
@@ -109,7 +109,10 @@ export function createClient(baseUrl: string, { apiKey, fetch: once = fetch, ...
 
     /** A job that is over stays as it is. */
     cancel(id: string): Promise<Job> {
-      return accepted(`POST /v1/jobs/${id}/cancel`, routes.v1.jobs[":id"].cancel.$post({ param: { id } }));
+      return accepted(
+        `POST /v1/jobs/${id}/cancel`,
+        routes.v1.jobs[":id"].cancel.$post({ param: { id: encodeURIComponent(id) } }),
+      );
     },
 
     result({ id }: Pick<Job, "id">): Promise<JobResult> {

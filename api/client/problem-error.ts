@@ -7,11 +7,24 @@ export class ProblemError extends Error {
   readonly problem: Problem | null;
 
   constructor(what: string, status: number, problem: Problem | null) {
-    super(problem ? `${what}: ${problem.title}. ${problem.detail}` : `${what}: status ${status}`);
+    super(
+      problem
+        ? `${what}: ${problem.title}. ${problem.detail}`
+        : `${what} was answered with status ${status} and not as a Gnomon service does: is the address right?`,
+    );
     this.name = "ProblemError";
     this.code = problem?.code ?? "unknown";
     this.status = status;
     this.problem = problem;
+  }
+
+  /** Of several documents the reader has to know which, and none of them is the body of a request to them. */
+  about(document: string): ProblemError {
+    const { problem, status } = this;
+    if (problem === null) return this;
+    const isOfBody = problem.detail.startsWith("`body` ");
+    const detail = isOfBody ? problem.detail.replace("`body`", document) : `${document}: ${problem.detail}`;
+    return new ProblemError(document, status, { ...problem, detail });
   }
 
   /** Without the request that it is about. */

@@ -1,4 +1,4 @@
-import { problemError } from "./problem-error.ts";
+import { ProblemError, problemError } from "./problem-error.ts";
 
 /** Of what a route may answer, what it answers with success. */
 export type Accepted<T> = Exclude<T, { code: string; status: number }>;
@@ -10,5 +10,10 @@ type Answer<T> = { ok: boolean; status: number; json(): Promise<T> };
 export async function accepted<T>(what: string, response: Answer<T> | Promise<Answer<T>>): Promise<Accepted<T>> {
   const answered = await response;
   if (!answered.ok) throw await problemError(what, answered);
-  return (await answered.json()) as Accepted<T>;
+  try {
+    return (await answered.json()) as Accepted<T>;
+  } catch (error) {
+    // A page, of whatever else listens there.
+    throw error instanceof SyntaxError ? new ProblemError(what, answered.status, null) : error;
+  }
 }

@@ -32,8 +32,11 @@ const SPREAD_MS = 1_000;
 /** A proxy or a service that is full, restarting or gone for the moment; 507 is a disk that is being cleared. */
 const PASSING = new Set([408, 429, 502, 503, 504, 507]);
 
-/** POST that changes nothing more the second time: documents are kept by their content, a quote keeps nothing. */
-const SAME_TWICE = /\/v1\/(documents|jobs\/quote|(jobs|batches)\/[^/]+\/cancel)$/;
+/**
+ * POST that changes nothing more the second time: documents are kept by their content, a quote keeps nothing, and of two
+ * files that were stored one is heard of, and used, and the other expires.
+ */
+const SAME_TWICE = /\/v1\/(documents|files|jobs\/quote|(jobs|batches)\/[^/]+\/cancel)$/;
 
 /**
  * `fetch` that tries again what may be sent twice, while the service is not there or says that it is not now: after what
@@ -94,11 +97,19 @@ async function attempt(
     if (PASSING.has(response.status)) return { kind: "refused", response };
     return { kind: "done", response: await whole(response) };
   } catch (error) {
+    const unreadable = unreadableOf(error);
+    if (unreadable !== null) throw unreadable;
     // fetch rejects with one where nothing answers, and a body that breaks off does; anything else is the caller's.
     if (!(error instanceof TypeError) || init?.signal?.aborted || !isPassing(error)) throw error;
     return { kind: "broken", error };
   }
 }
+
+/** Of a file that was to be sent, and was changed since it was opened: it would be no better the next time. */
+const unreadableOf = (error: unknown): DOMException | null =>
+  error instanceof TypeError && error.cause instanceof DOMException && error.cause.name === "NotReadableError"
+    ? error.cause
+    : null;
 
 /** What is on its way may have its effect: an abort waits for the answer, which says what came of it. */
 function uncut(init: RequestInit | undefined): RequestInit | undefined {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AppError } from "./errors.ts";
+import { describeIssues } from "./issues.ts";
 import { limits } from "./limits.ts";
 import { parseModelSource } from "./model-source.ts";
 import { type Network, parseNetwork } from "./public-address.ts";
@@ -135,7 +136,7 @@ export const ApiEnv = z
     GNOMON_PRICE_COMPLETION: price.optional(),
     GNOMON_CURRENCY: z
       .string()
-      .regex(/^[A-Z]{3}$/)
+      .regex(/^[A-Z]{3}$/, "must be three capital letters, such as USD")
       .default("USD"),
     /** How fast the workers' GPU is beside an H200; see contract/backlog.ts. */
     GNOMON_GPU_SPEED: z.coerce.number().positive().default(1),
@@ -194,6 +195,6 @@ export function parseEnv<S extends z.ZodType>(schema: S, env: Record<string, str
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
   const parsed = schema.safeParse(set);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  const lines = describeIssues(parsed.error.issues).map(({ field, detail }) => `${field}: ${detail}`);
   throw new AppError("invalid_environment", `the environment is not valid\n  ${lines.join("\n  ")}`);
 }

@@ -46,6 +46,11 @@ function remedy(issue: Issue): string {
       return isLength(issue)
         ? `must have at most ${counted(Number(issue.maximum), unit(issue))}`
         : `must be ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}`;
+    case "invalid_value":
+      // Unless the schema has better words.
+      return issue.message.startsWith("Invalid ") ? `must be ${oneOf(issue.values)}` : issue.message;
+    case "invalid_format":
+      return issue.message === "Invalid URL" ? "must be an address, such as https://example.com" : issue.message;
     case "invalid_key":
       return `has a name that ${issue.issues[0] ? remedy(issue.issues[0]) : "is not valid"}`;
     default:
@@ -55,5 +60,9 @@ function remedy(issue: Issue): string {
 
 const aOrAn = (type: string): string =>
   (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`).replace(/\bint\b/, "integer");
+function oneOf(values: readonly unknown[]): string {
+  const names = values.map((value) => `\`${String(value)}\``);
+  return names.length === 1 ? String(names[0]) : `one of ${names.join(", ")}`;
+}
 const isLength = ({ origin }: { origin: string }): boolean => origin === "string" || origin === "array";
 const unit = ({ origin }: { origin: string }): string => (origin === "string" ? "character" : "item");

@@ -16,7 +16,7 @@ export const keys = {
   jobIndexOf: (tenant: string) => `t/${tenant}/ix/`,
   /** The first key of the index that is not newer than `createdMs`. */
   jobIndexFrom: (tenant: string, createdMs: number) => `t/${tenant}/ix/${newestFirst(createdMs)}`,
-  /** Entries of the jobs that are not over, or of which something is still owed; see state/job-index.ts. */
+  /** Entries of the jobs that are not over, or of which something is still owed; see state/jobs/job-index.ts. */
   active: "active/",
   activeOf: (tenant: string) => `active/${tenant}/`,
   /** What each worker says of itself. */
@@ -60,7 +60,7 @@ export const keys = {
   batchTrying: (tenant: string, batch: string, shard: number) => `t/${tenant}/b/${batch}/trying/${shard}.json`,
   /** All jobs that the batch ever had, by which they go with it. */
   batchJobs: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/jobs/`,
-  /** Jobs of the batch that are not over. See state/batch-parts.ts. */
+  /** Jobs of the batch that are not over. See state/batches/batch-parts.ts. */
   batchOpen: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/open/`,
   /** Shards that are over, and what they came to. */
   batchDone: (tenant: string, batch: string) => `t/${tenant}/b/${batch}/done/`,

@@ -72,7 +72,6 @@ export const limits = {
   stopCharacters: 256,
   /** Log-probabilities in one result, those of alternatives included: some 80 bytes each. */
   logprobsPerJob: 65_536,
-  messageBytes: 1024,
   /** Between looks at a job that somebody follows. */
   followPollMs: 300,
   /** A worker writes the text of a job for this long after somebody looked for it; */

@@ -52,7 +52,7 @@ const insufficient = (caller: Caller, scope: Scope): AppError =>
   new AppError("insufficient_scope", `scope ${scope} is missing`, {
     detail:
       caller.key === null
-        ? "API keys are managed with a key of scope `admin`: make the first by `npm run keys -- create`."
+        ? "API keys are managed with a key of scope `admin`: make the first on the machine of the service, by `npm run keys -- create --scopes admin`."
         : `This needs an API key with the scope \`${scope}\`; yours has ${caller.scopes.join(", ")}.`,
     extra: { needed_scope: scope },
   });

@@ -1,13 +1,15 @@
 import { createMiddleware } from "hono/factory";
+import { anyOf } from "../contract/counted.ts";
 import { AppError } from "../contract/errors.ts";
 
 /** Refuses a body of any other type, or of none, before anything reads it. */
 export const mediaTypes = (...allowed: string[]) =>
   createMiddleware(async (c, next) => {
     const sent = c.req.header("content-type");
-    if (!allowed.includes(essenceOf(sent))) {
+    const essence = essenceOf(sent);
+    if (!allowed.includes(essence)) {
       throw new AppError("unsupported_media_type", `content type ${sent}`, {
-        detail: `The content type is ${sent ? `\`${sent}\`` : "missing"}: send ${allowed.join(" or ")}.`,
+        detail: `The content type is ${essence === "" ? "missing" : `\`${essence}\``}: send ${anyOf(allowed)}.`,
       });
     }
     await next();

@@ -39,7 +39,11 @@ export async function toAppError(thrown: unknown, c: Context): Promise<AppError>
 }
 
 async function malformedJson(c: Context): Promise<AppError> {
-  const where = jsonErrorPosition(await c.req.text());
+  const text = await c.req.text();
+  if (text.trim() === "") {
+    return new AppError("malformed_json", "empty body", { detail: "The body is empty: send one JSON object." });
+  }
+  const where = jsonErrorPosition(text);
   return new AppError("malformed_json", "malformed JSON", {
     detail: `The body is not valid JSON${where}; send one JSON object.`,
   });
@@ -54,6 +58,7 @@ function jsonErrorPosition(text: string): string {
     const position = /at position \d+(?: \(line \d+ column \d+\))?|Unexpected end of JSON input/.exec(
       String(error),
     )?.[0];
-    return position === undefined ? "" : `: ${position.replace(/^at/, "it breaks at")}`;
+    if (position === undefined) return "";
+    return position.startsWith("at") ? `: it breaks ${position}` : ": it ends too early";
   }
 }

@@ -1,4 +1,5 @@
 import type { Context } from "hono";
+import { anyOf } from "../contract/counted.ts";
 import { AppError } from "../contract/errors.ts";
 import type { createRouter } from "./router.ts";
 
@@ -17,12 +18,12 @@ export function unroutedError({ router }: Pick<ReturnType<typeof createRouter>, 
   const allowed = [...new Set((own.length > 0 ? own : handling).map(({ method }) => method))];
   if (allowed.length === 0) {
     return new AppError("not_found", `no route ${c.req.path}`, {
-      detail: `There is nothing at ${c.req.path}; /openapi.json lists what there is.`,
+      detail: `There is nothing at ${c.req.path}: /docs and /openapi.json say what there is.`,
     });
   }
   if (allowed.includes("GET")) allowed.push("HEAD");
   c.header("Allow", allowed.join(", "));
   return new AppError("method_not_allowed", `${c.req.method} ${c.req.path}`, {
-    detail: `${c.req.method} is not allowed at ${c.req.path}: use ${allowed.join(" or ")}.`,
+    detail: `${c.req.method} is not allowed at ${c.req.path}: use ${anyOf(allowed)}.`,
   });
 }

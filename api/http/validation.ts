@@ -13,7 +13,7 @@ export function refuseInvalid(
   const others = errors.length < limits.shownIssues ? `${errors.length - 1} more` : "many more";
   const more = errors.length > 1 ? ` (and ${others}, see \`errors\`)` : "";
   throw new AppError("invalid_request", "request does not match its schema", {
-    detail: first ? `\`${first.field}\` ${first.detail}${more}` : "The request does not match its schema.",
+    detail: first ? `\`${first.field}\` ${first.detail}${more}.` : "The request does not match its schema.",
     ...(first ? { field: first.field } : {}),
     extra: { errors },
   });

@@ -1,5 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { Batch, BatchList } from "../contract/batch.ts";
+import { Batch, BatchList } from "../contract/batch-resource.ts";
 import { limits } from "../contract/limits.ts";
 import { createRouter, problemResponses } from "../http/router.ts";
 import type { BatchDeps } from "./batches/batch-deps.ts";

@@ -53,6 +53,10 @@ const pagePolicy = secureHeaders({
 /** The reference page, all of it from this machine. */
 export function referenceRoutes() {
   const router = new Hono<AppEnv>()
+    // Whoever opens the service in a browser.
+    .get("/", (c) =>
+      c.text("The reference is at /docs, and as OpenAPI at /openapi.json.\n", 302, { Location: "/docs" }),
+    )
     .use("/docs", pagePolicy)
     .get("/docs", (c) => c.html(PAGE))
     .get("/docs/start.js", (c) => c.body(START, 200, { "Content-Type": "text/javascript; charset=utf-8" }));

@@ -2,6 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { ApiKeyRecord, ApiKeyUse, type Scope } from "../contract/access.ts";
 import { AppError } from "../contract/errors.ts";
 import { keys } from "../contract/keys.ts";
+import { listPages } from "./list-pages.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { encode, readRecord } from "./record.ts";
 
@@ -40,12 +41,7 @@ export function createApiKeyStore({ objects, now }: { objects: ObjectStore; now:
   }
 
   async function* everyKey(prefix: string): AsyncGenerator<string> {
-    for (let after: string | undefined; ; ) {
-      const page = await objects.list(prefix, after === undefined ? {} : { after });
-      yield* page.map(({ key }) => key);
-      after = page.at(-1)?.key;
-      if (after === undefined) return;
-    }
+    for await (const page of listPages(objects, prefix)) yield* page.map(({ key }) => key);
   }
 
   return {

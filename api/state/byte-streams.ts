@@ -9,7 +9,8 @@ export async function* utf8Only(body: AsyncIterable<Uint8Array>): AsyncGenerator
     } catch (cause) {
       throw new AppError("invalid_request", "document is not UTF-8", {
         field: "body",
-        detail: "`body` is not UTF-8: convert the text.",
+        detail:
+          "`body` is not UTF-8: convert it, or send it as what it is; text/html and application/pdf are read too.",
         cause,
       });
     }

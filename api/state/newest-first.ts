@@ -1,3 +1,4 @@
+import { listPages } from "./list-pages.ts";
 import type { ObjectStore } from "./object-store.ts";
 
 /** An index of empty objects whose names are `<time, descending>-<id>`, so that a listing has the newest first. */
@@ -15,7 +16,6 @@ export type Page<T> = {
 };
 
 const READS_AT_ONCE = 50;
-const NAMES_AT_ONCE = 1_000;
 
 const idOf = (name: string): string => name.slice(name.indexOf("-") + 1);
 
@@ -48,12 +48,7 @@ export async function listOldest<T>(
   { after, limit }: { after: string | null; limit: number },
 ): Promise<Page<T>> {
   const names: string[] = [];
-  for (let last: string | undefined; ; ) {
-    const page = await objects.list(prefix, { limit: NAMES_AT_ONCE, ...(last === undefined ? {} : { after: last }) });
-    names.push(...page.map(({ key }) => key.slice(prefix.length)));
-    last = page.at(-1)?.key;
-    if (page.length < NAMES_AT_ONCE || last === undefined) break;
-  }
+  for await (const page of listPages(objects, prefix)) names.push(...page.map(({ key }) => key.slice(prefix.length)));
   const items: T[] = [];
   let cursor = after;
   for (const name of names.reverse()) {

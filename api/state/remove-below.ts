@@ -1,3 +1,4 @@
+import { listPages } from "./list-pages.ts";
 import type { ObjectStore } from "./object-store.ts";
 
 const pageSize = 100;
@@ -8,10 +9,7 @@ export async function removeBelow(
   prefix: string,
   except?: string,
 ): Promise<void> {
-  for (let after = ""; ; ) {
-    const page = await objects.list(prefix, { after, limit: pageSize });
+  for await (const page of listPages(objects, prefix, { pageSize })) {
     await Promise.all(page.filter(({ key }) => key !== except).map(({ key }) => objects.delete(key)));
-    if (page.length < pageSize) return;
-    after = page.at(-1)?.key ?? "";
   }
 }

@@ -1,14 +1,7 @@
 import { Duration, Validations } from "aws-cdk-lib";
 import { Certificate } from "aws-cdk-lib/aws-certificatemanager";
 import { type IVpc, Peer, Port, SecurityGroup } from "aws-cdk-lib/aws-ec2";
-import type { Cluster, ContainerImage } from "aws-cdk-lib/aws-ecs";
-import {
-  CpuArchitecture,
-  FargateService,
-  FargateTaskDefinition,
-  LogDrivers,
-  OperatingSystemFamily,
-} from "aws-cdk-lib/aws-ecs";
+import { type Cluster, type ContainerImage, FargateService } from "aws-cdk-lib/aws-ecs";
 import {
   ApplicationLoadBalancer,
   ApplicationProtocol,
@@ -19,8 +12,7 @@ import type { IRole } from "aws-cdk-lib/aws-iam";
 import type { ILogGroup } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { asCluster } from "./as-interface.ts";
-import { hardenedContainer } from "./container.ts";
-import { acknowledgeWildcards } from "./wildcards.ts";
+import { fargateTask } from "./fargate-task.ts";
 
 type Props = {
   vpc: IVpc;
@@ -41,21 +33,15 @@ export class FargateApi extends Construct {
   constructor(scope: Construct, id: string, props: Props) {
     super(scope, id);
     const { vpc, cluster, image, environment, certificateArn, logGroup } = props;
-    const task = new FargateTaskDefinition(this, "Task", {
+    const task = fargateTask(this, {
+      name: "api",
       cpu: 1024,
       memoryLimitMiB: 2048,
-      runtimePlatform: {
-        cpuArchitecture: CpuArchitecture.X86_64,
-        operatingSystemFamily: OperatingSystemFamily.LINUX,
-      },
-    });
-    hardenedContainer(task, {
-      name: "api",
       image,
       environment,
-      logging: LogDrivers.awsLogs({ streamPrefix: "api", logGroup }),
+      variables: "a bucket, a queue and knobs",
+      logGroup,
       portMappings: [{ containerPort: PORT }],
-      stopTimeout: Duration.seconds(30),
     });
     const service = new FargateService(this, "Service", {
       cluster: asCluster(cluster),
@@ -102,11 +88,6 @@ export class FargateApi extends Construct {
         healthCheck: { path: "/readyz", interval: Duration.seconds(15) },
         deregistrationDelay: Duration.seconds(20),
       });
-    acknowledgeWildcards(task.obtainExecutionRole(), "ecr:GetAuthorizationToken knows no resources.", ["*"]);
-    Validations.of(task).acknowledge({
-      id: "AwsSolutions-ECS2",
-      reason: "They name a bucket, a queue and knobs. There is no secret among them.",
-    });
     this.taskRole = task.taskRole;
     this.url = `https://${balancer.loadBalancerDnsName}`;
   }

@@ -1,10 +1,12 @@
 // `npm run keys`: makes, lists and revokes API keys in the state that the environment names.
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
+import type { ZodSafeParseResult } from "zod";
 import { formatTable } from "../../api/client/command/table.ts";
 import { LOCAL_TENANT, Scope, Tenant } from "../../api/contract/access.ts";
 import { parseEnv, StateEnv } from "../../api/contract/env.ts";
 import { AppError } from "../../api/contract/errors.ts";
+import { describeIssues } from "../../api/contract/issues.ts";
 import { type ApiKey, type ApiKeyStore, createApiKeyStore } from "../../api/state/api-key-store.ts";
 import { openState } from "../../api/state/open-state.ts";
 
@@ -52,16 +54,15 @@ function parse(args: string[]) {
   try {
     return parseArgs({ args, options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n${USAGE}`);
+    // What it says beyond the first sentence is of arguments that begin with a hyphen.
+    const [why] = String(error instanceof Error ? error.message : error).split(". ");
+    throw new UsageError(`${why}\n${USAGE}`);
   }
 }
 
-function checked<T>(
-  parsed: { success: true; data: T } | { success: false; error: { issues: { message: string }[] } },
-  option: string,
-): T {
+function checked<T>(parsed: ZodSafeParseResult<T>, option: string): T {
   if (parsed.success) return parsed.data;
-  throw new UsageError(`${option}: ${parsed.error.issues[0]?.message}`);
+  throw new UsageError(`${option}: ${describeIssues(parsed.error.issues)[0]?.detail}`);
 }
 
 function list(found: ApiKey[]): void {

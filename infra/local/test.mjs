@@ -19,6 +19,9 @@ export async function test(node, filters) {
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
   const skipped = results.flatMap((result) => result.skipped);
   for (const { name, reason } of skipped) console.log(`skipped: ${name}${reason ? ` (${reason})` : ""}`);
+  // A test that fails at times has found something, or waits for too little.
+  for (const { name, reason } of results.flatMap((result) => result.unsteady ?? []))
+    console.log(`unsteady: ${name} (${reason})`);
   console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`);
   return failed === 0 ? 0 : 1;
 }
@@ -51,7 +54,7 @@ async function typescriptTests(node, filters) {
   mkdirSync(`${BUILD}/test`, { recursive: true });
   rmSync(summary, { force: true });
   const status = await runProgram(node, [`${ROOT}/node_modules/vitest/vitest.mjs`, "run", ...filters]);
-  let result = { passed: 0, failed: 0, skipped: [] };
+  let result = { passed: 0, failed: 0, unsteady: [], skipped: [] };
   try {
     result = JSON.parse(readFileSync(summary, "utf8"));
   } catch {

@@ -12,8 +12,8 @@ namespace gnomon::cuda {
 /// Orthonormal vectors that span, nearly, the leading eigenvectors of a Gram matrix K^T K, which
 /// are the leading right singular vectors of K (paper, algorithm 1). By subspace iteration with
 /// Cholesky QR in fp64: matrix products and triangular solves, where an eigensolver reduces the
-/// matrix column by column. What is lost against the best subspace of the same rank is a percent or
-/// two of the energy outside it (leading_subspace_test.cpp).
+/// matrix column by column. What is lost against the best subspace of the same rank is at most a
+/// few percent of the energy outside it (leading_subspace_test.cpp prints it).
 class LeadingSubspace {
  public:
   /// For matrices (width, width).

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { createClient } from "../../api/client/client.ts";
-import { type Batch, type BatchStatus, isBatchOver } from "../../api/contract/batch.ts";
+import { type BatchStatus, isBatchOver } from "../../api/contract/batch.ts";
+import type { Batch } from "../../api/contract/batch-resource.ts";
 import { startService } from "../../infra/local/service.ts";
 import { awsBackend } from "../chaos/backend.ts";
 import { watchMemory } from "./process-memory.ts";
@@ -86,14 +87,14 @@ try {
   const large = join(directory, "large.jsonl");
   // As many bytes as a file may have, of lines that are no batch: they need not be tokenised.
   await writeInput(large, service.model, 1_000, Number(values.megabytes) * 1_000 - 200);
-  const file = await measured("upload", async () => batches.upload(await openAsBlob(large), "large.jsonl"));
+  const file = await measured("upload", async () => batches.upload(new File([await openAsBlob(large)], "large.jsonl")));
   const content = await measured("download", () => download(file.id));
   if (content.bytes !== file.bytes) throw new Error(`${content.bytes} of ${file.bytes} bytes came back`);
   await rm(large);
 
   const many = join(directory, "many.jsonl");
   await writeInput(many, service.model, lineCount, 40);
-  const input = await batches.upload(await openAsBlob(many), "many.jsonl");
+  const input = await batches.upload(new File([await openAsBlob(many)], "many.jsonl"));
   const asked = { input_file_id: input.id, endpoint: "/v1/chat/completions", completion_window: "24h" } as const;
   const { id } = await batches.create(asked);
   await measured("validate", () => until(id, ({ status }) => status !== "validating"));

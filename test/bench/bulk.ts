@@ -71,7 +71,7 @@ async function runBatch() {
   });
   try {
     const { batches } = createClient(service.url);
-    const file = await batches.upload(new Blob([await makeInput(service.model)]), "documents.jsonl");
+    const file = await batches.upload(new File([await makeInput(service.model)], "documents.jsonl"));
     let batch = await batches.create({
       input_file_id: file.id,
       endpoint: "/v1/chat/completions",

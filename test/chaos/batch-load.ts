@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { Batch, isBatchOver } from "../../api/contract/batch.ts";
+import { isBatchOver } from "../../api/contract/batch.ts";
 import { BatchOutputLine } from "../../api/contract/batch-line.ts";
+import { Batch } from "../../api/contract/batch-resource.ts";
 import { File as FileResource } from "../../api/contract/file.ts";
 import { DOCUMENTS, insist, MAX_TOKENS, QUESTIONS } from "./load.ts";
 

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createClient } from "../../api/client/client.ts";
-import { type Batch, isBatchOver } from "../../api/contract/batch.ts";
+import { isBatchOver } from "../../api/contract/batch.ts";
 import { BatchOutputLine } from "../../api/contract/batch-line.ts";
+import type { Batch } from "../../api/contract/batch-resource.ts";
 import { awsBackend } from "../chaos/backend.ts";
 import { motoMissing } from "../support/moto.ts";
 import { startRealService } from "../support/real-service.ts";
@@ -39,7 +40,7 @@ describe.skipIf(motoMissing !== null)(`a batch on S3 and SQS over the wire${moto
 
   async function start(lines: readonly object[]): Promise<Batch> {
     const content = new Blob(lines.map((each) => `${JSON.stringify(each)}\n`));
-    const { id } = await client.batches.upload(content, "in.jsonl");
+    const { id } = await client.batches.upload(new File([content], "in.jsonl"));
     return client.batches.create({ input_file_id: id, endpoint: "/v1/chat/completions", completion_window: "24h" });
   }
 

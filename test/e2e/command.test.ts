@@ -70,6 +70,14 @@ describe("the command as a process, with the real engine", { timeout: PATIENCE_M
     expect(err).toMatch(/^gnomon: Cannot reach the service at http:\/\/127\.0\.0\.1:2 .*\n$/);
   });
 
+  test("answers where nobody reads what is only told on the way", async () => {
+    const child = start(["ask", "-q", "When does contract AB-1234 expire?"]);
+    child.stderr.destroy();
+    child.stdin.end("Contract AB-1234 expires on 3 May 2030.");
+    const [out, [status]] = await Promise.all([text(child.stdout), once(child, "close")]);
+    expect({ status, out }).toEqual({ status: 0, out: "Contract AB-1234 expires on 3 May 2030.\n" });
+  });
+
   test("summarize does a folder, killed half-way, to its end: nothing is asked twice", async () => {
     const place = await mkdtemp(join(directory, "summarize-"));
     const folder = join(place, "minutes");

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { Batch } from "../../api/contract/batch.ts";
 import { BatchOutputLine } from "../../api/contract/batch-line.ts";
+import { Batch } from "../../api/contract/batch-resource.ts";
 import { File as FileResource } from "../../api/contract/file.ts";
 import { limits } from "../../api/contract/limits.ts";
 import { openTestApp, readJson, type TestApp } from "./test-app.ts";

@@ -10,7 +10,7 @@ import type { TestApp } from "./test-app.ts";
 export function createTestTerminal({ input = null as string | null, answers = null as string[] | null } = {}) {
   let out = "";
   let err = "";
-  const handlers = new Set<(signal: InterruptSignal) => void>();
+  const handlers: ((signal: InterruptSignal) => void)[] = [];
   const asked: string[] = [];
   const stdin = Object.assign(new PassThrough(), input === null ? { isTTY: true } : {});
   if (input !== null) stdin.end(input);
@@ -40,15 +40,15 @@ export function createTestTerminal({ input = null as string | null, answers = nu
       return answer ?? "";
     },
     onInterrupt(handler) {
-      handlers.add(handler);
-      return () => handlers.delete(handler);
+      handlers.push(handler);
+      return () => void handlers.splice(handlers.indexOf(handler), 1);
     },
   };
   return {
     terminal,
     asked,
     interrupt: (signal: InterruptSignal = "SIGINT") => {
-      for (const handler of handlers) handler(signal);
+      handlers.at(-1)?.(signal);
     },
     get out() {
       return out;
@@ -69,7 +69,7 @@ type Options = {
 /** Runs `gnomon ARGS` in this process. */
 export async function runGnomon(args: string[], { fetch, input = null, env = {}, terminal: given }: Options) {
   const test = given ?? createTestTerminal({ input });
-  const status = await runCommand(args, { env, terminal: test.terminal, fetch, now: Date.now });
+  const status = await runCommand(args, { env, terminal: test.terminal, fetch, now: Date.now, version: "1.2.3" });
   return { status, out: test.out, err: test.err };
 }
 

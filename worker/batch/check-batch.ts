@@ -5,7 +5,8 @@ import type { JobRequest } from "../../api/contract/job-request.ts";
 import { refused, validated } from "../../api/state/batches/batch-record.ts";
 import type { BatchStore } from "../../api/state/batches/batch-store.ts";
 import type { JobStore } from "../../api/state/jobs/job-store.ts";
-import type { Prompts, RunControl } from "../job/run-job.ts";
+import type { Prompts } from "../../native/prompt/prompt.ts";
+import type { RunControl } from "../job/run-job.ts";
 import type { Shard } from "./shard-plan.ts";
 import { validateLines } from "./validate-lines.ts";
 

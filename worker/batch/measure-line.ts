@@ -1,6 +1,6 @@
 import { chatMessages } from "../../api/contract/chat-job.ts";
 import { AppError } from "../../api/contract/errors.ts";
-import type { Prompts } from "../job/run-job.ts";
+import type { Prompts } from "../../native/prompt/prompt.ts";
 import { lineTokens } from "./line-request.ts";
 import { type LineFault, lineFault, type ParsedLine } from "./parse-line.ts";
 

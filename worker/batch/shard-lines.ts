@@ -4,7 +4,7 @@ import type { JobRequest } from "../../api/contract/job-request.ts";
 import { limits } from "../../api/contract/limits.ts";
 import type { BatchStore } from "../../api/state/batches/batch-store.ts";
 import { jsonLines } from "../../api/state/json-lines.ts";
-import type { Prompts } from "../job/run-job.ts";
+import type { Prompts } from "../../native/prompt/prompt.ts";
 import { lineRequest } from "./line-request.ts";
 import { measureLine } from "./measure-line.ts";
 import { isFault, type LineFault, parseLine } from "./parse-line.ts";

@@ -1,7 +1,7 @@
 import type { BatchError, BatchSize } from "../../api/contract/batch.ts";
 import { limits } from "../../api/contract/limits.ts";
 import { type JsonLine, jsonLines } from "../../api/state/json-lines.ts";
-import type { Prompts } from "../job/run-job.ts";
+import type { Prompts } from "../../native/prompt/prompt.ts";
 import { createLineFaults, faultOfFile } from "./line-faults.ts";
 import { measureLine } from "./measure-line.ts";
 import { type Expected, isFault, type LineFault, lineFault, type ParsedLine, parseLine } from "./parse-line.ts";

@@ -3,13 +3,15 @@ import type { JobFailure } from "../../api/contract/job.ts";
 import type { BatchStore } from "../../api/state/batches/batch-store.ts";
 import type { DocumentStore } from "../../api/state/documents/document-store.ts";
 import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
+import type { Claim } from "../../api/state/jobs/job-claims.ts";
 import { attemptsAllowed } from "../../api/state/jobs/job-record.ts";
-import type { Claim, JobStore } from "../../api/state/jobs/job-store.ts";
+import type { JobStore } from "../../api/state/jobs/job-store.ts";
 import type { Engine } from "../../native/index.ts";
+import type { Prompts } from "../../native/prompt/prompt.ts";
 import { startBatchPart } from "../batch/batch-part.ts";
 import { attemptsExhausted, backoffMs, isEngineDead, toAppError } from "../failure.ts";
 import { JobStopped, type Leases } from "../lease/lease.ts";
-import { type JobRun, type Prompts, type RunControl, startJob } from "./run-job.ts";
+import { type JobRun, type RunControl, startJob } from "./run-job.ts";
 import { streamText, type TextStreamDeps } from "./text-stream.ts";
 
 export type AttemptDeps = TextStreamDeps & {

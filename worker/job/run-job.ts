@@ -2,23 +2,12 @@ import { AppError } from "../../api/contract/errors.ts";
 import type { JobProgress, Usage } from "../../api/contract/job.ts";
 import type { JobRequest } from "../../api/contract/job-request.ts";
 import type { JobResult } from "../../api/contract/job-result.ts";
-import { type Prompt, promptsOf } from "../../api/contract/prompts.ts";
+import { promptsOf } from "../../api/contract/prompts.ts";
 import type { Engine, GenerateOptions, Progress } from "../../native/index.ts";
-import type { TokenText } from "../../native/prompt/prompt.ts";
+import type { Prompts } from "../../native/prompt/prompt.ts";
 import { describeLogprobs } from "./describe-logprobs.ts";
 import { createProgressSum } from "./job-progress.ts";
 import { type Sequence, type SequenceResult, startSequence } from "./sequence.ts";
-
-/** As much of the model's prompt format as a job needs. */
-export type Prompts = {
-  encode(prompt: Prompt): Promise<Uint32Array>;
-  /** How many tokens encode would give; of more than twice maxPositions only about so many. */
-  count(prompt: Prompt): Promise<number>;
-  /** Prompt and answer together, in tokens. */
-  readonly maxPositions: number;
-  decode(tokens: Uint32Array): Promise<string>;
-  tokenTexts(ids: readonly number[]): Promise<TokenText[]>;
-};
 
 export type RunControl = {
   /** Aborting it ends every sequence within one engine step. */

@@ -1,5 +1,5 @@
 import type { JobProgress } from "../../api/contract/job.ts";
-import type { Claim } from "../../api/state/jobs/job-store.ts";
+import type { Claim } from "../../api/state/jobs/job-claims.ts";
 import type { JobStreams } from "../../api/state/jobs/job-streams.ts";
 import type { Delay } from "../delay.ts";
 

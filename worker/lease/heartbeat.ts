@@ -1,6 +1,7 @@
 import type { JobProgress } from "../../api/contract/job.ts";
 import type { JobQueue } from "../../api/state/job-queue.ts";
-import type { Claim, JobStore } from "../../api/state/jobs/job-store.ts";
+import type { Claim } from "../../api/state/jobs/job-claims.ts";
+import type { JobStore } from "../../api/state/jobs/job-store.ts";
 import type { Delay } from "../delay.ts";
 
 export type HeartbeatLimits = { leaseMs: number; visibilityMs: number; heartbeatMs: number; progressMs: number };

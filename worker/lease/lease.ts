@@ -1,7 +1,7 @@
 import { AppError } from "../../api/contract/errors.ts";
 import type { JobProgress } from "../../api/contract/job.ts";
+import type { Claim } from "../../api/state/jobs/job-claims.ts";
 import { dueEnd } from "../../api/state/jobs/job-record.ts";
-import type { Claim } from "../../api/state/jobs/job-store.ts";
 import type { HeartbeatNews } from "./heartbeat.ts";
 
 /** The keeper of messages and leases, in this thread or in another; see heartbeat.ts. */

@@ -1,4 +1,4 @@
-import { type EngineInfo, isTerminal } from "../../api/contract/job.ts";
+import { type EngineInfo, isTerminal, JobMessage } from "../../api/contract/job.ts";
 import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
 import { attemptsAllowed } from "../../api/state/jobs/job-record.ts";
 import type { JobStore } from "../../api/state/jobs/job-store.ts";
@@ -23,7 +23,7 @@ type Deps = {
  */
 export async function buryDeadLetter(message: ReceivedMessage, deps: Deps): Promise<void> {
   const { jobs, queue, source, owner, engineInfo, limits, log } = deps;
-  const pointer = parseMessage(message.body);
+  const pointer = parseMessage(JobMessage, message.body);
   const state = pointer && (await jobs.get(pointer.tenant, pointer.job));
   if (pointer && state && !isTerminal(state.status)) {
     const { tenant, job } = pointer;

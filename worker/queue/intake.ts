@@ -1,4 +1,4 @@
-import { isTerminal, type JobMessage, type JobState } from "../../api/contract/job.ts";
+import { isTerminal, JobMessage, type JobState } from "../../api/contract/job.ts";
 import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
 import { attemptsAllowed, hasLiveLease } from "../../api/state/jobs/job-record.ts";
 import type { JobStore } from "../../api/state/jobs/job-store.ts";
@@ -24,7 +24,7 @@ type Deps = {
 export function createIntake({ jobs, queue, engine, leases, limits, now, log, deliver }: Deps) {
   async function look(message: ReceivedMessage): Promise<Waiting | null> {
     const { receipt } = message;
-    const pointer = parseMessage(message.body);
+    const pointer = parseMessage(JobMessage, message.body);
     if (pointer === null) return remove(message, "malformed message deleted", "error");
     const state = await jobs.get(pointer.tenant, pointer.job);
     if (state === null || isTerminal(state.status)) return remove(message, "message of a job that is over deleted");

@@ -1,9 +1,9 @@
-import { JobMessage } from "../../api/contract/job.ts";
+import type { z } from "zod";
 
-/** The pointer in a queue message; null if it is none. */
-export function parseMessage(body: string): JobMessage | null {
+/** What a queue message says; null if it is no message of this queue. */
+export function parseMessage<T>(schema: z.ZodType<T>, body: string): T | null {
   try {
-    return JobMessage.parse(JSON.parse(body));
+    return schema.parse(JSON.parse(body));
   } catch {
     return null;
   }

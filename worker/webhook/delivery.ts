@@ -4,6 +4,7 @@ import { type WebhookAttempt, type WebhookEvent, WebhookMessage } from "../../ap
 import type { JobQueue, ReceivedMessage } from "../../api/state/job-queue.ts";
 import type { WebhookKeyrings } from "../../api/state/webhooks/webhook-keyring.ts";
 import type { WebhookStore } from "../../api/state/webhooks/webhook-store.ts";
+import { parseMessage } from "../queue/message.ts";
 import type { PostOutcome } from "./post.ts";
 import { retryDelayMs } from "./schedule.ts";
 import { signedHeaders } from "./sign.ts";
@@ -25,14 +26,6 @@ const EARLY_MS = 1_000;
 /** Until a tenant is looked at again whose deliveries are all slow. */
 const BUSY_MS = 5_000;
 
-const parseMessage = (body: string): WebhookMessage | null => {
-  try {
-    return WebhookMessage.parse(JSON.parse(body));
-  } catch {
-    return null;
-  }
-};
-
 /**
  * Takes one message of the webhook queue to its end. The next attempt is sent for before the log says that it is due,
  * and this message is deleted last: a crash anywhere repeats the attempt and loses none. So a message that names
@@ -40,7 +33,7 @@ const parseMessage = (body: string): WebhookMessage | null => {
  */
 export async function deliverWebhook(received: ReceivedMessage, deps: WebhookDeliveryDeps): Promise<void> {
   const { webhooks, queue, now, log } = deps;
-  const message = parseMessage(received.body);
+  const message = parseMessage(WebhookMessage, received.body);
   if (message === null) {
     log.error({ message_id: received.id }, "malformed webhook message deleted");
     await queue.delete(received.receipt);

@@ -1,4 +1,4 @@
-import type { Batch } from "../../contract/batch.ts";
+import type { Batch } from "../../contract/batch-resource.ts";
 import { counted } from "../../contract/counted.ts";
 import type { ProgressLine } from "./progress.ts";
 
@@ -12,11 +12,10 @@ export function batchProgress({ status, request_counts }: Pick<Batch, "status" |
   return [{ name: "batch", value: completed + failed, total, unit: "line", note }];
 }
 
-/** What is wrong with its lines, as many of them as are worth reading. */
-export function errorLines({ errors }: Pick<Batch, "errors">, most = 20): string[] {
-  const all = errors?.data ?? [];
-  const lines = all.slice(0, most).map(({ message }) => message);
-  return all.length > most ? [...lines, `and ${count(all.length - most)} more`] : lines;
+/** What is wrong with its lines, as far as the service lists it; at its end it says of how many more it knows. */
+export function errorLines({ id, errors }: Pick<Batch, "id" | "errors">, most = Number.POSITIVE_INFINITY): string[] {
+  const lines = errors?.data.map(({ message }) => message) ?? [];
+  return lines.length > most ? [...lines.slice(0, most), `\`gnomon status ${id}\` lists more of them.`] : lines;
 }
 
 /** One line for the reader. */
@@ -25,10 +24,20 @@ export function batchLine({ id, status, request_counts: { total, completed, fail
   return `Batch ${id} is ${status}: ${count(completed)} of ${counted(total, "line")} answered, ${count(failed)} failed.`;
 }
 
+/** In the unit that a reader would take. */
+function aboutSeconds(seconds: number): string {
+  if (seconds < 1) return "less than a second";
+  if (seconds < 90) return `about ${counted(Math.round(seconds), "second")}`;
+  const minutes = seconds / 60;
+  return minutes < 90
+    ? `about ${counted(Math.round(minutes), "minute")}`
+    : `about ${(minutes / 60).toPrecision(2)} hours`;
+}
+
 export function quoteLine({ quote }: Pick<Batch, "quote">): string {
   if (quote === null) return "Nothing is known of what it takes.";
   const { requests, prompt_tokens, max_total_tokens, estimated_hours, max_cost } = quote;
-  const hours = estimated_hours === null ? "" : `, about ${estimated_hours.toPrecision(2)} hours`;
+  const time = estimated_hours === null ? "" : `, ${aboutSeconds(estimated_hours * 3_600)}`;
   const cost = max_cost === null ? "" : `, at most ${max_cost.amount} ${max_cost.currency}`;
-  return `${counted(requests, "line")}, ${counted(prompt_tokens, "prompt token")}, at most ${count(max_total_tokens)} in all${hours}${cost}.`;
+  return `${counted(requests, "line")}, ${counted(prompt_tokens, "prompt token")}, at most ${count(max_total_tokens)} in all${time}${cost}.`;
 }

@@ -1,5 +1,7 @@
 import { open, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { z } from "zod";
+import { UsageError } from "./errors.ts";
 
 /** What a run leaves beside its output, for the next one to go on from. */
 const BatchRun = z.object({
@@ -25,7 +27,21 @@ export function createBatchOutput(path: string) {
   }
 
   return {
+    path,
+
     save,
+
+    /** Throws UsageError where it cannot be written. What is in it stays. */
+    async create(): Promise<void> {
+      const file = await open(path, "a").catch(({ code }: NodeJS.ErrnoException) => {
+        throw new UsageError(
+          code === "ENOENT"
+            ? `There is no folder ${dirname(path)} for the results.`
+            : `Cannot write ${path} (${code}).`,
+        );
+      });
+      await file.close();
+    },
 
     /** Of this input; null if there was none. */
     async load(input: string): Promise<BatchRun | null> {

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { createReadStream, openAsBlob } from "node:fs";
-import { stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import { basename } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { type Batch, isBatchOver } from "../../contract/batch.ts";
+import { isBatchOver } from "../../contract/batch.ts";
+import type { Batch } from "../../contract/batch-resource.ts";
 import { pause } from "../pause.ts";
 import { ProblemError } from "../problem-error.ts";
 import { batchLine, batchProgress, errorLines, quoteLine } from "./batch-lines.ts";
@@ -13,10 +13,15 @@ import type { Context } from "./context.ts";
 import { UsageError } from "./errors.ts";
 import { EXIT } from "./exit-status.ts";
 import { interruptible } from "./interruptible.ts";
+import { statOf } from "./source-file.ts";
+import { sending } from "./upload.ts";
+import { openWatched } from "./watched-file.ts";
 
 const POLL_MS = 1_000;
 /** At the same results, where the connection breaks each time. */
 const READ_TRIES = 5;
+/** Of the faults of a batch that is run: more would push what follows off the screen. */
+const MOST_ERRORS = 20;
 const NEW_BATCH = { endpoint: "/v1/chat/completions", completion_window: "24h" } as const;
 
 export const batchCommand = (run: Run) =>
@@ -25,19 +30,35 @@ export const batchCommand = (run: Run) =>
     .option("-o, --output <file>", "where the results go (default: FILE-results.jsonl)")
     .option("--dry-run", "only check every line, and say what the batch would take")
     .option("--no-wait", "start it and print its id; the same command collects the results later")
+    .addHelpText("after", EXAMPLE)
     .action((path, options) =>
       run(options, async (context) => {
-        const found = await stat(path).catch(() => null);
-        if (found?.isFile() !== true) throw new UsageError(`There is no file ${path}.`);
-        if (found.size === 0) throw new UsageError(`${path} is empty.`);
+        await assertInput(path);
         if (options.dryRun) return dryRun(context, path);
         const output = createBatchOutput(options.output ?? `${path.replace(/\.jsonl$/, "")}-results.jsonl`);
+        // Before anything is sent, or paid for.
+        await output.create();
         const begun = await begin(context, path, output);
         if (options.wait) return collect(context, begun, output);
         context.terminal.print(context.json ? JSON.stringify(begun.batch) : begun.batch.id);
         return EXIT.done;
       }),
     );
+
+const EXAMPLE = `
+A line of it:
+  {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions",
+   "body": {"model": "needle", "messages": [{"role": "user", "content": "..."}]}}`;
+
+/** It is read more than once: to tell whether it is that of an earlier run, and to send it. */
+async function assertInput(path: string): Promise<void> {
+  if (path === "-")
+    throw new UsageError("A batch is a file, for its results to stand beside: write what is piped to one.");
+  const found = await statOf(path);
+  if (found.isDirectory()) throw new UsageError(`${path} is a folder: a batch is a file of JSON lines.`);
+  if (!found.isFile()) throw new UsageError(`${path} is no file that can be read twice: write it to one.`);
+  if (found.size === 0) throw new UsageError(`${path} is empty.`);
+}
 
 type Begun = { batch: Batch; run: BatchRun };
 
@@ -74,16 +95,12 @@ async function findBatch(context: Context, { batch, file }: BatchRun): Promise<B
   });
 }
 
-async function upload({ client, progress }: Context, path: string): Promise<string> {
-  const content = await openAsBlob(path);
+async function upload(context: Context, path: string): Promise<string> {
   const name = basename(path);
-  try {
-    const onBytes = (value: number) =>
-      progress.show([{ name: "upload", value, total: content.size, unit: "byte", note: name }]);
-    return (await client.batches.upload(content, name, onBytes)).id;
-  } finally {
-    progress.stop();
-  }
+  const { size: bytes } = await statOf(path);
+  const upload = async (onBytes: (sent: number) => void) =>
+    context.client.batches.upload(await openWatched(path, name, onBytes));
+  return (await sending(context, { name, bytes }, upload)).id;
 }
 
 /** Writes each result as it comes, until the batch is over. */
@@ -95,10 +112,11 @@ async function collect(context: Context, { batch: first, run: begun }: Begun, ou
   async function follow(signal: AbortSignal): Promise<Batch> {
     let isTold = false;
     for (let batch = first; ; batch = await client.batches.get(id)) {
-      if (!isTold && batch.errors !== undefined && batch.status === "in_progress") {
+      if (!isTold && batch.errors !== undefined && batch.status !== "failed") {
         isTold = true;
         progress.stop();
-        for (const line of [...errorLines(batch), "The other lines run."]) note(line);
+        const others = isBatchOver(batch.status) ? [] : ["The other lines run."];
+        for (const line of [...errorLines(batch, MOST_ERRORS), ...others]) note(line);
       }
       progress.show(batchProgress(batch));
       // Read before what is left of them, so that the last look has all.
@@ -133,15 +151,18 @@ async function collect(context: Context, { batch: first, run: begun }: Begun, ou
     later: "The same command goes on from here.",
   };
   const ended = await interruptible(options, follow).finally(() => progress.stop());
-  return report({ terminal, json }, ended);
+  const status = report({ terminal, json }, ended);
+  if (run.bytes > 0) note(`The results are in ${output.path}.`);
+  return status;
 }
 
 function report({ terminal, json }: Pick<Context, "terminal" | "json">, batch: Batch): number {
   if (json) terminal.print(JSON.stringify(batch));
   else {
     // Of one that ran they stand among its results.
-    for (const line of [...(batch.status === "failed" ? errorLines(batch) : []), batchLine(batch)])
+    for (const line of [...(batch.status === "failed" ? errorLines(batch, MOST_ERRORS) : []), batchLine(batch)]) {
       terminal.print(line);
+    }
   }
   if (batch.status === "failed") return EXIT.refused;
   return batch.status === "completed" && batch.request_counts.failed === 0 ? EXIT.done : EXIT.failed;

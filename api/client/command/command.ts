@@ -1,5 +1,6 @@
 import { Command } from "@commander-js/extra-typings";
 import { type CommonOptions, type Context, type ContextDeps, createContext } from "./context.ts";
+import { Interrupted } from "./errors.ts";
 
 /** Gives a command the context that its options ask for; the status that it returns becomes the exit status. */
 export type Run = (options: CommonOptions, work: (context: Context) => Promise<number>) => Promise<void>;
@@ -8,10 +9,16 @@ export const createRun =
   (deps: ContextDeps, onStatus: (status: number) => void): Run =>
   async (options, work) => {
     const context = createContext(options, deps);
+    let release = () => {};
+    // What waits for work elsewhere hears of it first. The rest ends here, and leaves the terminal as it was.
+    const interrupted = new Promise<never>((_, reject) => {
+      release = context.terminal.onInterrupt(() => reject(new Interrupted("Interrupted.")));
+    });
     try {
-      onStatus(await work(context));
+      onStatus(await Promise.race([work(context), interrupted]));
     } finally {
       context.progress.stop();
+      release();
     }
   };
 

@@ -31,8 +31,12 @@ export function createContext(options: CommonOptions, { env, terminal, fetch, no
   const isQuiet = options.quiet ?? false;
   // Where a program reads both streams, bars would be in its way.
   const isSilent = isQuiet || (json && terminal.err.isTTY !== true);
+  const progress = isSilent ? silentProgress : createProgress(terminal.err);
   const say = (line: string) => {
-    if (!isSilent) terminal.say(line);
+    if (isSilent) return;
+    // Bars are drawn over what stands above them: they begin anew below the line.
+    if (terminal.err.isTTY === true) progress.stop();
+    terminal.say(line);
   };
   return {
     client: createClient(url, {
@@ -43,7 +47,7 @@ export function createContext(options: CommonOptions, { env, terminal, fetch, no
     }),
     url,
     terminal,
-    progress: isSilent ? silentProgress : createProgress(terminal.err),
+    progress,
     json,
     now,
     note: say,

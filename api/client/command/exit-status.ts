@@ -30,6 +30,9 @@ export function describeFailure(error: unknown): Failure {
   return { status, code, message, field: null };
 }
 
+export const failureLine = ({ code, message, field }: Failure, json: boolean): string =>
+  json ? JSON.stringify({ error: { code, message, field } }) : `gnomon: ${message}`;
+
 function classify(error: unknown): [number, string] {
   if (error instanceof UsageError || error instanceof CommanderError) return [EXIT.usage, "usage"];
   if (error instanceof UnreachableError) return [EXIT.unavailable, "unreachable"];
@@ -41,7 +44,8 @@ function classify(error: unknown): [number, string] {
 function describeProblem({ code, status, problem, reason }: ProblemError): Failure {
   const hint =
     code === "api_key_missing" || code === "api_key_invalid" ? " The command takes it from GNOMON_API_KEY." : "";
-  return { status: statusOf(status, code), code, message: oneLine(reason + hint), field: problem?.field ?? null };
+  const exit = problem === null && status < 400 ? EXIT.unavailable : statusOf(status, code);
+  return { status: exit, code, message: oneLine(reason + hint), field: problem?.field ?? null };
 }
 
 function statusOf(status: number, code: string): number {

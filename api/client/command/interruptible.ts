@@ -31,7 +31,7 @@ export async function interruptible<T>(
     progress.pause();
     try {
       const signal = AbortSignal.any([stop.signal, over.signal]);
-      const question = `\nCancel ${what}? y: cancel, n: leave it running and stop waiting, Enter: go on waiting `;
+      const question = `\nCancel ${what}? y: cancel, n: only stop waiting, Enter: go on waiting `;
       const answer = (await terminal.ask(question, signal)).trim().toLowerCase();
       if (answer.startsWith("y")) {
         await cancel();

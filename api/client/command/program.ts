@@ -4,7 +4,7 @@ import { batchCommand } from "./batch.ts";
 import { cancelCommand } from "./cancel.ts";
 import { createRun } from "./command.ts";
 import type { ContextDeps } from "./context.ts";
-import { describeFailure, EXIT } from "./exit-status.ts";
+import { describeFailure, EXIT, failureLine } from "./exit-status.ts";
 import { keysCommand } from "./keys.ts";
 import { logsCommand } from "./logs.ts";
 import { resultCommand } from "./result.ts";
@@ -12,8 +12,10 @@ import { statusCommand } from "./status.ts";
 import { submitCommand } from "./submit.ts";
 import { summarizeCommand } from "./summarize.ts";
 
+export type ProgramDeps = ContextDeps & { version: string };
+
 /** Runs `gnomon ARGS` to its end and returns the exit status. Whatever goes wrong is one line on standard error. */
-export async function runCommand(args: readonly string[], deps: ContextDeps): Promise<number> {
+export async function runCommand(args: readonly string[], deps: ProgramDeps): Promise<number> {
   const { terminal } = deps;
   let status: number = EXIT.done;
   const run = createRun(deps, (given) => {
@@ -21,6 +23,7 @@ export async function runCommand(args: readonly string[], deps: ContextDeps): Pr
   });
   const program = new Command("gnomon")
     .description("Long-context language-model jobs: send documents, ask, and collect the answers.")
+    .version(deps.version, "-V, --version", "print the version")
     .addCommand(askCommand(run))
     .addCommand(submitCommand(run))
     .addCommand(batchCommand(run))
@@ -47,16 +50,20 @@ export async function runCommand(args: readonly string[], deps: ContextDeps): Pr
     // The help was asked for, or has been shown for want of a command.
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done;
     if (error instanceof CommanderError && error.code === "commander.help") return EXIT.usage;
-    const { status: failed, ...failure } = describeFailure(error);
-    terminal.say(args.includes("--json") ? JSON.stringify({ error: failure }) : `gnomon: ${failure.message}`);
-    return failed;
+    const failure = describeFailure(error);
+    terminal.say(failureLine(failure, args.includes("--json")));
+    return failure.status;
   }
 }
 
 const HELP = `
+With \`npm start\` in another terminal:
+  gnomon ask minutes.txt -q "When does contract KD-4417 expire?"
+  gnomon summarize archive
+
 Environment: GNOMON_URL (default http://localhost:8080), GNOMON_API_KEY.
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 service unavailable, 4 no or wrong API key, 5 request refused,
-6 not over yet, 130 interrupted.`;
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 service unavailable,
+4 no or wrong API key, 5 request refused, 6 not over yet, 130 interrupted.`;
 
 const withSubcommands = (command: CommandUnknownOpts): CommandUnknownOpts[] => [
   command,

@@ -1,4 +1,4 @@
-import { MultiBar, Presets, type SingleBar } from "cli-progress";
+import { MultiBar, type Options, type Params, Presets, type SingleBar } from "cli-progress";
 import type { Terminal } from "./terminal.ts";
 
 export type ProgressLine = {
@@ -22,6 +22,8 @@ export type Progress = {
 
 /** Between two reports where the output is no terminal. */
 const REPORT_MS = 2_000;
+const BAR_WIDTH = 30;
+const MIN_BAR_WIDTH = 6;
 
 export const silentProgress: Progress = { show() {}, pause() {}, resume() {}, stop() {} };
 
@@ -32,16 +34,13 @@ export function createProgress(stream: Terminal["err"], reportMs: number = REPOR
 
   function open() {
     const options = {
-      format: "{name} {bar} {value}/{total} {unit}{note}",
-      formatValue,
+      format: formatLine,
       stream,
       noTTYOutput: true,
       notTTYSchedule: reportMs,
       hideCursor: true,
       // It would take Ctrl-C for itself.
       gracefulExit: false,
-      barsize: 30,
-      emptyOnZero: true,
     };
     return { multi: new MultiBar(options, Presets.shades_classic), singles: new Map<string, SingleBar>() };
   }
@@ -56,11 +55,7 @@ export function createProgress(stream: Terminal["err"], reportMs: number = REPOR
       if (isPaused) return;
       bars ??= open();
       for (const { name, value, total, unit, note } of lines) {
-        const shown = {
-          name: name.padEnd(8),
-          unit: total === 1 ? unit : `${unit}s`,
-          note: note === undefined ? "" : ` | ${note}`,
-        };
+        const shown: Shown = { name: name.padEnd(8), unit: total === 1 ? unit : `${unit}s`, note };
         const bar = bars.singles.get(name) ?? bars.multi.create(total, value, shown);
         bars.singles.set(name, bar);
         bar.setTotal(total);
@@ -78,5 +73,16 @@ export function createProgress(stream: Terminal["err"], reportMs: number = REPOR
   };
 }
 
-const formatValue = (value: number, _options: unknown, type: string): string =>
-  type === "value" || type === "total" ? value.toLocaleString("en-US") : String(value);
+type Shown = { name: string; unit: string; note: string | undefined };
+
+/** Without a bar as long as nobody knows of how much. */
+function formatLine(_options: Options, { value, total, maxWidth }: Params, { name, unit, note }: Shown): string {
+  if (total === 0) return `${name} ${note ?? ""}`.trimEnd();
+  const counts = `${value.toLocaleString("en-US")}/${total.toLocaleString("en-US")} ${unit}`;
+  const text = `${counts}${note === undefined ? "" : ` | ${note}`}`;
+  // Where the terminal is narrow, what is to be read comes first.
+  const width = Math.min(BAR_WIDTH, maxWidth - name.length - text.length - 2);
+  if (width < MIN_BAR_WIDTH) return `${name} ${text}`;
+  const full = Math.floor(width * Math.min(1, value / total));
+  return `${name} ${"█".repeat(full)}${"░".repeat(width - full)} ${text}`;
+}

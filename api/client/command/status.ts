@@ -6,15 +6,15 @@ import type { Context } from "./context.ts";
 import { UsageError } from "./errors.ts";
 import { EXIT } from "./exit-status.ts";
 import { jobLines, jobRows } from "./job-lines.ts";
-import { parseNumber } from "./question-options.ts";
+import { parseCount, parseId } from "./parse-option.ts";
 import { formatTable } from "./table.ts";
 import { assertSucceeded, waitForJob } from "./wait-for-job.ts";
 
 export const statusCommand = (run: Run) =>
   createCommand("status", "how a job or a batch stands, or the latest jobs")
-    .argument("[id]", "of a job or a batch")
+    .argument("[id]", "of a job or a batch", parseId)
     .option("--wait", "until the job is over")
-    .option("--limit <n>", "how many jobs are listed", parseNumber, 20)
+    .option("--limit <n>", "how many jobs are listed, 100 at most", parseCount, 20)
     .action((id, options) =>
       run(options, async (context) => {
         if (id === undefined && options.wait) throw new UsageError("--wait needs the id of a job.");

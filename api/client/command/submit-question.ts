@@ -5,7 +5,7 @@ import type { Context } from "./context.ts";
 import { UsageError } from "./errors.ts";
 import { type QuestionOptions, questionOf } from "./question-options.ts";
 import { openSource } from "./source-file.ts";
-import { upload } from "./upload.ts";
+import { uploadDocument } from "./upload.ts";
 
 /** Sends the files, then what is asked of them. Without files, what is piped in is the document. */
 export async function submitQuestion(context: Context, files: string[], options: QuestionOptions): Promise<Job> {
@@ -16,7 +16,7 @@ export async function submitQuestion(context: Context, files: string[], options:
   // All are looked at before the first is sent.
   const sources = await Promise.all(paths.map((path) => openSource(path, terminal, options.type)));
   const documents: { id: string }[] = [];
-  for (const source of sources) documents.push({ id: (await upload(context, source)).id });
+  for (const source of sources) documents.push({ id: (await uploadDocument(context, source)).id });
 
   const [first] = documents;
   const of = documents.length === 1 && first ? { document: first } : { documents };

@@ -37,14 +37,16 @@ async function submitRequest(
   { client, terminal }: Context,
   path: string,
   files: string[],
-  { question, idempotencyKey }: { question: string[]; idempotencyKey?: string | undefined },
+  { question = [], idempotencyKey }: { question?: string[] | undefined; idempotencyKey?: string | undefined },
 ): Promise<Job> {
   if (files.length > 0 || question.length > 0) {
     throw new UsageError("--request is the whole job: files and questions go into it.");
   }
   const read = path === "-" ? text(terminal.in) : readFile(path, "utf8");
   const json = await read.catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`Cannot read ${path} (${error.code}).`);
+    throw new UsageError(
+      error.code === "ENOENT" ? `There is no file ${path}.` : `Cannot read ${path} (${error.code}).`,
+    );
   });
   // Its fields are the service's to judge.
   return client.submit(parseJson(json, path) as JobQuestion, { idempotencyKey });

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
-import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { Option } from "@commander-js/extra-typings";
 import pLimit from "p-limit";
 import { counted } from "../../contract/counted.ts";
 import { Priority } from "../../contract/job.ts";
@@ -17,6 +17,7 @@ import { UsageError } from "./errors.ts";
 import { EXIT } from "./exit-status.ts";
 import { createFolderProgress } from "./folder-progress.ts";
 import { interruptible } from "./interruptible.ts";
+import { parseCount } from "./parse-option.ts";
 
 const MAX_TOKENS = 512;
 const AT_ONCE = 16;
@@ -41,14 +42,25 @@ export const summarizeCommand = (run: Run) =>
     .action((folder, options) =>
       run(options, async (context) => {
         const source = resolve(folder);
-        const found = await stat(source).catch(() => null);
-        if (found?.isDirectory() !== true) throw new UsageError(`There is no folder ${folder}.`);
+        const found = await kindOf(source);
+        if (found === "file") throw new UsageError(`${folder} is no folder: \`gnomon ask\` takes files.`);
+        if (found === null) throw new UsageError(`There is no folder ${folder}.`);
         const output = resolve(options.output ?? join(dirname(source), `${basename(source)}-summaries`));
         if (output === source)
           throw new UsageError("The summaries cannot go among the documents: name another --output.");
+        if ((await kindOf(output)) === "file") {
+          throw new UsageError(`${relative(".", output)} is no folder: name another --output.`);
+        }
         return summarize(context, { ...options, source, output });
       }),
     );
+
+/** null where there is nothing. */
+async function kindOf(path: string): Promise<"folder" | "file" | null> {
+  const found = await stat(path).catch(() => null);
+  if (found === null) return null;
+  return found.isDirectory() ? "folder" : "file";
+}
 
 type Options = {
   source: string;
@@ -67,7 +79,11 @@ async function summarize(context: Context, options: Options): Promise<number> {
   const paths = await findDocuments(source, output);
   if (paths.length === 0) throw new UsageError(`There is no text, Markdown, HTML or PDF document in ${source}.`);
   const { model, settings } = await settingsOf(context, options);
-  const journal = await openJournal(join(output, "state.jsonl"), () => crypto.randomUUID());
+  const journal = await openJournal(join(output, "state.jsonl"), () => crypto.randomUUID()).catch(
+    ({ code }: NodeJS.ErrnoException) => {
+      throw new UsageError(`Cannot write to ${relative(".", output)} (${code}): name another --output.`);
+    },
+  );
   const records = new Map<string, SummaryRecord>();
   const bars = createFolderProgress(progress, paths.length);
 
@@ -127,6 +143,12 @@ async function settingsOf({ client }: Context, options: Options): Promise<{ mode
   const [model] = data;
   if (model === undefined) throw new UsageError("The service serves no model.");
   const { maxTokens, sectionTokens = model.context_tokens, instructions, combine } = options;
+  if (maxTokens >= model.context_tokens) {
+    throw new UsageError(
+      `--max-tokens ${maxTokens} leaves no room for a document: ${model.id} takes ` +
+        `${counted(model.context_tokens, "token")}, prompt and answer together.`,
+    );
+  }
   const settings = {
     instructions: instructions ?? OF_MODEL[model.id]?.instructions ?? INSTRUCTIONS,
     combine: combine ?? OF_MODEL[model.id]?.combine ?? "summarize",
@@ -169,10 +191,4 @@ function reportOf(output: string, records: readonly SummaryRecord[]) {
     cached_tokens: sum("cached_tokens"),
     completion_tokens: sum("completion_tokens"),
   };
-}
-
-function parseCount(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("It must be a whole number above 0.");
-  return value;
 }

@@ -13,7 +13,10 @@ export type Terminal = {
   say(line: string): void;
   /** Resolves to the line that was typed. Rejects if the signal is aborted. */
   ask(question: string, signal: AbortSignal): Promise<string>;
-  /** Until the function it returns is called, Ctrl-C and signals to end go to the handler instead of ending us. */
+  /**
+   * Until the function it returns is called, Ctrl-C and signals to end go to the handler instead of ending us. Of several
+   * the last one has them.
+   */
   onInterrupt(handler: (signal: InterruptSignal) => void): () => void;
 };
 
@@ -24,6 +27,8 @@ type Process = Pick<NodeJS.Process, "stdin" | "stdout" | "stderr" | "on" | "off"
 
 export function createTerminal(process: Process): Terminal {
   const { stdin, stdout, stderr } = process;
+  const handlers: ((signal: InterruptSignal) => void)[] = [];
+  const pass = (signal: InterruptSignal): void => handlers.at(-1)?.(signal);
   return {
     in: stdin,
     out: stdout,
@@ -41,9 +46,10 @@ export function createTerminal(process: Process): Terminal {
       }
     },
     onInterrupt(handler) {
-      for (const signal of SIGNALS) process.on(signal, handler);
+      if (handlers.push(handler) === 1) for (const signal of SIGNALS) process.on(signal, pass);
       return () => {
-        for (const signal of SIGNALS) process.off(signal, handler);
+        handlers.splice(handlers.indexOf(handler), 1);
+        if (handlers.length === 0) for (const signal of SIGNALS) process.off(signal, pass);
       };
     },
   };

@@ -5,34 +5,29 @@ import { UsageError } from "./errors.ts";
 import type { SourceFile } from "./source-file.ts";
 
 /** Sends a document as it is read, with a bar of its bytes where the size is known. */
-export async function upload(
-  { client, progress }: Pick<Context, "client" | "progress">,
-  source: SourceFile,
-): Promise<Document> {
-  const { name, bytes } = source;
-  let sent = 0;
-  const counted = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
-      sent += chunk.byteLength;
-      if (bytes !== null) progress.show([{ name: "upload", value: sent, total: bytes, unit: "byte", note: name }]);
-      controller.enqueue(chunk);
-    },
-  });
+export const uploadDocument = (context: Pick<Context, "client" | "progress">, source: SourceFile): Promise<Document> =>
+  sending(context, source, async (onBytes) => context.client.sendDocument(await source.open(onBytes), source.type));
+
+/** Runs what sends a file, with a bar of its bytes. What went wrong with the file is said with its name. */
+export async function sending<T>(
+  { progress }: Pick<Context, "progress">,
+  { name, bytes }: Pick<SourceFile, "name" | "bytes">,
+  send: (onBytes: (sent: number) => void) => Promise<T>,
+): Promise<T> {
   try {
-    return await client.sendDocument(source.open().pipeThrough(counted), source.type);
+    return await send((value) => {
+      if (bytes !== null) progress.show([{ name: "upload", value, total: bytes, unit: "byte", note: name }]);
+    });
   } catch (error) {
     if (isFileError(error)) throw new UsageError(`Cannot read ${name} (${error.code}).`);
-    throw error instanceof ProblemError ? named(error, name) : error;
+    if (isChangedFile(error)) throw new UsageError(`${name} was changed while it was sent: send it again.`);
+    throw error instanceof ProblemError ? error.about(name) : error;
   } finally {
     progress.stop();
   }
 }
 
-/** Of several files the reader has to know which. */
-function named(error: ProblemError, name: string): ProblemError {
-  const { problem, status } = error;
-  return new ProblemError(name, status, problem && { ...problem, detail: `${name}: ${problem.detail}` });
-}
-
 const isFileError = (error: unknown): error is NodeJS.ErrnoException =>
   error instanceof Error && "syscall" in error && ["read", "open"].includes(String(error.syscall));
+
+const isChangedFile = (error: unknown): boolean => error instanceof Error && error.name === "NotReadableError";

@@ -13,7 +13,7 @@ export async function waitForJob(context: Context, job: Job, maxTokens?: number)
     progress,
     what: `job ${id}`,
     cancel: () => client.cancel(id),
-    later: `\`gnomon result ${id} --wait\` comes back to job ${id}.`,
+    later: `\`gnomon result ${id} --wait\` comes back to it.`,
   };
   try {
     return await interruptible(options, (signal) =>

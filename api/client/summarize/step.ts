@@ -43,13 +43,14 @@ export function createStep({ client, journal, model, maxTokens, priority, limit,
     );
 
   async function ask(prompt: Prompt, key: string): Promise<Answer> {
-    let job = await submit(prompt, key);
-    // It ended in an earlier run, which could not write that down any more.
-    if (isTerminal(job.status) && job.status !== "succeeded") {
+    const follow = (job: Job) => client.wait(job, { signal, onProgress, pollMs: POLL_MS });
+    const job = await submit(prompt, key);
+    let ended = await follow(job);
+    // An earlier run cancelled it, or could not write its end down any more.
+    if (ended.status !== "succeeded" && (isTerminal(job.status) || job.cancel_requested)) {
       await journal.failed(key);
-      job = await submit(prompt, key);
+      ended = await follow(await submit(prompt, key));
     }
-    const ended = await client.wait(job, { signal, onProgress, pollMs: POLL_MS });
     if (ended.status !== "succeeded") {
       await journal.failed(key);
       throw new JobEnded(ended);

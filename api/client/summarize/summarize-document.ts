@@ -88,7 +88,9 @@ type Sections = { text: string; max: number; tokensPerByte: number; prefixId: st
 async function mapSections({ text, max, tokensPerByte, prefixId }: Sections, deps: Deps): Promise<Answer[]> {
   const { client, step, settings } = deps;
   if (max < 4 * settings.maxTokens) {
-    throw new Error("Sections of this size are hardly longer than their summaries: lower --max-tokens.");
+    throw new Error(
+      "Sections of this size are hardly longer than their summaries: lower --max-tokens, or raise --section-tokens.",
+    );
   }
   const sections = splitText(text, max, (piece) => Buffer.byteLength(piece) * tokensPerByte);
   const answers = await Promise.all(

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, openAsBlob } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { LimitFunction } from "p-limit";
 import type { Client } from "../client.ts";
@@ -49,8 +48,7 @@ export async function summarizeFolder({
 
   async function summarize(path: string, file: string): Promise<Summary> {
     const type = documentTypeOf(path) ?? "text/plain";
-    const content = Readable.toWeb(createReadStream(file)) as ReadableStream<Uint8Array>;
-    const document = await client.sendDocument(content, type);
+    const document = await client.sendDocument(await openAsBlob(file), type);
     return summarizeDocument(path, document, { client, step, settings });
   }
 
@@ -110,7 +108,8 @@ const concernsAll = (error: unknown): boolean =>
 const OF_ALL = new Set([401, 403, 429, 502, 503, 504, 507]);
 
 function reasonOf(error: unknown): string {
-  if (error instanceof ProblemError) return error.reason;
+  // What was a body to the service has a name here.
+  if (error instanceof ProblemError) return error.reason.replace("`body`", "The text");
   if (!(error instanceof Error)) return String(error);
   if (!("syscall" in error && "code" in error)) return error.message;
   return error.code === "ENOENT" ? "it is not there any more" : `it cannot be read (${error.code})`;

@@ -1,5 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
-import { Batch, type BatchState } from "../../contract/batch.ts";
+import type { BatchState } from "../../contract/batch.ts";
+import { Batch } from "../../contract/batch-resource.ts";
 import { AppError } from "../../contract/errors.ts";
 import { createRouter, problemResponses } from "../../http/router.ts";
 import { advanceBatch } from "../../state/batches/batch-record.ts";

@@ -1,5 +1,6 @@
 import { createRoute } from "@hono/zod-openapi";
-import { Batch, type BatchState, CreateBatch } from "../../contract/batch.ts";
+import type { BatchState } from "../../contract/batch.ts";
+import { Batch, CreateBatch } from "../../contract/batch-resource.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { FileInfo } from "../../contract/file.ts";
 import { isTerminal, type JobState } from "../../contract/job.ts";

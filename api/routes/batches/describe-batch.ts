@@ -1,4 +1,5 @@
-import { type Batch, type BatchState, isBatchOver } from "../../contract/batch.ts";
+import { type BatchState, isBatchOver } from "../../contract/batch.ts";
+import type { Batch } from "../../contract/batch-resource.ts";
 import { AppError } from "../../contract/errors.ts";
 import type { BatchStore } from "../../state/batches/batch-store.ts";
 import { costOf } from "../jobs/describe-job.ts";
@@ -69,7 +70,10 @@ async function quoteOf(
 }
 
 const batchNotFound = (id: string, field = "batch_id"): AppError =>
-  new AppError("batch_not_found", `no batch ${id}`, { field, detail: `There is no batch \`${id}\`.` });
+  new AppError("batch_not_found", `no batch ${id}`, {
+    field,
+    detail: `There is no batch \`${id}\`: it never was, or was removed some time after its end; GET /v1/batches lists what there is.`,
+  });
 
 export async function readBatch(batches: BatchStore, tenant: string, id: string, field?: string): Promise<BatchState> {
   const state = await batches.get(tenant, id);

@@ -23,7 +23,7 @@ const postJob = createRoute({
   },
   responses: {
     202: {
-      description: "Accepted, and lost no more; poll `urls.self`.",
+      description: "Accepted, and kept whatever breaks from now on; poll `urls.self`.",
       headers: z.object({
         Location: z.string().meta({ description: "The job." }),
         ...RateLimitHeaders,

@@ -4,7 +4,9 @@ import type { JobResult } from "../../contract/job-result.ts";
 import type { JobStore } from "../../state/jobs/job-store.ts";
 
 export const jobNotFound = (id: string): AppError =>
-  new AppError("job_not_found", `no job ${id}`, { detail: `There is no job \`${id}\`.` });
+  new AppError("job_not_found", `no job ${id}`, {
+    detail: `There is no job \`${id}\`: it never was, or was removed some time after its end; GET /v1/jobs lists what there is.`,
+  });
 
 export async function readJob(jobs: Pick<JobStore, "get">, tenant: string, id: string): Promise<JobState> {
   const state = await jobs.get(tenant, id);

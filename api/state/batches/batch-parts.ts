@@ -4,6 +4,7 @@
 import type { BatchState } from "../../contract/batch.ts";
 import { keys } from "../../contract/keys.ts";
 import { limits } from "../../contract/limits.ts";
+import { listPages } from "../list-pages.ts";
 import type { ObjectInfo, ObjectStore } from "../object-store.ts";
 import { addCounts, type LineCounts, NO_LINES, readResults } from "./batch-results.ts";
 
@@ -72,12 +73,10 @@ export function createBatchParts({ objects }: { objects: ObjectStore }) {
     async listJobs({ tenant, id }: Batch): Promise<string[]> {
       const prefix = keys.batchJobs(tenant, id);
       const jobs: string[] = [];
-      for (let after: string | undefined; ; ) {
-        const page = await objects.list(prefix, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+      for await (const page of listPages(objects, prefix)) {
         jobs.push(...page.map(({ key }) => key.slice(prefix.length)));
-        if (page.length < PAGE) return jobs;
-        after = page.at(-1)?.key;
       }
+      return jobs;
     },
 
     /** Of a part whose job never came to be, or is over. */

@@ -6,9 +6,9 @@ import {
   type BatchState,
   type BatchStatus,
   type BatchUsage,
-  type CreateBatch,
   type RequestCounts,
 } from "../../contract/batch.ts";
+import type { CreateBatch } from "../../contract/batch-resource.ts";
 import type { Price } from "../../contract/job.ts";
 import { limits } from "../../contract/limits.ts";
 

@@ -1,6 +1,7 @@
 import { type BatchState, isBatchOver } from "../../contract/batch.ts";
 import { keys } from "../../contract/keys.ts";
 import type { JobStore } from "../jobs/job-store.ts";
+import { listPages } from "../list-pages.ts";
 import { createLitter, listFolders } from "../litter.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { removeBelow } from "../remove-below.ts";
@@ -44,8 +45,10 @@ export function createBatchRetention({ objects, batches, jobs, retentionMs, now 
     const prefix = keys.batchIndexOf(tenant);
     let removed = 0;
     // A batch that ended before some time was made before it too: only those are looked at.
-    for (let after = keys.batchIndexFrom(tenant, endedBeforeMs); ; ) {
-      const page = await objects.list(prefix, { after, limit: pageSize });
+    for await (const page of listPages(objects, prefix, {
+      after: keys.batchIndexFrom(tenant, endedBeforeMs),
+      pageSize,
+    })) {
       for (const { key } of page) {
         const id = key.slice(key.indexOf("-", prefix.length) + 1);
         const batch = await batches.get(tenant, id);
@@ -53,9 +56,8 @@ export function createBatchRetention({ objects, batches, jobs, retentionMs, now 
         await remove(tenant, id, key);
         removed += 1;
       }
-      if (page.length < pageSize) return removed;
-      after = page.at(-1)?.key ?? after;
     }
+    return removed;
   }
 
   /** The inputs of batches that were never made. No job of such a batch can run for longer than it is waited for here. */

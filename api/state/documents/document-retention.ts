@@ -1,5 +1,6 @@
 import { keys } from "../../contract/keys.ts";
 import type { JobStore } from "../jobs/job-store.ts";
+import { listPages } from "../list-pages.ts";
 import { createLitter, listFolders } from "../litter.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { removeBelow } from "../remove-below.ts";
@@ -61,17 +62,16 @@ export function createDocumentRetention({ objects, jobs, retentionMs, now }: Dep
   async function removeOld(tenant: string): Promise<number> {
     const prefix = keys.documentIndexOf(tenant);
     let removed = 0;
-    for (let after = keys.documentIndexFrom(tenant, now() - retentionMs - graceMs); ; ) {
-      const page = await objects.list(prefix, { after, limit: pageSize });
+    const after = keys.documentIndexFrom(tenant, now() - retentionMs - graceMs);
+    for await (const page of listPages(objects, prefix, { after, pageSize })) {
       const due = await readDue(
         tenant,
         page.map(({ key }) => key),
       );
       await keepNamed(tenant, due);
       for (const [id, entry] of due) if (await remove(tenant, id, entry)) removed += 1;
-      if (page.length < pageSize) return removed;
-      after = page.at(-1)?.key ?? after;
     }
+    return removed;
   }
 
   /** Texts of which no document was made. */

@@ -1,6 +1,7 @@
 import { type DocumentType, UploadInfo } from "../../contract/document.ts";
 import { isId, keys } from "../../contract/keys.ts";
 import { limits } from "../../contract/limits.ts";
+import { listPages } from "../list-pages.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { encode, readRecord } from "../record.ts";
 
@@ -40,10 +41,7 @@ export function createUploadStore({ objects, now, newId }: Deps) {
     /** Removes what was begun more than a day ago and never finished. The number of objects removed. */
     async sweep(): Promise<number> {
       let removed = 0;
-      for (let after: string | undefined; ; ) {
-        const page = await objects.list(keys.uploads, after === undefined ? {} : { after });
-        after = page.at(-1)?.key;
-        if (after === undefined) return removed;
+      for await (const page of listPages(objects, keys.uploads)) {
         for (const { key } of page) {
           const begunMs = Number(/\/up_(\d+)_/.exec(key)?.[1] ?? 0);
           if (begunMs > now() - limits.uploadMs) continue;
@@ -51,6 +49,7 @@ export function createUploadStore({ objects, now, newId }: Deps) {
           removed += 1;
         }
       }
+      return removed;
     },
   };
 }

@@ -7,18 +7,14 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { AppError } from "../../contract/errors.ts";
 import { assertKey } from "../object-key.ts";
-import type { Etag, ObjectInfo, ObjectStore, Put } from "../object-store.ts";
+import type { Etag, ObjectStore, Put } from "../object-store.ts";
 import { isMissing, openBodyFiles } from "./body-files.ts";
 import type { Database } from "./database.ts";
+import { createObjectRows, type Row, type Written } from "./object-rows.ts";
 import type { ObjectUrls } from "./object-urls.ts";
 
 /** Above this a body is cheaper as a file: in the database it would be written twice, to the WAL and from there. */
 const inlineBytes = 64 * 1024;
-
-type Row = { etag: Etag; bytes: number; body: Uint8Array | null };
-
-/** A body on its way to its row; `body` is null if it is in the file of that name. */
-type Written = { etag: Etag; bytes: number; body: Uint8Array | null };
 
 type Deps = {
   /** Stays the caller's to close. */
@@ -32,23 +28,8 @@ type Deps = {
 export async function createFileObjectStore({ database, urls, now, newId }: Deps): Promise<ObjectStore> {
   const files = await openBodyFiles(join(database.directory, "bodies"), now);
 
-  const selectRow = database.prepare("SELECT etag, bytes, body FROM objects WHERE key = ?");
-  const selectEtag = database.prepare("SELECT etag, body IS NULL AS in_file FROM objects WHERE key = ?");
-  const selectSlice = database.prepare(
-    "SELECT etag, bytes, CASE WHEN body IS NULL THEN NULL ELSE substr(body, ? + 1, ?) END AS body FROM objects WHERE key = ?",
-  );
-  const selectKeys = database.prepare(
-    "SELECT key, bytes, etag FROM objects WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?",
-  );
-  const upsert = database.prepare(
-    `INSERT INTO objects (key, etag, bytes, body) VALUES (?, ?, ?, ?)
-     ON CONFLICT DO UPDATE SET etag = excluded.etag, bytes = excluded.bytes, body = excluded.body`,
-  );
-  const remove = database.prepare("DELETE FROM objects WHERE key = ?");
-  const selectFile = database.prepare("SELECT 1 FROM objects WHERE etag = ? AND body IS NULL");
-
-  const isNamed = (etag: Etag): boolean => database.read(() => selectFile.get(etag)) !== undefined;
-  await files.sweep(isNamed);
+  const rows = createObjectRows({ database, files });
+  await files.sweep(rows.isNamed);
 
   async function writeBody(key: string, body: Uint8Array): Promise<Written> {
     assertKey(key);
@@ -58,63 +39,19 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     return { etag, bytes: body.length, body: null };
   }
 
-  type Change = {
-    /** Makes what was written the object if `allowed` agrees with the etag it has now (null: absent). */
-    put(key: string, written: Written, allowed?: (current: Etag | null) => boolean): Etag | null;
-    remove(key: string): void;
-  };
-
-  /** Changes rows in one transaction, then removes the files that it left without one, those of `written` among them. */
-  async function change<T>(written: readonly Written[], run: (change: Change) => T): Promise<T> {
-    let freed: Etag[] = [];
-    let named = new Set<Etag>();
-    const current = (key: string) => selectEtag.get(key) as { etag: Etag; in_file: number } | undefined;
-    const free = (key: string): void => {
-      const replaced = current(key);
-      if (replaced?.in_file) freed.push(replaced.etag);
-    };
-    const inFiles = written.filter(({ body }) => body === null).map(({ etag }) => etag);
-    try {
-      const result = await database.write(() => {
-        // A transaction that failed with others is run again by itself.
-        freed = [];
-        named = new Set();
-        return run({
-          put(key, { etag, bytes, body }, allowed = () => true) {
-            if (!allowed(current(key)?.etag ?? null)) return null;
-            free(key);
-            upsert.run(key, etag, bytes, body);
-            named.add(etag);
-            return etag;
-          },
-          remove(key) {
-            free(key);
-            remove.run(key);
-          },
-        });
-      });
-      for (const etag of [...freed, ...inFiles.filter((etag) => !named.has(etag))]) await files.remove(etag);
-      return result;
-    } catch (error) {
-      // It may have been committed all the same. What was freed stays: after a loss of power its row may be back.
-      for (const etag of inFiles) if (!isNamed(etag)) await files.remove(etag);
-      throw error;
-    }
-  }
-
   async function write(
     key: string,
     body: Uint8Array,
     allowed?: (current: Etag | null) => boolean,
   ): Promise<Etag | null> {
     const written = await writeBody(key, body);
-    return change([written], ({ put }) => put(key, written, allowed));
+    return rows.change([written], ({ put }) => put(key, written, allowed));
   }
 
   async function putSteps(steps: readonly (readonly Put[])[], check = (): void => {}): Promise<(Etag | null)[][]> {
     const bodies = new Map<Put, Written>();
     for (const put of steps.flat()) bodies.set(put, await writeBody(put.key, put.body));
-    return change([...bodies.values()], ({ put }) => {
+    return rows.change([...bodies.values()], ({ put }) => {
       const made: (Etag | null)[][] = [];
       for (const step of steps) {
         check();
@@ -160,7 +97,7 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
       const etag = newId();
       const bytes = await files.writeStream(etag, body);
       const written = { etag, bytes, body: null };
-      await change([written], ({ put }) => put(key, written));
+      await rows.change([written], ({ put }) => put(key, written));
       return { etag, bytes };
     },
 
@@ -173,7 +110,7 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     async get(key) {
       assertKey(key);
       return readBody(
-        () => selectRow.get(key) as Row | undefined,
+        () => rows.get(key),
         (etag) => files.read(etag),
         (body, { etag }) => ({ body, etag }),
       );
@@ -182,7 +119,7 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     async getStream(key) {
       assertKey(key);
       return readBody(
-        () => selectRow.get(key) as Row | undefined,
+        () => rows.get(key),
         (etag) => files.open(etag),
         (body, { etag, bytes }) => ({ body: streamOf(body), bytes, etag }),
       );
@@ -193,12 +130,12 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
       assertKey(to);
       const etag = newId();
       return readBody(
-        () => selectRow.get(from) as Row | undefined,
+        () => rows.get(from),
         (source) => files.link(source, etag),
         async (body, { bytes }) => {
           if (body !== undefined) return write(to, body);
           const written = { etag, bytes, body: null };
-          return change([written], ({ put }) => put(to, written));
+          return rows.change([written], ({ put }) => put(to, written));
         },
       );
     },
@@ -206,7 +143,7 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     async getRange(key, start, end) {
       assertKey(key);
       return readBody(
-        () => selectSlice.get(start, Math.max(0, end - start), key) as Row | undefined,
+        () => rows.getSlice(key, start, end),
         async (etag, row) => {
           await using file = await files.open(etag);
           const slice = Buffer.alloc(Math.max(0, Math.min(end, row.bytes) - start));
@@ -218,13 +155,12 @@ export async function createFileObjectStore({ database, urls, now, newId }: Deps
     },
 
     async list(prefix, { after = "", limit = 1000 } = {}) {
-      // Keys are printable ASCII, so every key under the prefix sorts below the prefix followed by DEL.
-      return database.read(() => selectKeys.all(prefix, `${prefix}\x7f`, after, limit)) as ObjectInfo[];
+      return database.read(() => rows.list(prefix, after, limit));
     },
 
     async delete(key) {
       assertKey(key);
-      await change([], (rows) => rows.remove(key));
+      await rows.change([], ({ remove }) => remove(key));
     },
 
     async presign(key, method, expiresSeconds) {

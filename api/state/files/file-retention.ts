@@ -1,4 +1,5 @@
 import { entryMs, keys } from "../../contract/keys.ts";
+import { listPages } from "../list-pages.ts";
 import { createLitter, listFolders } from "../litter.ts";
 import type { ObjectStore } from "../object-store.ts";
 import { removeBelow } from "../remove-below.ts";
@@ -31,14 +32,12 @@ export function createFileRetention({ objects, files, retentionMs, now }: Deps) 
   async function removeOld(tenant: string): Promise<number> {
     const prefix = keys.fileIndexOf(tenant);
     let removed = 0;
-    for (let after = prefix; ; ) {
-      const page = await objects.list(prefix, { after, limit: pageSize });
+    for await (const page of listPages(objects, prefix, { pageSize })) {
       for (const { key } of page) {
         if (await isRemoved(tenant, key.slice(key.indexOf("-", prefix.length) + 1), key)) removed += 1;
       }
-      if (page.length < pageSize) return removed;
-      after = page.at(-1)?.key ?? after;
     }
+    return removed;
   }
 
   /** Contents that were never published. */

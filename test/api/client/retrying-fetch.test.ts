@@ -1,10 +1,14 @@
+import { appendFile, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createClient } from "../../../api/client/client.ts";
+import { openWatched } from "../../../api/client/command/watched-file.ts";
 import { createRetryingFetch, type RetryOptions } from "../../../api/client/retrying-fetch.ts";
 import { runGnomon } from "../../support/command.ts";
+import { temporaryDirectory } from "../../support/temporary-directory.ts";
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -81,6 +85,36 @@ describe("what is tried again", () => {
       { key: '"a"', body: "same" },
       { key: '"a"', body: "same" },
     ]);
+  });
+
+  test("a file is read again from its start, and a form with one as well", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "minutes.txt");
+    await writeFile(path, "the sun is up");
+    const sent: number[] = [];
+    const file = await openWatched(path, "minutes.txt", (bytes) => void sent.push(bytes));
+    answers = [reset, status(503), json];
+    await open()(`${url}/v1/documents`, { method: "POST", body: file });
+    expect(requests.map(({ body }) => body)).toEqual(["the sun is up", "the sun is up", "the sun is up"]);
+    expect(sent).toEqual([13, 13, 13]);
+    const form = new FormData();
+    form.append("file", file);
+    answers = [reset, json];
+    await open()(`${url}/v1/files`, { method: "POST", body: form });
+    expect(requests.slice(3).map(({ body }) => body.match(/the sun is up/g)?.length)).toEqual([1, 1]);
+  });
+
+  test("a file that was changed since it was opened is given up at once", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "minutes.txt");
+    await writeFile(path, "the sun is up");
+    const file = await openWatched(path, "minutes.txt", () => {});
+    await appendFile(path, " and the moon");
+    const waits: unknown[] = [];
+    const post = open({ onRetry: (failed) => void waits.push(failed) });
+    const sending = post(`${url}/v1/documents`, { method: "POST", body: file });
+    await expect(sending).rejects.toMatchObject({ name: "NotReadableError" });
+    expect(waits).toEqual([]);
   });
 
   test("a stream is sent once, as nothing is left of it", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { BATCH_TRANSITIONS, BatchStatus, CreateBatch, isBatchOver } from "../../../api/contract/batch.ts";
+import { BATCH_TRANSITIONS, BatchStatus, isBatchOver } from "../../../api/contract/batch.ts";
 import { BatchInputLine } from "../../../api/contract/batch-line.ts";
+import { CreateBatch } from "../../../api/contract/batch-resource.ts";
 import { CreateFileFields } from "../../../api/contract/file.ts";
 
 const messages = (result: { error?: { issues: { message: string }[] } }): string[] =>

@@ -45,11 +45,17 @@ test("each wrong variable is named with its reason", () => {
     parseEnv(WorkerEnv, { GNOMON_STATE: "cloud", GNOMON_RANK: "many", GNOMON_THREADS: "-1", GNOMON_DEVICE: "tpu" }),
   );
   expect(text.split("\n").slice(1)).toEqual([
-    expect.stringMatching(/^ {2}GNOMON_STATE: .*"embedded"\|"aws"/),
-    expect.stringMatching(/^ {2}GNOMON_DEVICE: .*"cpu"\|"cuda"/),
+    expect.stringMatching(/^ {2}GNOMON_STATE: must be one of `embedded`, `aws`/),
+    expect.stringMatching(/^ {2}GNOMON_DEVICE: must be one of `cpu`, `cuda`/),
     expect.stringMatching(/^ {2}GNOMON_RANK: .*number/),
-    expect.stringMatching(/^ {2}GNOMON_THREADS: .*>=0/),
+    expect.stringMatching(/^ {2}GNOMON_THREADS: must be at least 0$/),
   ]);
+});
+
+test("a currency that is none is refused in words", () => {
+  expect(message(() => parseEnv(ApiEnv, { GNOMON_CURRENCY: "dollar" }))).toContain(
+    "GNOMON_CURRENCY: must be three capital letters, such as USD",
+  );
 });
 
 test.each(["65536", "-1", "80.5", "http"])("%s is not a port", (port) => {

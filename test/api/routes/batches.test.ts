@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { Batch, BatchList } from "../../../api/contract/batch.ts";
+import { Batch, BatchList } from "../../../api/contract/batch-resource.ts";
 import { AppError } from "../../../api/contract/errors.ts";
 import { chatLines, createBatch, getBatch, readResults, uploadLines } from "../../support/batch-fixtures.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";

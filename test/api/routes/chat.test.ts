@@ -1,7 +1,7 @@
 import OpenAI from "openai";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ChatCompletion } from "../../../api/contract/chat.ts";
-import type { Claim } from "../../../api/state/jobs/job-store.ts";
+import type { Claim } from "../../../api/state/jobs/job-claims.ts";
 import { eventually } from "../../support/eventually.ts";
 import { jobResult, usage } from "../../support/job-fixtures.ts";
 import { openTestApp, readProblem, type TestApp } from "../../support/test-app.ts";

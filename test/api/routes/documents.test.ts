@@ -87,7 +87,7 @@ describe("POST /v1/documents: 415", () => {
   it("names every type that it takes", async () => {
     const problem = await readProblem(await app.post("/v1/documents", "x", "application/zip"));
     expect(problem.detail).toBe(
-      "The content type is `application/zip`: send application/json or text/plain or text/markdown or text/html or application/pdf.",
+      "The content type is `application/zip`: send application/json, text/plain, text/markdown, text/html or application/pdf.",
     );
   });
 });

@@ -22,12 +22,6 @@ async function submit(body: object = JOB) {
 
 const refuse = async (body: unknown, type?: string) => readProblem(await app.post("/v1/jobs", body, type));
 
-async function claim(id: string) {
-  const claimed = await app.state.jobs.claim("default", id, "test");
-  if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-  return claimed.claim;
-}
-
 describe("POST /v1/jobs: 202", () => {
   it("accepts a job with an inline document and says where to poll", async () => {
     const response = await app.post("/v1/jobs", { ...JOB, max_tokens: 10, metadata: { ward: "7" } });
@@ -98,10 +92,10 @@ describe("POST /v1/jobs: 400", () => {
     ["a missing document", { question: "q" }, "document", /is missing: give an object/],
     ["a document of nothing", { document: {}, question: "q" }, "document", /either `text` or `id`/],
     ["a document of both kinds", { document: { text: "a", id: "b" }, question: "q" }, "document", /either/],
-    ["an empty text", { document: { text: "" }, question: "q" }, "document.text", /must not be empty$/],
+    ["an empty text", { document: { text: "" }, question: "q" }, "document.text", /must not be empty\.$/],
     ["no question", { document: { text: "a" } }, "question", /`prompt` must be given/],
     ["question and questions", { ...JOB, questions: ["q"] }, "questions", /beside `question`/],
-    ["no questions", { document: { text: "a" }, questions: [] }, "questions", /must not be empty$/],
+    ["no questions", { document: { text: "a" }, questions: [] }, "questions", /must not be empty\.$/],
     ["a question that is no text", { document: { text: "a" }, questions: ["q", 7] }, "questions[1]", /be a string/],
     ["a misspelt field", { ...JOB, max_token: 7 }, "max_token", /not a known field: remove it/],
     ["a misspelt field inside", { ...JOB, document: { text: "a", txt: "b" } }, "document.txt", /not a known field/],
@@ -109,6 +103,18 @@ describe("POST /v1/jobs: 400", () => {
     ["no tokens", { ...JOB, max_tokens: 0 }, "max_tokens", /must be at least 1/],
     ["a hot temperature", { ...JOB, temperature: 3 }, "temperature", /must be at most 2/],
     ["top_p of 0", { ...JOB, top_p: 0 }, "top_p", /must be greater than 0/],
+    [
+      "a priority that is none",
+      { ...JOB, priority: "urgent" },
+      "priority",
+      /must be one of `high`, `normal`, `low`\.$/,
+    ],
+    [
+      "a webhook that has no address",
+      { ...JOB, webhook: { url: "here" } },
+      "webhook.url",
+      /must be an address, such as/,
+    ],
     ["an array", [JOB], "body", /must be an object/],
   ])("refuses %s", async (_, body, field, detail) => {
     const problem = await refuse(body);
@@ -130,10 +136,11 @@ describe("POST /v1/jobs: 400", () => {
     expect((await refuse('{"question": secret}')).detail).not.toContain("secret");
   });
 
-  it.each(["", '{"question": '])("refuses %j as JSON that ends too early", async (body) => {
-    const problem = await refuse(body);
-    expect(problem).toMatchObject({ status: 400, code: "malformed_json" });
-    expect(problem.detail).toContain("Unexpected end");
+  it.each([
+    ["", "The body is empty: send one JSON object."],
+    ['{"question": ', "The body is not valid JSON: it ends too early; send one JSON object."],
+  ])("refuses %j as JSON that is not there, or not all of it", async (body, detail) => {
+    expect(await refuse(body)).toMatchObject({ status: 400, code: "malformed_json", detail });
   });
 
   it("refuses a prompt over the model's limit with each question's exact count and what would fit", async () => {
@@ -204,7 +211,7 @@ describe("POST /v1/jobs: 415", () => {
 describe("GET /v1/jobs/{id}: 200", () => {
   it("shows the progress that the worker wrote", async () => {
     const { id } = await submit();
-    const held = await claim(id);
+    const held = await app.claim(id);
     await app.state.jobs.renew(held, { ...held.state.progress, prefill_tokens: 5, generated_tokens: 2 });
     const job = await readJson(Job, await app.get(`/v1/jobs/${id}`));
     expect(job).toMatchObject({
@@ -219,7 +226,7 @@ describe("GET /v1/jobs/{id}: 200", () => {
   it("shows why a job failed", async () => {
     const { id } = await submit();
     const error = { code: "out_of_memory", message: "too long for this worker" };
-    await app.state.jobs.settleFailed(await claim(id), error);
+    await app.state.jobs.settleFailed(await app.claim(id), error);
     const job = await readJson(Job, await app.get(`/v1/jobs/${id}`));
     expect(job).toMatchObject({ status: "failed", error });
     expect(job.finished_at).not.toBeNull();
@@ -253,7 +260,7 @@ describe("GET /v1/jobs/{id}/result: 200", () => {
       answers: [answer],
       usage: usage(9, 1),
     };
-    await app.state.jobs.settleSucceeded(await claim(id), result);
+    await app.state.jobs.settleSucceeded(await app.claim(id), result);
     const response = await app.get(`/v1/jobs/${id}/result`);
     expect(response.status).toBe(200);
     expect(await readJson(JobResult, response)).toEqual(result);
@@ -269,7 +276,7 @@ describe("GET /v1/jobs/{id}/result: 409", () => {
 
   it("never comes for a job that failed, and says why", async () => {
     const { id } = await submit();
-    await app.state.jobs.settleFailed(await claim(id), { code: "internal", message: "An internal error." });
+    await app.state.jobs.settleFailed(await app.claim(id), { code: "internal", message: "An internal error." });
     const problem = await readProblem(await app.get(`/v1/jobs/${id}/result`));
     expect(problem).toMatchObject({ code: "job_not_succeeded", job_status: "failed", job_error: { code: "internal" } });
     expect(problem.detail).toContain("An internal error.");

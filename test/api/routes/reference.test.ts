@@ -7,6 +7,12 @@ beforeAll(async () => {
 });
 afterAll(() => app[Symbol.asyncDispose]());
 
+test("302: whoever opens the service itself in a browser comes to it", async () => {
+  const response = await app.get("/");
+  expect([response.status, response.headers.get("location")]).toEqual([302, "/docs"]);
+  expect(await response.text()).toContain("/openapi.json");
+});
+
 test("200: the page needs no key, and names nothing that is not on this machine", async () => {
   const response = await app.get("/docs");
   expect(response.status).toBe(200);

@@ -1,4 +1,4 @@
-import { CreateBatch } from "../../../api/contract/batch.ts";
+import { CreateBatch } from "../../../api/contract/batch-resource.ts";
 import { keys } from "../../../api/contract/keys.ts";
 import { parseIdempotencyKey } from "../../../api/routes/jobs/idempotency-key.ts";
 import { encode } from "../../../api/state/record.ts";

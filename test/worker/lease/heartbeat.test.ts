@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
-import type { Claim } from "../../../api/state/jobs/job-store.ts";
+import type { Claim } from "../../../api/state/jobs/job-claims.ts";
 import { createHeartbeat, type HeartbeatNews } from "../../../worker/lease/heartbeat.ts";
 
 /** A heartbeat that beats when the test says so, over a queue whose extensions end when it says so. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createTestTerminal, fetchAnswered, fetchOf, runGnomon } from "../../../support/command.ts";
 import { openTestApp, type TestApp } from "../../../support/test-app.ts";
+import { tinyPdf } from "../../../support/tiny-pdf.ts";
 
 let app: TestApp;
 let directory: string;
@@ -68,8 +69,47 @@ describe("ask", () => {
     expect(question).toContain("Give a question");
     expect(document).toContain("Name a file");
     expect(absent).toContain(`There is no file ${missing}.`);
-    expect(folder).toContain("`gnomon summarize` takes folders");
+    expect(folder).toContain(`\`gnomon summarize ${directory}\` summarises what is in it.`);
     expect(number).toContain("'many' is invalid");
+  });
+
+  test.each([
+    [["--max-tokens", "0"], "--max-tokens must be at least 1."],
+    [["--temperature", "3"], "--temperature must be at most 2."],
+    [["--ttl", "0"], "--ttl must be at least 1."],
+    [["-q", ""], "-q must not be empty."],
+    [["--webhook", "here"], "--webhook must be an address, such as https://example.com."],
+    [["--idempotency-key", "é"], "It must be 1 to 255 printable ASCII characters"],
+  ])("refuses %j before anything is sent, by the name of the option", async (more, reason) => {
+    const fetch = () => Promise.reject(new Error("not to be called"));
+    const { status, err } = await runGnomon(["ask", file, "-q", "where", ...more], { fetch });
+    expect({ status, err }).toEqual({ status: 2, err: expect.stringContaining(reason) });
+  });
+
+  test("knows a PDF and a page by their first bytes, in a pipe and in a file without an ending", async () => {
+    const fetch = fetchAnswered(app, (document) => document);
+    const page = "<!doctype html><p>the <b>moon</b>";
+    expect((await runGnomon(["ask", ...asking], { fetch, input: page })).out).toBe("the moon\n");
+    const report = join(directory, "report");
+    await writeFile(report, tinyPdf(["the sun is up"]));
+    expect((await runGnomon(["ask", report, ...asking], { fetch })).out.trim()).toBe("the sun is up");
+  });
+
+  test.each([
+    ["letter.docx", "PK\x03\x04\x00\x00", "is neither text nor PDF: convert it"],
+    ["letter.txt", "\xff\xfeD\x00", "is UTF-16: convert it"],
+    ["letter.txt", "Gr\xfc\xdfe", "letter.txt is not UTF-8: convert it"],
+  ])("says of %s that it is no text that can be read, and what to do", async (name, bytes, reason) => {
+    const path = join(directory, name);
+    await writeFile(path, bytes, "latin1");
+    const { err } = await runGnomon(["ask", path, ...asking, "--quiet"], { fetch: fetchOf(app) });
+    expect(err).toContain(reason);
+  });
+
+  test("says that nothing was piped in", async () => {
+    const fetch = () => Promise.reject(new Error("not to be called"));
+    const { status, err } = await runGnomon(["ask", ...asking], { fetch, input: "" });
+    expect({ status, err }).toEqual({ status: 2, err: "gnomon: There is nothing on standard input.\n" });
   });
 
   test("a field that the service refuses is one line, and JSON where JSON was asked for", async () => {
@@ -113,6 +153,17 @@ describe("Ctrl-C while a job is waited for", () => {
     const { err, ...rest } = await interrupted(["n"]);
     expect(rest).toMatchObject({ status: 130, asked: 1, job: "queued" });
     expect(err).toMatch(/`gnomon result job_\S+ --wait` comes back/);
+  });
+
+  test("ends the command where there is nothing yet to cancel", async () => {
+    const terminal = createTestTerminal({ answers: [] });
+    const fetch = () => {
+      setTimeout(() => terminal.interrupt(), 0);
+      return new Promise<never>(() => {});
+    };
+    const { status, err } = await runGnomon(["ask", file, ...asking], { fetch, terminal });
+    expect({ status, asked: terminal.asked }).toEqual({ status: 130, asked: [] });
+    expect(err).toMatch(/gnomon: Interrupted\.\n$/);
   });
 
   test("leaves it running where nobody can be asked, and at a signal to end", async () => {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { BatchList } from "../../../../api/contract/batch.ts";
+import { BatchList } from "../../../../api/contract/batch-resource.ts";
 import { chatLine, openTestService } from "../../../support/batch-fixtures.ts";
 import { createTestTerminal, fetchOf, runGnomon } from "../../../support/command.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -83,6 +83,49 @@ describe("batch", () => {
     expect(results.map((line): string => JSON.parse(line).custom_id).toSorted()).toEqual(["a", "b"]);
   });
 
+  test("says where its results are", async () => {
+    await writeLines(chatLine("a"));
+    const begun = runGnomon(["batch", file], { fetch: fetchOf(service) });
+    await eventually(async () => expect(await batches()).toHaveLength(1));
+    await service.work();
+    const running = await service.begin();
+    (await service.worker.sequence(0)).finish(1);
+    await running.done;
+    const { out, err } = await begun;
+    expect(out).toContain("1 of 1 line answered, 0 failed.");
+    expect(err).toContain(`The results are in ${join(directory, "in-results.jsonl")}.`);
+  });
+
+  test("sends its file again where the service could not take it", async () => {
+    await writeLines(chatLine("a"));
+    const send = fetchOf(service);
+    let uploads = 0;
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      if (new URL(new Request(input).url).pathname !== "/v1/files") return send(input, init);
+      uploads += 1;
+      const response = await send(input, init);
+      return uploads === 1 ? new Response("", { status: 503, headers: { "Retry-After": "0" } }) : response;
+    };
+    expect(await runGnomon(["batch", file, "--no-wait"], { fetch })).toMatchObject({ status: 0 });
+    expect(uploads).toBe(2);
+  });
+
+  test("says before anything is sent that there is no batch in it, or no place for its results", async () => {
+    const fetch = () => Promise.reject(new Error("not to be called"));
+    const of = (...args: string[]) => runGnomon(["batch", ...args], { fetch });
+    await writeLines(chatLine("a"));
+    const nowhere = join(directory, "none");
+    expect(await of(directory)).toMatchObject({
+      status: 2,
+      err: expect.stringContaining("is a folder: a batch is a file"),
+    });
+    expect(await of("-")).toMatchObject({ status: 2, err: expect.stringContaining("A batch is a file") });
+    expect(await of(file, "-o", join(nowhere, "out.jsonl"))).toMatchObject({
+      status: 2,
+      err: `gnomon: There is no folder ${nowhere} for the results.\n`,
+    });
+  });
+
   test("names the lines that are not valid, runs the others, and says so by its exit status", async () => {
     await writeLines(chatLine("a"), chatLine("b", "x", { n: 2 }));
     const terminal = createTestTerminal();
@@ -97,6 +140,15 @@ describe("batch", () => {
     const { status, out } = await begun;
     expect(status).toBe(1);
     expect(out).toContain("1 of 2 lines answered, 1 failed.");
+  });
+
+  test("--dry-run lists every fault that the service does, and how many more there are", async () => {
+    await writeLines(...Array.from({ length: 102 }, (_, index) => chatLine(`line-${index}`, "x", { n: 2 })));
+    const begun = runGnomon(["batch", file, "--dry-run"], { fetch: fetchOf(service) });
+    await eventually(async () => expect(await batches()).toHaveLength(1));
+    await service.work();
+    const { out } = await begun;
+    expect(out).toMatch(/\nLine 100: .*\n2 more lines are not valid\.\n0 lines, /);
   });
 
   test("--dry-run names the lines that are not valid, and what the others take", async () => {

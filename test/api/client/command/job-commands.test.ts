@@ -42,6 +42,38 @@ describe("a job that somebody submitted", () => {
     expect((await run("logs", id)).out).toMatch(/^\d\d:\d\d:\d\d queued\n\d\d:\d\d:\d\d cancelled\n$/);
   });
 
+  test("cancel goes on past one that is not there, and says of one that is over that nothing was to be done", async () => {
+    const over = await app.submit();
+    await app.state.jobs.settleSucceeded(await app.claim(over.id), jobResult(over.id, 1));
+    const { id } = await app.submit();
+    const { status, out, err } = await run("cancel", "job_none", over.id, id);
+    expect({ status, out }).toEqual({
+      status: 5,
+      out: `Job ${over.id} had succeeded already.\nJob ${id} is cancelled.\n`,
+    });
+    expect(err).toMatch(/^gnomon: No such job\. There is no job `job_none`.*\n$/);
+  });
+
+  test("logs gives the times at which things happened, followed or not", async () => {
+    const { id } = await app.submit();
+    await app.state.jobs.settleSucceeded(await app.claim(id), jobResult(id, 1, "in the sky"));
+    const times = (out: string) => out.split("\n").filter((line) => /^\d\d:/.test(line));
+    const told = times((await run("logs", id)).out);
+    expect(told.map((line) => line.slice(9))).toEqual(["queued", expect.stringMatching(/^running/), "succeeded"]);
+    expect(times((await run("logs", "-f", id)).out)).toEqual(told);
+  });
+
+  test("a batch, or what can be no id, is refused with what to do instead", async () => {
+    const fetch = () => Promise.reject(new Error("not to be called"));
+    const of = (...args: string[]) => runGnomon(args, { fetch });
+    expect((await of("result", "batch_1")).err).toContain("`gnomon status batch_1` shows it");
+    expect((await of("logs", "batch_1")).err).toContain("`gnomon batch FILE` collects its results");
+    expect(await of("status", "../models")).toMatchObject({
+      status: 2,
+      err: expect.stringContaining("An id has letters, digits, _ and - only."),
+    });
+  });
+
   test("logs -f writes its text, and ends with it", async () => {
     const { id } = await app.submit();
     await app.state.jobs.settleSucceeded(await app.claim(id), jobResult(id, 1, "in\nthe sky"));
@@ -70,6 +102,24 @@ describe("keys", () => {
     const denied = await runGnomon(["status"], { fetch: fetchOf(app), env: { GNOMON_API_KEY: secret } });
     expect(denied.status).toBe(4);
     expect(denied.err).toMatch(/^gnomon: The API key is not valid\. .*GNOMON_API_KEY\.\n$/);
+  });
+
+  test("have their scopes with commas or one by one, and end after a time that is one", async () => {
+    const { key } = await app.makeKey("acme", ["admin"]);
+    const create = (...args: string[]) =>
+      runGnomon(["keys", "create", ...args], { fetch: fetchOf(app), env: { GNOMON_API_KEY: key } });
+    expect((await create("--scopes", "submit,read")).err).toContain("scopes submit, read.");
+    expect((await create("--scopes", "read", "--scopes", "admin")).err).toContain("scopes read, admin.");
+    expect((await create("--scopes", "write")).err).toContain("`write` is none of submit, read, admin.");
+    expect((await create("--expires-days", "-1")).err).toContain("It must be above 0.");
+  });
+
+  test("without one, say how the first is made", async () => {
+    const { status, err } = await run("keys", "list");
+    expect({ status, err }).toEqual({
+      status: 4,
+      err: expect.stringContaining("`npm run keys -- create --scopes admin`"),
+    });
   });
 
   test("a service that asks for a key says where the command takes it from", async () => {

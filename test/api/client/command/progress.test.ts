@@ -1,5 +1,6 @@
 import { PassThrough } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
 import { jobProgress } from "../../../../api/client/command/job-progress.ts";
 import { createProgress } from "../../../../api/client/command/progress.ts";
@@ -23,6 +24,26 @@ test("where there is no terminal it writes plain lines, now and then and at the 
   expect(lines.at(-1)).toMatch(/^prefill +█+ 4,000\/4,000 tokens$/);
   // No control sequences: it may be a log.
   expect(written).not.toContain("\u001b");
+});
+
+test("a narrow terminal has the numbers, and less of the bar or none", () => {
+  const shown = (columns: number) => {
+    const stream = Object.assign(new PassThrough(), {
+      isTTY: true,
+      columns,
+      cursorTo: () => true,
+      moveCursor: () => true,
+      clearLine: () => true,
+      clearScreenDown: () => true,
+    });
+    const progress = createProgress(stream);
+    progress.show([{ ...line(2_000), note: "running" }]);
+    progress.stop();
+    return stripVTControlCharacters(String(stream.read()));
+  };
+  expect(shown(120)).toMatch(/prefill +█{15}░{15} 2,000\/4,000 tokens \| running/);
+  expect(shown(50)).toMatch(/prefill +█+░+ 2,000\/4,000 tokens \| running/);
+  expect(shown(40)).toMatch(/prefill +2,000\/4,000 tokens \| running/);
 });
 
 test("while it is paused it writes nothing", async () => {

@@ -69,6 +69,22 @@ describe("a service that does not answer", () => {
   });
 });
 
+test.each([
+  ["a page", new Response("<html>", { headers: { "Content-Type": "text/html" } }), 3],
+  ["a refusal of its own", new Response("<html>", { status: 404 }), 5],
+])("something else that listens there and answers with %s is told from the service", async (_, response, status) => {
+  const other = await runGnomon(["status"], { fetch: async () => response });
+  expect(other.status).toBe(status);
+  expect(other.err).toMatch(
+    /^gnomon: GET \/v1\/jobs was answered with status \d+ and not as a Gnomon service does: .*\n$/,
+  );
+});
+
+test("the version is that of the package", async () => {
+  const fetch = () => Promise.reject(new Error("not to be called"));
+  expect(await runGnomon(["--version"], { fetch })).toMatchObject({ status: 0, out: "1.2.3\n" });
+});
+
 test("an address or a key that cannot be one is refused without a request", async () => {
   const fetch = () => Promise.reject(new Error("not to be called"));
   const address = await runGnomon(["status", "--url", "localhost"], { fetch });

@@ -106,6 +106,17 @@ describe("a folder of documents", () => {
     expect((await run()).status).toBe(2);
     await put("picture.png", "no document");
     expect(await run()).toMatchObject({ status: 2, err: expect.stringContaining("There is no text") });
+    const picture = join(directory, "papers", "picture.png");
+    const fetch = fetchOf(app);
+    expect(await runGnomon(["summarize", picture], { fetch })).toMatchObject({
+      status: 2,
+      err: `gnomon: ${picture} is no folder: \`gnomon ask\` takes files.\n`,
+    });
+    await put("a.txt", "only ANTON");
+    expect((await run(fetch, "--output", picture)).err).toContain("is no folder: name another --output.");
+    expect((await run(fetch, "--max-tokens", "100")).err).toContain(
+      "leaves no room for a document: words takes 100 tokens",
+    );
   });
 });
 
@@ -198,6 +209,38 @@ describe("a run that broke off", () => {
     };
     await runGnomon(args, { fetch: watch, terminal: again });
     expect(replayed).toEqual([ids]);
+  });
+
+  test("does again what it was told to cancel, even where the job has not ended yet", async () => {
+    await put("a.txt", "only ANTON");
+    const terminal = createTestTerminal({ answers: ["y"] });
+    const send = fetchOf(app);
+    let claim: Awaited<ReturnType<TestApp["claim"]>> | undefined;
+    const fetch: typeof globalThis.fetch = async (input, init) => {
+      const response = await send(input, init);
+      if (isSubmit(input, init)) {
+        // It runs, so that cancelling it takes until its worker hears of it.
+        claim = await app.claim(((await response.clone().json()) as { id: string }).id);
+        setTimeout(() => terminal.interrupt(), 0);
+      }
+      return response;
+    };
+    const args = ["summarize", join(directory, "papers"), "--instructions", "which names", "--max-tokens", "8"];
+    expect(await runGnomon(args, { fetch, terminal })).toMatchObject({ status: 130 });
+
+    const answered = fetchAnswered(app, namesIn);
+    let submits = 0;
+    const later: typeof globalThis.fetch = async (input, init) => {
+      if (!isSubmit(input, init)) return send(input, init);
+      submits += 1;
+      if (submits > 1) return answered(input, init);
+      const response = await send(input, init);
+      if (claim) await app.state.jobs.settleStopped(claim, "cancelled", null);
+      return response;
+    };
+    expect(await runGnomon(args, { fetch: later })).toMatchObject({ status: 0 });
+    expect(submits).toBe(2);
+    expect((await records())[0]).toMatchObject({ status: "succeeded", summary: "ANTON" });
   });
 
   test("tries again what had failed", async () => {

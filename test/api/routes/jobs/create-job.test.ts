@@ -147,7 +147,7 @@ describe("POST /v1/jobs: 400", () => {
     ["document and documents", { ...JOB, documents: [{ text: "b" }] }, "documents", /choose one/],
     ["an unknown role", { messages: [{ role: "tool", content: "a" }] }, "messages[0].role", /./],
     ["an unknown priority", { ...JOB, priority: "urgent" }, "priority", /./],
-    ["an empty stop string", { ...JOB, stop: [""] }, "stop[0]", /must not be empty$/],
+    ["an empty stop string", { ...JOB, stop: [""] }, "stop[0]", /must not be empty\.$/],
     ["too many stop strings", { ...JOB, stop: Array.from("abcdefghijklmnopq") }, "stop", /at most 16/],
     ["alternatives without logprobs", { ...JOB, top_logprobs: 2 }, "top_logprobs", /needs `logprobs`/],
     ["too many alternatives", { ...JOB, logprobs: true, top_logprobs: 21 }, "top_logprobs", /at most 20/],

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Claim } from "../../../../api/state/jobs/job-store.ts";
+import type { Claim } from "../../../../api/state/jobs/job-claims.ts";
 import { eventsOf, type ReceivedEvent, readEvents } from "../../../support/event-stream.ts";
 import { jobResult } from "../../../support/job-fixtures.ts";
 import { openTestApp, readProblem, type TestApp } from "../../../support/test-app.ts";
