@@ -15,6 +15,7 @@ import { type ApiKeyStore, createApiKeyStore } from "../../api/state/api-key-sto
 import { createUploadStore } from "../../api/state/documents/upload-store.ts";
 import { measureBacklog } from "../../api/state/jobs/backlog.ts";
 import type { Claim } from "../../api/state/jobs/job-claims.ts";
+import { claimJob } from "./claim-job.ts";
 import { onlyDocumented } from "./documented.ts";
 import { wordsOf } from "./fake-engine.ts";
 import { openTempState, type TempState } from "./temp-state.ts";
@@ -110,11 +111,7 @@ export async function openTestApp({
       expect(response.status).toBe(202);
       return readJson(Job, response);
     },
-    async claim(id: string): Promise<Claim> {
-      const claimed = await state.jobs.claim("default", id, "test");
-      if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-      return claimed.claim;
-    },
+    claim: (id: string): Promise<Claim> => claimJob(state.jobs, "default", id, "test"),
     [Symbol.asyncDispose]: () => state[Symbol.asyncDispose](),
   };
 }

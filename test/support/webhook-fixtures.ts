@@ -1,6 +1,7 @@
 import { deliverWebhook, type WebhookDeliveryDeps } from "../../worker/webhook/delivery.ts";
 import type { PostOutcome } from "../../worker/webhook/post.ts";
 import { createSlots } from "../../worker/webhook/slots.ts";
+import { claimJob } from "./claim-job.ts";
 import { jobRequest } from "./job-fixtures.ts";
 import { openTempState } from "./temp-state.ts";
 
@@ -47,9 +48,8 @@ export async function openTestWebhooks({ maxDelaySeconds = 900 } = {}) {
     /** The id of a job that has failed. */
     async endJob(webhook: typeof jobRequest.webhook = { url: HOOK, events: ["job.failed"] }, tenant = "default") {
       const { state: job } = await state.jobs.submit(tenant, { ...jobRequest, webhook });
-      const claimed = await state.jobs.claim(tenant, job.id, "test");
-      if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-      await state.jobs.settleFailed(claimed.claim, { code: "internal", message: "no" });
+      const claim = await claimJob(state.jobs, tenant, job.id, "test");
+      await state.jobs.settleFailed(claim, { code: "internal", message: "no" });
       return job.id;
     },
     async event(job: string) {

@@ -22,12 +22,6 @@ async function submit(body: object = JOB) {
 
 const refuse = async (body: unknown, type?: string) => readProblem(await app.post("/v1/jobs", body, type));
 
-async function claim(id: string) {
-  const claimed = await app.state.jobs.claim("default", id, "test");
-  if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-  return claimed.claim;
-}
-
 describe("POST /v1/jobs: 202", () => {
   it("accepts a job with an inline document and says where to poll", async () => {
     const response = await app.post("/v1/jobs", { ...JOB, max_tokens: 10, metadata: { ward: "7" } });
@@ -217,7 +211,7 @@ describe("POST /v1/jobs: 415", () => {
 describe("GET /v1/jobs/{id}: 200", () => {
   it("shows the progress that the worker wrote", async () => {
     const { id } = await submit();
-    const held = await claim(id);
+    const held = await app.claim(id);
     await app.state.jobs.renew(held, { ...held.state.progress, prefill_tokens: 5, generated_tokens: 2 });
     const job = await readJson(Job, await app.get(`/v1/jobs/${id}`));
     expect(job).toMatchObject({
@@ -232,7 +226,7 @@ describe("GET /v1/jobs/{id}: 200", () => {
   it("shows why a job failed", async () => {
     const { id } = await submit();
     const error = { code: "out_of_memory", message: "too long for this worker" };
-    await app.state.jobs.settleFailed(await claim(id), error);
+    await app.state.jobs.settleFailed(await app.claim(id), error);
     const job = await readJson(Job, await app.get(`/v1/jobs/${id}`));
     expect(job).toMatchObject({ status: "failed", error });
     expect(job.finished_at).not.toBeNull();
@@ -266,7 +260,7 @@ describe("GET /v1/jobs/{id}/result: 200", () => {
       answers: [answer],
       usage: usage(9, 1),
     };
-    await app.state.jobs.settleSucceeded(await claim(id), result);
+    await app.state.jobs.settleSucceeded(await app.claim(id), result);
     const response = await app.get(`/v1/jobs/${id}/result`);
     expect(response.status).toBe(200);
     expect(await readJson(JobResult, response)).toEqual(result);
@@ -282,7 +276,7 @@ describe("GET /v1/jobs/{id}/result: 409", () => {
 
   it("never comes for a job that failed, and says why", async () => {
     const { id } = await submit();
-    await app.state.jobs.settleFailed(await claim(id), { code: "internal", message: "An internal error." });
+    await app.state.jobs.settleFailed(await app.claim(id), { code: "internal", message: "An internal error." });
     const problem = await readProblem(await app.get(`/v1/jobs/${id}/result`));
     expect(problem).toMatchObject({ code: "job_not_succeeded", job_status: "failed", job_error: { code: "internal" } });
     expect(problem.detail).toContain("An internal error.");

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AppError } from "../../../api/contract/errors.ts";
 import { keys } from "../../../api/contract/keys.ts";
+import { claimJob } from "../../support/claim-job.ts";
 import { eventually } from "../../support/eventually.ts";
 import { usage } from "../../support/job-fixtures.ts";
 import { openTestWorker, type TestWorker } from "../../support/test-worker.ts";
@@ -89,9 +90,8 @@ describe("a message that is not to be run", () => {
 
   it("is deleted if the job is over, which stays as it was", async () => {
     const id = await worker.submit();
-    const claimed = await worker.state.jobs.claim("default", id, "other");
-    if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-    const before = await worker.state.jobs.settleFailed(claimed.claim, { code: "internal", message: "no" });
+    const claim = await claimJob(worker.state.jobs, "default", id, "other");
+    const before = await worker.state.jobs.settleFailed(claim, { code: "internal", message: "no" });
     await worker.deliver(await worker.receive()).done;
     expect(await worker.job(id)).toEqual(before);
     expect(await worker.messagesLeft()).toBe(0);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Job } from "../../../../api/contract/job-resource.ts";
+import { claimJob } from "../../../support/claim-job.ts";
 import { jobResult } from "../../../support/job-fixtures.ts";
 import { openTestApp, readJson, type TestApp } from "../../../support/test-app.ts";
 
@@ -14,9 +15,8 @@ const engine = { version: "1", model_revision: "abc", device: "cpu", cache: { ki
 describe("GET /v1/jobs/{id}: 200", () => {
   it("tells of a job that is over what it took and what ran it", async () => {
     const { id } = await app.submit();
-    const claimed = await app.state.jobs.claim("default", id, "test", engine);
-    if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-    await app.state.jobs.settleSucceeded(claimed.claim, jobResult(id, 1));
+    const claim = await claimJob(app.state.jobs, "default", id, "test", engine);
+    await app.state.jobs.settleSucceeded(claim, jobResult(id, 1));
     expect(await readJson(Job, await app.get(`/v1/jobs/${id}`))).toMatchObject({
       status: "succeeded",
       attempt: 1,

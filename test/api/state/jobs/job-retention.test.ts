@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { keys } from "../../../../api/contract/keys.ts";
 import { createJobStore, type JobStore } from "../../../../api/state/jobs/job-store.ts";
+import { claimJob } from "../../../support/claim-job.ts";
 import { jobRequest, jobResult } from "../../../support/job-fixtures.ts";
 import { openTempState, type TempState } from "../../../support/temp-state.ts";
 
@@ -19,9 +20,7 @@ const submit = async (tenant: string, key: string | null = null) =>
   (await jobs.submit(tenant, { ...jobRequest, idempotency_hash: key }, { fingerprint: "body" })).state.id;
 
 async function end(tenant: string, id: string): Promise<void> {
-  const claimed = await jobs.claim(tenant, id, "w");
-  if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-  await jobs.settleSucceeded(claimed.claim, jobResult(id, 1));
+  await jobs.settleSucceeded(await claimJob(jobs, tenant, id, "w"), jobResult(id, 1));
 }
 
 const objects = async () => (await state.objects.list("")).map(({ key }) => key);

@@ -6,6 +6,7 @@ import { brokenOffMs } from "../../../../api/state/jobs/idempotency.ts";
 import { createJobStore, type JobStore } from "../../../../api/state/jobs/job-store.ts";
 import type { ObjectStore } from "../../../../api/state/object-store.ts";
 import { type Break, breakingState } from "../../../support/breaking-state.ts";
+import { claimJob } from "../../../support/claim-job.ts";
 import { openEmbedded } from "../../../support/embedded-state.ts";
 import { jobRequest, jobResult } from "../../../support/job-fixtures.ts";
 import { temporaryDirectory } from "../../../support/temporary-directory.ts";
@@ -136,21 +137,19 @@ test("a claim cut off at any call leaves a job that can be claimed once its leas
 test("a success cut off at any call can be settled again by the same worker", () =>
   atEveryCall(2, async ({ jobs, broken }) => {
     const { id } = (await jobs.submit("t", jobRequest)).state;
-    const claimed = await jobs.claim("t", id, "w");
-    if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-    await expect(broken.settleSucceeded(claimed.claim, jobResult(id, 1))).rejects.toMatchObject({
+    const claim = await claimJob(jobs, "t", id, "w");
+    await expect(broken.settleSucceeded(claim, jobResult(id, 1))).rejects.toMatchObject({
       code: "unavailable",
     });
-    expect(await jobs.settleSucceeded(claimed.claim, jobResult(id, 1))).toMatchObject({ status: "succeeded" });
+    expect(await jobs.settleSucceeded(claim, jobResult(id, 1))).toMatchObject({ status: "succeeded" });
     expect(await jobs.getResult("t", id)).toEqual(jobResult(id, 1));
   }));
 
 test("a success cut off at any call is finished by the next worker, with one result", () =>
   atEveryCall(2, async ({ jobs, broken, elapse }, at) => {
     const { id } = (await jobs.submit("t", jobRequest)).state;
-    const claimed = await jobs.claim("t", id, "dies");
-    if (claimed.kind !== "claimed") throw new Error(claimed.kind);
-    await broken.settleSucceeded(claimed.claim, jobResult(id, 1)).catch(() => {});
+    const claim = await claimJob(jobs, "t", id, "dies");
+    await broken.settleSucceeded(claim, jobResult(id, 1)).catch(() => {});
     elapse(leaseMs);
     const next = await jobs.claim("t", id, "lives");
     if (at.call === 2 && at.effect === "done") {

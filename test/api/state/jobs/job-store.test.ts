@@ -4,6 +4,7 @@ import type { JobRequest } from "../../../../api/contract/job-request.ts";
 import { keys } from "../../../../api/contract/keys.ts";
 import type { Claim } from "../../../../api/state/jobs/job-claims.ts";
 import { createJobStore, type JobStore } from "../../../../api/state/jobs/job-store.ts";
+import { claimJob } from "../../../support/claim-job.ts";
 import { jobRequest } from "../../../support/job-fixtures.ts";
 import { openTempState, type TempState } from "../../../support/temp-state.ts";
 
@@ -20,12 +21,7 @@ afterEach(() => state[Symbol.asyncDispose]());
 const submit = async (changes: Partial<JobRequest> = {}) =>
   (await jobs.submit("acme", { ...jobRequest, ...changes })).state;
 
-async function claimOf(id: string, owner = "worker"): Promise<Claim> {
-  const result = await jobs.claim("acme", id, owner);
-  if (result.kind !== "claimed") throw new Error(`the job is ${result.kind}`);
-  return result.claim;
-}
-
+const claimOf = (id: string, owner = "worker") => claimJob(jobs, "acme", id, owner);
 const submitAndClaim = async () => claimOf((await submit()).id);
 
 describe("submit", () => {
