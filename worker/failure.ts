@@ -1,3 +1,4 @@
+import { counted } from "../api/contract/counted.ts";
 import { AppError, type ErrorCode } from "../api/contract/errors.ts";
 import type { JobFailure } from "../api/contract/job.ts";
 
@@ -34,5 +35,5 @@ export const backoffMs = (attempt: number): number => Math.min(60_000, 1_000 * 2
 
 export const attemptsExhausted = (attempts: number, last?: string): JobFailure => ({
   code: "attempts_exhausted",
-  message: `Gave up after ${attempts} attempts.${last ? ` The last one: ${last}` : ""}`,
+  message: `Gave up after ${counted(attempts, "attempt")}.${last ? ` The last one: ${last}` : ""}`,
 });

@@ -1,4 +1,5 @@
 import type { BatchState } from "../../api/contract/batch.ts";
+import { counted } from "../../api/contract/counted.ts";
 import { limits } from "../../api/contract/limits.ts";
 import type { BatchStore } from "../../api/state/batches/batch-store.ts";
 import type { LineAnswers } from "./answer-line.ts";
@@ -24,7 +25,11 @@ export async function answerAlone(task: Task, { batch, shard, batches, lines, ou
   const noted = await batches.readTrying(batch, shard);
   const begun = noted?.line === number ? noted.begun : 0;
   if (begun >= limits.lineDeaths) {
-    lines.fail(task, "attempts_exhausted", `Gave up on this line after ${begun} attempts that ended its worker.`);
+    lines.fail(
+      task,
+      "attempts_exhausted",
+      `Gave up on this line after ${counted(begun, "attempt")} that ended its worker.`,
+    );
     return out.flush();
   }
   await batches.writeTrying(batch, shard, { line: number, begun: begun + 1 });

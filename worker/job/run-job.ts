@@ -1,3 +1,4 @@
+import { counted } from "../../api/contract/counted.ts";
 import { AppError } from "../../api/contract/errors.ts";
 import type { JobProgress, Usage } from "../../api/contract/job.ts";
 import type { JobRequest } from "../../api/contract/job-request.ts";
@@ -122,7 +123,7 @@ function checkFits(engine: Engine, encoded: readonly Uint32Array[], maxNewTokens
     const plan = engine.plan({ promptTokens: tokens.length, maxNewTokens });
     if (plan.fits) continue;
     throw new AppError("out_of_memory", `question ${question}: ${plan.reason}`, {
-      detail: `Question ${question + 1} (${tokens.length} prompt tokens) can never run on this worker: ${plan.reason}`,
+      detail: `Question ${question + 1} (${counted(tokens.length, "prompt token")}) can never run on this worker: ${plan.reason}`,
     });
   }
 }

@@ -28,6 +28,7 @@ export function createBatchOutput(path: string) {
 
   return {
     path,
+    statePath,
 
     save,
 

@@ -70,7 +70,11 @@ async function begin(context: Context, path: string, output: BatchOutput): Promi
   const earlier = known && (await findBatch(context, known));
   // One that is over and was not completed is what this run is to do better.
   if (known && earlier && (earlier.status === "completed" || !known.is_over)) {
-    note(`Going on with batch ${earlier.id}.`);
+    note(
+      known.is_over
+        ? `${path} was run before, as batch ${earlier.id}: remove ${output.statePath} to run it again.`
+        : `Going on with batch ${earlier.id}.`,
+    );
     return { batch: earlier, run: { ...known, batch: earlier.id } };
   }
   // Written down before the batch is made: a crash in between leaves the file to make it of.

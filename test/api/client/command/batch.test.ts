@@ -83,7 +83,7 @@ describe("batch", () => {
     expect(results.map((line): string => JSON.parse(line).custom_id).toSorted()).toEqual(["a", "b"]);
   });
 
-  test("says where its results are", async () => {
+  test("says where its results are, and of the same file again that it was run before", async () => {
     await writeLines(chatLine("a"));
     const begun = runGnomon(["batch", file], { fetch: fetchOf(service) });
     await eventually(async () => expect(await batches()).toHaveLength(1));
@@ -93,7 +93,11 @@ describe("batch", () => {
     await running.done;
     const { out, err } = await begun;
     expect(out).toContain("1 of 1 line answered, 0 failed.");
-    expect(err).toContain(`The results are in ${join(directory, "in-results.jsonl")}.`);
+    const results = join(directory, "in-results.jsonl");
+    expect(err).toContain(`The results are in ${results}.`);
+    const again = await runGnomon(["batch", file], { fetch: fetchOf(service) });
+    expect(again.err).toContain(`was run before, as batch batch_`);
+    expect(again.err).toContain(`remove ${results}.state.json to run it again.`);
   });
 
   test("sends its file again where the service could not take it", async () => {
