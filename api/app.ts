@@ -3,7 +3,7 @@ import type { WebhookPolicy } from "./contract/webhook-target.ts";
 import { createEstimates } from "./estimates.ts";
 import type { Access } from "./http/access.ts";
 import { authorize } from "./http/authorize.ts";
-import { limitBody, limitDepth } from "./http/body-limits.ts";
+import { limitBody, limitShape } from "./http/body-limits.ts";
 import { problemResponse, toAppError } from "./http/problem.ts";
 import { type Log, logRequests } from "./http/request-log.ts";
 import { createRouter } from "./http/router.ts";
@@ -87,7 +87,7 @@ export function createApp(deps: AppDeps) {
   const checkWebhook = createWebhookCheck(deps.webhooks, deps.webhookPolicy);
   const jobDeps = { ...deps, active, estimates, gate, quotes, checkWebhook };
   app.use(logRequests(deps));
-  app.use(securityHeaders, authorize(deps.access), limitBody, limitDepth);
+  app.use(securityHeaders, authorize(deps.access), limitBody, limitShape);
 
   const routes = app
     .route("/", jobRoutes(jobDeps))

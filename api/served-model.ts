@@ -9,6 +9,7 @@ export type ServedModel = {
   createdMs: number;
   /** Prompt and answer together, in tokens. */
   maxPositions: number;
+  /** Of more than twice the limit only about so many. */
   countPromptTokens(prompt: Prompt): Promise<number>;
 };
 
@@ -49,7 +50,7 @@ export async function countFittingPrompts(
   throw new AppError("context_overflow", `longest prompt is ${longest} tokens of ${model.maxPositions}`, {
     field: lowered >= 1 ? "max_tokens" : fieldOf(prompts[0]),
     detail:
-      `The longest prompt is ${counted(longest, "token")}, and with max_tokens ${n(maxTokens)} makes ${n(longest + maxTokens)}; ` +
+      `The longest prompt is ${longest > 2 * model.maxPositions ? "about " : ""}${counted(longest, "token")}, and with max_tokens ${n(maxTokens)} makes ${n(longest + maxTokens)}; ` +
       `${model.id} takes ${n(model.maxPositions)}: ${remedies.join(", or ") || "lower both"}.`,
     extra: {
       prompt_tokens: longest,

@@ -2,6 +2,7 @@
 export const ERRORS = {
   invalid_request: { status: 400, retryable: false, title: "The request is not valid" },
   malformed_json: { status: 400, retryable: false, title: "The body is not valid JSON" },
+  json_too_many_values: { status: 400, retryable: false, title: "The body has too many values" },
   json_too_deep: { status: 400, retryable: false, title: "The body is nested too deeply" },
   context_overflow: { status: 400, retryable: false, title: "The prompt is longer than the model allows" },
   idempotency_key_invalid: { status: 400, retryable: false, title: "The Idempotency-Key is not valid" },

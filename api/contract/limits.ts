@@ -27,8 +27,8 @@ export const limits = {
   quoteMs: 3_600_000,
   longPollMs: 20_000,
   requestBodyBytes: 16 * 1024 * 1024,
-  /** Arrays and objects within each other. */
-  jsonDepth: 32,
+  /** Arrays and objects within each other; members and items together. */
+  json: { depth: 32, values: 50_000 },
   /** Of what is wrong with a request so many fields are named, */
   shownIssues: 100,
   /** and so much of the name of each. */
@@ -100,6 +100,8 @@ export const limits = {
   shardSequences: 32,
   /** Finished lines are stored, and so can be read, at most so much later. */
   shardFlushMs: 1_000,
+  /** As much of the results of a shard is read at once: with many log-probabilities they are hundreds of megabytes. */
+  resultPieceBytes: 4 * 1024 * 1024,
   /** Deaths of a worker that had nothing but this line before the line is failed. */
   lineDeaths: 3,
   /** Attempts at a line within one attempt at its shard, where the engine failed it. */

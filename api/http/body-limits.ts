@@ -2,7 +2,7 @@ import type { MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { counted } from "../contract/counted.ts";
 import { AppError } from "../contract/errors.ts";
-import { exceedsDepth } from "../contract/json-depth.ts";
+import { jsonFault } from "../contract/json-shape.ts";
 import { limits } from "../contract/limits.ts";
 import { objectsPath } from "../state/embedded/object-urls.ts";
 import type { AppEnv } from "./router.ts";
@@ -25,18 +25,23 @@ const isStreamed = (method: string, path: string, type: string | undefined): boo
 
 const isJson = (type = ""): boolean => /^application\/(?:[\w.-]+\+)?json\b/i.test(type);
 
-/** Refuses JSON nested so deeply that walking through it could exhaust the stack, before anything parses it. */
-export const limitDepth: MiddlewareHandler<AppEnv> = async (c, next) => {
-  if (isJson(c.req.header("content-type"))) {
-    if (exceedsDepth(await c.req.text(), limits.jsonDepth)) {
-      throw new AppError("json_too_deep", "JSON nested too deeply", {
-        detail: `Arrays and objects may be nested ${limits.jsonDepth} deep: flatten the body.`,
-        extra: { limit_depth: limits.jsonDepth },
-      });
-    }
-  }
+/** Refuses JSON that would cost far more than its bytes, before anything parses it. */
+export const limitShape: MiddlewareHandler<AppEnv> = async (c, next) => {
+  const fault = isJson(c.req.header("content-type")) ? jsonFault(await c.req.text(), limits.json) : null;
+  if (fault !== null) throw shapeRefused(fault);
   await next();
 };
+
+const shapeRefused = (fault: "depth" | "values"): AppError =>
+  fault === "depth"
+    ? new AppError("json_too_deep", "JSON nested too deeply", {
+        detail: `Arrays and objects may be nested ${limits.json.depth} deep: flatten the body.`,
+        extra: { limit_depth: limits.json.depth },
+      })
+    : new AppError("json_too_many_values", "JSON of too many values", {
+        detail: `A body may have ${counted(limits.json.values, "value")}: put text into fewer of them, or send several.`,
+        extra: { limit_values: limits.json.values },
+      });
 
 export const payloadTooLarge = (limitBytes: number): AppError =>
   new AppError("payload_too_large", "body over the limit", {

@@ -14,7 +14,7 @@ export type { TokenText };
 export type Prompts = {
   /** Text that spells a special token stays text. */
   encode(prompt: Prompt): Promise<Uint32Array>;
-  /** How many ids encode would give. */
+  /** How many ids encode would give; of more than twice maxPositions only about so many. */
   count(prompt: Prompt): Promise<number>;
   /** The text of generated tokens, special ones left out. */
   decode(tokens: Uint32Array): Promise<string>;

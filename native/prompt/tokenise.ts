@@ -7,6 +7,9 @@ import type { Prompt, Prompts } from "./prompt.ts";
 import { hideSpecialTokens, TokenizerJson } from "./special-tokens.ts";
 import { createTokenTexts } from "./token-text.ts";
 
+/** Of a text that is too long by far as much is tokenised at once: each token takes more than a hundred bytes meanwhile. */
+const PIECE_CHARACTERS = 65_536;
+
 /** Reads a Hugging Face model directory, to run on this thread. Rejects with EngineError invalid_model. */
 export async function openTokeniser(modelDir: string): Promise<Prompts> {
   const [config, tokenizerJson, render] = await Promise.all([
@@ -27,18 +30,32 @@ export async function openTokeniser(modelDir: string): Promise<Prompts> {
     return prompt.messages.map(({ role, content }) => ({ role, content: hidden.shield(content) }));
   }
 
-  async function tokenise(prompt: Prompt) {
-    const bare = "text" in prompt;
-    const text = bare ? hidden.shield(prompt.text) : render(shielded(prompt));
-    return tokenizer.encode(hidden.reveal(text), null, { addSpecialTokens: bare });
+  const revealed = (prompt: Prompt): string =>
+    hidden.reveal("text" in prompt ? hidden.shield(prompt.text) : render(shielded(prompt)));
+  const encode = (text: string, addSpecialTokens: boolean) => tokenizer.encode(text, null, { addSpecialTokens });
+  const positions = maxPositions(config);
+
+  /** About how many tokens a text has, by as much of it as has twice what the model takes; null if it has no more than that. */
+  async function estimate(text: string): Promise<number | null> {
+    let tokens = 0;
+    for (let end = PIECE_CHARACTERS; end - PIECE_CHARACTERS < text.length; end += PIECE_CHARACTERS) {
+      tokens += (await encode(text.slice(end - PIECE_CHARACTERS, end), false)).getLength();
+      if (tokens > 2 * positions) return Math.ceil(tokens * Math.max(1, text.length / end));
+    }
+    return null;
   }
 
   return {
-    maxPositions: maxPositions(config),
+    maxPositions: positions,
     async encode(prompt) {
-      return Uint32Array.from((await tokenise(prompt)).getIds());
+      return Uint32Array.from((await encode(revealed(prompt), "text" in prompt)).getIds());
     },
-    count: async (prompt) => (await tokenise(prompt)).getLength(),
+    async count(prompt) {
+      const text = revealed(prompt);
+      // Four characters a token, as in plain English: most that is longer does not fit, and what does is tokenised twice.
+      const about = text.length > 4 * positions ? await estimate(text) : null;
+      return about ?? (await encode(text, "text" in prompt)).getLength();
+    },
     decode: (tokens) => tokenizer.decode(Array.from(tokens), true),
     tokenTexts: async (ids) => ids.map((id) => textOf(tokenizer, id)),
   };

@@ -17,7 +17,7 @@ export function lineTokens({ asked }: ParsedLine, promptTokens: number, { model,
   if (excess > 0) {
     throw new AppError("context_overflow", `${promptTokens} and ${maxTokens} tokens of ${maxPositions}`, {
       detail:
-        `over by ${counted(excess, "token")}: its prompt has ${n(promptTokens)}, its answer may have ${n(maxTokens)}, and ` +
+        `over by ${promptTokens > 2 * maxPositions ? "about " : ""}${counted(excess, "token")}: its prompt has ${n(promptTokens)}, its answer may have ${n(maxTokens)}, and ` +
         `${model} takes ${n(maxPositions)}.`,
     });
   }

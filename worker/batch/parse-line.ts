@@ -2,7 +2,7 @@ import type { BatchError, BatchErrorCode } from "../../api/contract/batch.ts";
 import { BatchInputLine } from "../../api/contract/batch-line.ts";
 import { CreateChatCompletion } from "../../api/contract/chat.ts";
 import { describeIssues } from "../../api/contract/issues.ts";
-import { exceedsDepth } from "../../api/contract/json-depth.ts";
+import { jsonFault } from "../../api/contract/json-shape.ts";
 import { limits } from "../../api/contract/limits.ts";
 import type { JsonLine } from "../../api/state/json-lines.ts";
 
@@ -34,9 +34,13 @@ export function parseLine(line: JsonLine, { endpoint, model }: Expected): Parsed
   if (line.isTooLong) {
     return ofFile("line_too_long", `it is longer than ${limits.requestBodyBytes.toLocaleString("en-US")} bytes.`);
   }
-  // Walking through it could take all memory, or exhaust the stack.
-  if (line.text !== null && exceedsDepth(line.text, limits.jsonDepth)) {
-    return ofFile("invalid_json_line", `its JSON is nested more than ${limits.jsonDepth} deep: flatten it.`);
+  const fault = line.text === null ? null : jsonFault(line.text, limits.json);
+  if (fault !== null) {
+    const is = {
+      depth: `is nested more than ${limits.json.depth} deep`,
+      values: `has more than ${limits.json.values} values`,
+    };
+    return ofFile("invalid_json_line", `its JSON ${is[fault]}.`);
   }
   const json = parseJson(line.text);
   if (json === undefined) return ofFile("invalid_json_line", "it is not valid JSON in UTF-8: give one object a line.");

@@ -3,6 +3,7 @@ import type { TypedResponse } from "hono";
 import { keys } from "../../contract/keys.ts";
 import { createRouter, problemResponses } from "../../http/router.ts";
 import { shardOfResults } from "../../state/batches/batch-parts.ts";
+import { resultPieces } from "../../state/batches/batch-results.ts";
 import type { BatchDeps } from "./batch-deps.ts";
 import { readBatch } from "./describe-batch.ts";
 
@@ -60,9 +61,7 @@ export const batchResultsRoute = ({ batches, objects }: BatchDeps) =>
 
     async function* body(): AsyncGenerator<Uint8Array> {
       for (const { shard, start, end } of pieces) {
-        if (start === end) continue;
-        const bytes = await objects.getRange(keys.batchResults(batch.tenant, batch.id, shard), start, end);
-        if (bytes !== null) yield bytes;
+        yield* resultPieces(objects, keys.batchResults(batch.tenant, batch.id, shard), start, end);
       }
     }
     const headers = { "Content-Type": "application/jsonl", "X-Next-Cursor": formatCursor(pieces) };

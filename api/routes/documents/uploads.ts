@@ -71,7 +71,7 @@ export const uploadRoutes = ({ documents, uploads, convert, maxDocumentBytes }: 
       try {
         if (bytes === 0) throw emptyDocument();
         if (bytes > maxDocumentBytes) throw payloadTooLarge(maxDocumentBytes);
-        const staged = await documents.stageUploaded(tenant, id, upload.media_type);
+        const staged = await documents.stageUploaded(tenant, id, uploads.newId(), upload.media_type);
         if (staged === null) throw new AppError("unavailable", `upload ${id} is gone`);
         const { info, created } = await documents.store(tenant, staged, convert);
         await uploads.end(tenant, id);

@@ -3,7 +3,7 @@ import { UNFINISHED_CODES } from "../../contract/batch-line.ts";
 import type { FileStore } from "../files/file-store.ts";
 import type { ObjectStore } from "../object-store.ts";
 import type { BatchParts } from "./batch-parts.ts";
-import { addCounts, NO_LINES, type ResultLine, resultLines } from "./batch-results.ts";
+import { addCounts, NO_LINES, type ResultLine, readResults } from "./batch-results.ts";
 
 type Deps = { objects: ObjectStore; parts: BatchParts; files: FileStore; now: () => number };
 
@@ -11,13 +11,10 @@ const PIECE_CHARACTERS = 65_536;
 
 type Summary = Pick<BatchState, "output_file_id" | "error_file_id" | "request_counts" | "usage">;
 
-/** The results of a batch as its two files, without more than those of one shard in memory. */
+/** The results of a batch as its two files, without more than a piece of them in memory. */
 export function createBatchFiles({ objects, parts, files, now }: Deps) {
   async function* allResults(batch: BatchState): AsyncGenerator<ResultLine> {
-    for (const { key } of await parts.listResults(batch)) {
-      const object = await objects.get(key);
-      if (object !== null) yield* resultLines(object.body);
-    }
+    for (const { key, bytes } of await parts.listResults(batch)) yield* readResults(objects, key, 0, bytes);
   }
 
   async function writeFile(batch: BatchState, kind: "output" | "error", lines: AsyncIterable<ResultLine>) {

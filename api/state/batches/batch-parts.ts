@@ -6,7 +6,7 @@ import { keys } from "../../contract/keys.ts";
 import { limits } from "../../contract/limits.ts";
 import { listPages } from "../list-pages.ts";
 import type { ObjectInfo, ObjectStore } from "../object-store.ts";
-import { addCounts, type LineCounts, NO_LINES, resultLines } from "./batch-results.ts";
+import { addCounts, type LineCounts, NO_LINES, readResults } from "./batch-results.ts";
 
 /** A job of a batch: of the validation of its lines (`shard` is null), or of a shard of them. */
 export type OpenPart = { shard: number | null; job: string };
@@ -26,7 +26,7 @@ const openKey = ({ tenant, id }: Batch, { shard, job }: OpenPart): string =>
   `${keys.batchOpen(tenant, id)}${nameOf(shard)}.${job}`;
 
 export function createBatchParts({ objects }: { objects: ObjectStore }) {
-  const counted = new Map<string, { etag: string; counts: LineCounts }>();
+  const counted = new Map<string, { etag: string; bytes: number; counts: LineCounts }>();
 
   async function listOpen({ tenant, id }: Batch, limit = PAGE): Promise<OpenPart[]> {
     const prefix = keys.batchOpen(tenant, id);
@@ -46,15 +46,16 @@ export function createBatchParts({ objects }: { objects: ObjectStore }) {
   const listResults = ({ tenant, id }: Batch): Promise<ObjectInfo[]> =>
     objects.list(keys.batchResultsOf(tenant, id), { limit: PAGE });
 
-  /** Of results that grow; read again only if they have. */
-  async function count({ key, etag }: ObjectInfo): Promise<LineCounts> {
+  /** Of results that grow: what was counted before is not read again. */
+  async function count({ key, etag, bytes }: ObjectInfo): Promise<LineCounts> {
     const known = counted.get(key);
-    if (known?.etag === etag) return known.counts;
-    const object = await objects.get(key);
-    const counts =
-      object === null ? NO_LINES : [...resultLines(object.body)].map((line) => line.counts).reduce(addCounts, NO_LINES);
+    // Or listed before what is known by now.
+    if (known !== undefined && (known.etag === etag || known.bytes >= bytes)) return known.counts;
+    let counts = known?.counts ?? NO_LINES;
+    for await (const line of readResults(objects, key, known?.bytes ?? 0, bytes))
+      counts = addCounts(counts, line.counts);
     if (counted.size >= MAX_COUNTED) counted.delete(counted.keys().next().value ?? "");
-    if (object !== null) counted.set(key, { etag: object.etag, counts });
+    counted.set(key, { etag, bytes, counts });
     return counts;
   }
 

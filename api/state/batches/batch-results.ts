@@ -2,6 +2,8 @@ import { z } from "zod";
 import type { BatchOutputLine } from "../../contract/batch-line.ts";
 import { AppError } from "../../contract/errors.ts";
 import { Usage } from "../../contract/job.ts";
+import { limits } from "../../contract/limits.ts";
+import { jsonLines } from "../json-lines.ts";
 import type { ObjectStore } from "../object-store.ts";
 
 /** As much of a stored result as is counted. */
@@ -43,28 +45,59 @@ export type ResultLine = {
   counts: LineCounts;
 };
 
-export function* resultLines(body: Uint8Array): Generator<ResultLine> {
-  for (const text of Buffer.from(body).toString().split("\n")) {
-    if (text === "") continue;
-    const { id, response, error } = Counted.parse(JSON.parse(text));
-    const usage = response?.body.usage;
-    yield {
-      line: lineOf(id),
-      text,
-      errorCode: error?.code ?? null,
-      counts: {
-        completed: response === null ? 0 : 1,
-        failed: response === null ? 1 : 0,
-        promptTokens: usage?.prompt_tokens ?? 0,
-        cachedTokens: usage?.prompt_tokens_details.cached_tokens ?? 0,
-        completionTokens: usage?.completion_tokens ?? 0,
-      },
-    };
+function parseResult(text: string): ResultLine {
+  const { id, response, error } = Counted.parse(JSON.parse(text));
+  const usage = response?.body.usage;
+  return {
+    line: lineOf(id),
+    text,
+    errorCode: error?.code ?? null,
+    counts: {
+      completed: response === null ? 0 : 1,
+      failed: response === null ? 1 : 0,
+      promptTokens: usage?.prompt_tokens ?? 0,
+      cachedTokens: usage?.prompt_tokens_details.cached_tokens ?? 0,
+      completionTokens: usage?.completion_tokens ?? 0,
+    },
+  };
+}
+
+/** Line by line: all of them may be more than a string can hold. */
+function* resultLines(body: Uint8Array): Generator<ResultLine> {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  for (let start = 0; start < bytes.length; ) {
+    const found = bytes.indexOf(BREAK, start);
+    const end = found < 0 ? bytes.length : found;
+    yield parseResult(bytes.toString("utf8", start, end));
+    start = end + 1;
+  }
+}
+
+/** Bytes [start, end) of stored results, a piece at a time. They only grow: what was there is the same in each piece. */
+export async function* resultPieces(
+  objects: Pick<ObjectStore, "getRange">,
+  key: string,
+  start: number,
+  end: number,
+): AsyncGenerator<Uint8Array> {
+  for (let at = start; at < end; ) {
+    const piece = await objects.getRange(key, at, Math.min(end, at + limits.resultPieceBytes));
+    if (piece === null || piece.length === 0) return;
+    yield piece;
+    at += piece.length;
+  }
+}
+
+/** The stored results that lie there, with no more than a piece and a line of them in memory. */
+export async function* readResults(...where: Parameters<typeof resultPieces>): AsyncGenerator<ResultLine> {
+  for await (const { text } of jsonLines(resultPieces(...where), Number.POSITIVE_INFINITY)) {
+    if (text !== null) yield parseResult(text);
   }
 }
 
 export type ShardResults = Awaited<ReturnType<typeof openShardResults>>;
 
+const BREAK = 0x0a;
 const MAX_CONFLICTS = 16;
 
 /**

@@ -59,17 +59,26 @@ export function createDocumentStore({ objects, now, retentionMs = Number.POSITIV
       return { key, bytes, id: idOf(hash), type };
     },
 
-    /** As stage, of what is there already through a presigned URL; null if nothing is. Text is checked as well. */
-    async stageUploaded(tenant: string, upload: string, type: DocumentType): Promise<Staged | null> {
-      const key = keys.upload(tenant, upload);
-      const object = await objects.getStream(key);
-      if (object === null) return null;
-      const hash = hashFor(type);
-      let bytes = 0;
-      for await (const chunk of hashed(isTextType(type) ? utf8Only(object.body) : object.body, hash)) {
-        bytes += chunk.length;
+    /**
+     * As stage, of a copy of what has come through a presigned URL: until that has expired, whoever has it may put
+     * something else in its place. Null if nothing has come. Text is checked as well.
+     */
+    async stageUploaded(tenant: string, upload: string, copy: string, type: DocumentType): Promise<Staged | null> {
+      const key = keys.upload(tenant, copy);
+      if ((await objects.copy(keys.upload(tenant, upload), key)) === null) return null;
+      try {
+        const object = await objects.getStream(key);
+        if (object === null) return null;
+        const hash = hashFor(type);
+        let bytes = 0;
+        for await (const chunk of hashed(isTextType(type) ? utf8Only(object.body) : object.body, hash)) {
+          bytes += chunk.length;
+        }
+        return { key, bytes, id: idOf(hash), type };
+      } catch (error) {
+        await objects.delete(key);
+        throw error;
       }
-      return { key, bytes, id: idOf(hash), type };
     },
 
     discard: ({ key }: Staged): Promise<void> => objects.delete(key),

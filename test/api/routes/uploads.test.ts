@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { Document, Upload } from "../../../api/contract/document.ts";
+import { AppError } from "../../../api/contract/errors.ts";
 import { limits } from "../../../api/contract/limits.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
 
@@ -50,6 +51,32 @@ describe("POST /v1/uploads/{id}/complete: 200", () => {
     expect((await readJson(Document, completed)).id).toBe(sent.id);
     expect((await app.state.objects.list(`u/default/${upload.id}`)).length).toBe(0);
   });
+});
+
+it("makes a document of what came, whatever is put in its place while it is made", async () => {
+  const upload = await begin();
+  await send(upload, "what was sent");
+  const { store } = app.state.documents;
+  vi.spyOn(app.state.documents, "store").mockImplementationOnce(async (...staged) => {
+    await send(upload, "something else");
+    return store(...staged);
+  });
+  const { urls } = await readJson(Document, await complete(upload));
+  expect(await (await app.get(urls.text)).text()).toBe("what was sent");
+});
+
+it("can be completed again, where the service could not finish it", async () => {
+  const upload = await begin();
+  await send(upload, "to be kept");
+  const { copy } = app.state.objects;
+  vi.spyOn(app.state.objects, "copy").mockImplementation(async (from, to) => {
+    if (to.startsWith("t/")) throw new AppError("unavailable", "the store is away");
+    return copy(from, to);
+  });
+  expect((await complete(upload)).status).toBe(503);
+  vi.restoreAllMocks();
+  expect((await complete(upload)).status).toBe(201);
+  expect(await app.state.objects.list("u/")).toEqual([]);
 });
 
 describe("POST /v1/uploads/{id}/complete: 400", () => {

@@ -52,6 +52,27 @@ describe("tokenTexts", () => {
   });
 });
 
+describe("count", () => {
+  test("is exact of what may fit, however few characters its tokens have", async () => {
+    for (const text of ["1".repeat(100_000), "The contract was signed in Riga. ".repeat(2_000)]) {
+      expect(await prompts.count({ text })).toBe((await prompts.encode({ text })).length);
+    }
+  });
+
+  test("is exact of a long text of long tokens", async () => {
+    const text = `${" ".repeat(4 * prompts.maxPositions)}x`;
+    expect(await prompts.count({ text })).toBe((await prompts.encode({ text })).length);
+  });
+
+  test("is about right of what is far too long, and looks at no more than that takes", async () => {
+    const text = "1".repeat(4_000_000);
+    const peakBefore = process.resourceUsage().maxRSS;
+    expect(await prompts.count({ text })).toBeCloseTo(4_000_000, -5);
+    // In kilobytes. All of its tokens at once take hundreds of megabytes.
+    expect(process.resourceUsage().maxRSS - peakBefore).toBeLessThan(300_000);
+  });
+});
+
 describe("encode", () => {
   test.each([
     ["plain words", "The contract was signed in Riga.", "Where was it signed?"],

@@ -35,7 +35,7 @@ it("refuses the same custom_id twice, and names both lines", async () => {
   ]);
 });
 
-const deep = JSON.parse("[".repeat(limits.jsonDepth) + "]".repeat(limits.jsonDepth));
+const deep = JSON.parse("[".repeat(limits.json.depth) + "]".repeat(limits.json.depth));
 
 describe("refuses a file with a line", () => {
   it.each([
@@ -46,6 +46,7 @@ describe("refuses a file with a line", () => {
     ["of another url", { ...chatLine("a"), url: "/v1/embeddings" }, "url_mismatch", "url"],
     ["for another model", chatLine("a", "x", { model: "gpt-9" }), "model_mismatch", "body.model"],
     ["nested too deeply", chatLine("a", "x", { metadata: deep }), "invalid_json_line", null],
+    ["of too many values", chatLine("a", "x", { tools: Array(limits.json.values).fill(0) }), "invalid_json_line", null],
     ["with a field of no meaning", { ...chatLine("a"), colour: "red" }, "invalid_line", "colour"],
   ])("%s", async (_, line, code, param) => {
     expect(await errorsOf([line, chatLine("good")])).toMatchObject([{ code, line: 1, param }]);
