@@ -1,3 +1,4 @@
+import { access } from "node:fs/promises";
 import { join } from "node:path";
 import type { ApiEnv, WorkerEnv } from "../../contract/env.ts";
 import { AppError } from "../../contract/errors.ts";
@@ -16,11 +17,17 @@ type Deps = {
   log: { info(fields: object, message: string): void };
 };
 
-/** The folder of the model that `env` names; from S3 it is taken first. Rejects with AppError `invalid_model`, `unavailable`. */
+/**
+ * The folder of the model that `env` names; from S3 it is taken first. Rejects with AppError `invalid_environment`,
+ * `invalid_model`, `unavailable`.
+ */
 export async function openModel(env: ModelEnv, { part, now, log }: Deps): Promise<Fetched> {
   const source = parseModelSource(env.GNOMON_MODEL);
   if (source === null) throw new AppError("invalid_environment", `GNOMON_MODEL: ${env.GNOMON_MODEL} names no bucket`);
-  if (source.kind === "folder") return { folder: source.folder, bytes: 0, fetchedBytes: 0, seconds: 0 };
+  if (source.kind === "folder") {
+    await needConfig(source.folder);
+    return { folder: source.folder, bytes: 0, fetchedBytes: 0, seconds: 0 };
+  }
 
   const { bucket, prefix } = source;
   const region = env.AWS_REGION ?? "";
@@ -41,6 +48,16 @@ export async function openModel(env: ModelEnv, { part, now, log }: Deps): Promis
   } finally {
     client.destroy();
   }
+}
+
+async function needConfig(folder: string): Promise<void> {
+  await access(join(folder, "config.json")).catch((error) => {
+    throw new AppError(
+      "invalid_environment",
+      `GNOMON_MODEL: no config.json can be read in ${folder} (${error.code}): name the folder of a Hugging Face model, or one in S3 as s3://bucket/prefix`,
+      { cause: error },
+    );
+  });
 }
 
 /** Digests of models' files, kept as long as the cache of the models is. */
