@@ -1,6 +1,5 @@
-// Block by block down the diagonal: one thread block factors what lies on it, cuBLAS solves for
-// the panel below and takes its products off the rest. cuSOLVER does no better at the ranks that
-// occur, and would bring hundreds of MiB of libraries for this one call.
+// Blocks down the diagonal are factored by one thread block each, and cuBLAS takes what lies below
+// them off the rest. The ranks that occur are a block or two.
 
 #include <algorithm>
 
@@ -11,33 +10,64 @@ namespace gnomon::cuda {
 
 namespace {
 
-constexpr int kBlock = 64;
-constexpr int kThreads = 512;
-constexpr double kDropped = 1e150;  // its square is still finite
+constexpr int kBlock = 160;
+constexpr int kPanel = 32;  // columns; one a warp
+constexpr int kTiles = kBlock / kPanel, kThreads = 32 * kPanel;
+constexpr double kDropped = 1e300;  // in place of a pivot that is not positive
 
-/// One thread block. The leading (n, n) of a matrix whose columns are `stride` apart.
+/// One thread block. The leading (n, n) of a matrix whose columns are `stride` apart, n <= kBlock,
+/// a panel of columns at a time. A warp has a column of the panel, a lane every 32nd row of it.
 __global__ void __launch_bounds__(kThreads) factor_block(double* matrix, int n, int stride) {
-  __shared__ double columns[kBlock][kBlock];
-  const int row = threadIdx.x % kBlock, group = threadIdx.x / kBlock;
-  for (int c = group; c <= row && row < n; c += kThreads / kBlock) {
-    columns[c][row] = matrix[static_cast<int64_t>(c) * stride + row];
-  }
-  __syncthreads();
-  for (int j = 0; j < n; ++j) {
-    const double pivot = columns[j][j];
-    __syncthreads();
-    if (group == 0 && row >= j && row < n) {
-      const double root = pivot > 0 ? sqrt(pivot) : kDropped;
-      columns[j][row] = row == j ? root : columns[j][row] / root;
+  __shared__ double panel[kPanel][kBlock];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const auto at = [&](int row, int column) -> double& {
+    return matrix[static_cast<int64_t>(column) * stride + row];
+  };
+  for (int from = 0; from < n; from += kPanel) {
+    const int own = from + warp;
+    double held[kTiles];
+#pragma unroll
+    for (int i = 0; i < kTiles; ++i) {
+      const int row = from + i * 32 + lane;
+      held[i] = row < n && own <= row ? at(row, own) : 0;
+    }
+    for (int j = 0; j < min(kPanel, n - from); ++j) {
+      if (warp == j) {
+        const double given = __shfl_sync(~0u, held[0], j);
+        const double pivot = given > 0 ? given : kDropped, scale = rsqrt(pivot);
+        if (lane == j) held[0] = pivot;
+#pragma unroll
+        for (int i = 0; i < kTiles; ++i) {
+          const int row = from + i * 32 + lane;
+          held[i] *= scale;
+          panel[j][i * 32 + lane] = held[i];
+          if (row < n && own <= row) at(row, own) = held[i];
+        }
+      }
+      __syncthreads();
+      if (warp <= j) continue;
+#pragma unroll
+      for (int i = 0; i < kTiles; ++i) {
+        if (i > 0 || lane >= warp) held[i] -= panel[j][i * 32 + lane] * panel[j][warp];
+      }
+    }
+    // The columns behind the panel, four a warp.
+    constexpr int kOwn = (kTiles - 1) * kPanel / 32;
+    const int first = kPanel + warp * kOwn;  // as rows and columns of the panel count
+    for (int i = 1; i < kTiles; ++i) {
+      const int row = i * 32 + lane;
+      double sums[kOwn] = {};
+#pragma unroll 4
+      for (int k = 0; k < kPanel; ++k) {
+#pragma unroll
+        for (int c = 0; c < kOwn; ++c) sums[c] += panel[k][row] * panel[k][first + c];
+      }
+#pragma unroll
+      for (int c = 0; c < kOwn; ++c) {
+        if (from + row < n && first + c <= row) at(from + row, from + first + c) -= sums[c];
+      }
     }
     __syncthreads();
-    for (int c = j + 1 + group; c <= row && row < n; c += kThreads / kBlock) {
-      columns[c][row] -= columns[j][row] * columns[j][c];
-    }
-    __syncthreads();
-  }
-  for (int c = group; c <= row && row < n; c += kThreads / kBlock) {
-    matrix[static_cast<int64_t>(c) * stride + row] = columns[c][row];
   }
 }
 

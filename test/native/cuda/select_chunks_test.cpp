@@ -18,7 +18,7 @@ struct Case {
 
 /// Several decode steps of random logits that drift, checked against a plain computation.
 void check(const Case& c, uint64_t seed) {
-  const int max_chunks = c.chunks + 13;
+  const int max_chunks = (c.chunks + 31) / 32 * 32;
   std::mt19937_64 random(seed);
   std::normal_distribution<float> normal(0, 3);
   DecodeShape shape{};
@@ -148,7 +148,7 @@ TEST_CASE("cuda select_chunks: equal scores take the lower chunks") {
   shape.batch = shape.num_heads = shape.num_kv_heads = 1;
   shape.head_dim = 64;
   shape.chunk_size = 8;
-  shape.max_chunks = 100;
+  shape.max_chunks = 128;
   shape.max_selected = 10;
   const DeviceVector<int32_t> chunk_slot(std::vector<int32_t>(100, -1));
   const DeviceVector<int32_t> slot_chunk(std::vector<int32_t>(10, -1));
@@ -163,11 +163,11 @@ TEST_CASE("cuda select_chunks: equal scores take the lower chunks") {
   view.slot_used = slot_used.data();
   view.hits = hits.data();
   const DeviceVector<HeadView> heads(std::vector<HeadView>{view});
-  const DeviceVector<float> logits(std::vector<float>(100, 1.0f));
+  const DeviceVector<float> logits(std::vector<float>(128, 1.0f));
   const DeviceVector<float2> partial(std::vector<float2>{{1.0f, 100.0f}});
   const DeviceVector<int32_t> step(std::vector<int32_t>{1}), slots(10), miss_chunks(10),
       miss_slots(10), miss_counts(1);
-  const DeviceVector<float> spill(100);
+  const DeviceVector<float> spill(128);
   select_chunks(shape, heads.data(), {logits.data(), partial.data()}, step.data(), spill.data(),
                 {slots.data(), miss_chunks.data(), miss_slots.data(), miss_counts.data()}, nullptr);
   CUDA_CHECK(cudaDeviceSynchronize());
