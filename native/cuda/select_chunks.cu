@@ -111,8 +111,8 @@ __device__ float2 score_group(const float* logits, int group, int max_chunks, in
 #pragma unroll
       for (int h = 0; h < kHeads; ++h) {
         const int head = min(first + h, group - 1);
-        of_head[h] = *reinterpret_cast<const float4*>(
-            logits + static_cast<int64_t>(head) * max_chunks + c);
+        of_head[h] =
+            *reinterpret_cast<const float4*>(logits + static_cast<int64_t>(head) * max_chunks + c);
       }
 #pragma unroll
       for (int h = 0; h < kHeads; ++h) {
@@ -307,9 +307,8 @@ __global__ void __launch_bounds__(kThreads)
   sum_logits(given.partial + static_cast<int64_t>(index) * group * blocks, group, blocks,
              (n + kScoreBlockChunks - 1) / kScoreBlockChunks, shared);
   __syncthreads();
-  const float2 own =
-      score_group(given.logits + static_cast<int64_t>(index) * group * max_chunks, group,
-                  max_chunks, n, scores, shared);
+  const float2 own = score_group(given.logits + static_cast<int64_t>(index) * group * max_chunks,
+                                 group, max_chunks, n, scores, shared);
   const float2 range = block_range(own.x, own.y, shared);
   const float low = lower_bound(own.y, k, range.x, range.y, shared);
   find_threshold(scores, n, k, low, range.y, shared);
@@ -342,8 +341,8 @@ __global__ void __launch_bounds__(kThreads)
     }
   }
   __syncthreads();
-  // The list shrinks to the missed ones where it is. Their slots come first in the list of slots, in
-  // the same order; those of hits fill it from its end.
+  // The list shrinks to the missed ones where it is. Their slots come first in the list of slots,
+  // in the same order; those of hits fill it from its end.
   int taken = 0, missed = 0;
   for (int base = 0; base < k; base += kThreads) {
     const int i = base + threadIdx.x;
