@@ -1,6 +1,7 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { ERRORS } from "./contract/errors.ts";
 import { neededScope } from "./http/authorize.ts";
+import { type Content, describeEventStream } from "./http/event-stream.ts";
 import type { AppEnv } from "./http/router.ts";
 
 type Document = ReturnType<OpenAPIHono<AppEnv>["getOpenAPI31Document"]>;
@@ -10,7 +11,7 @@ type Operation = {
   tags?: string[];
   security?: Record<string, string[]>[];
   requestBody?: { required?: boolean };
-  responses: Record<string, object>;
+  responses: Record<string, { content?: Content }>;
 };
 
 const METHODS = ["get", "post", "put", "patch", "delete"] as const;
@@ -51,6 +52,7 @@ function complete(operation: Operation, method: string, path: string): void {
   // Every body is needed; a route that takes several types cannot say so itself (see create-document.ts).
   if (operation.requestBody) operation.requestBody.required = true;
   operation.security = scope === null ? [] : [{ [SCHEME]: [scope] }];
+  for (const { content } of Object.values(operation.responses)) if (content) describeEventStream(content);
   const common = [...(scope === null ? [] : [401, 403, 503, 507]), ...(operation.requestBody ? [400, 413] : [])];
   for (const status of common) operation.responses[status] ??= problemOf(status);
 }

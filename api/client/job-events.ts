@@ -1,7 +1,7 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { z } from "zod";
 import { JobProgress } from "../contract/job.ts";
-import { Job } from "../contract/job-resource.ts";
+import { Job, JobText } from "../contract/job-resource.ts";
 import { pause } from "./pause.ts";
 import { problemError } from "./problem-error.ts";
 
@@ -9,7 +9,7 @@ import { problemError } from "./problem-error.ts";
 const JobEvent = z.discriminatedUnion("event", [
   z.object({ event: z.literal("state"), data: Job }),
   z.object({ event: z.literal("progress"), data: JobProgress }),
-  z.object({ event: z.literal("text"), data: z.object({ index: z.int(), text: z.string() }) }),
+  z.object({ event: z.literal("text"), data: JobText }),
   z.object({ event: z.literal("reset"), data: z.object({}) }),
   z.object({ event: z.literal("done"), data: Job }),
 ]);

@@ -3,6 +3,7 @@ import { Usage } from "./job.ts";
 import { limits } from "./limits.ts";
 import { Logprobs } from "./logprobs.ts";
 import { Metadata } from "./metadata.ts";
+import { OpenAiError } from "./problem.ts";
 import { samplingFields, topLogprobsFault } from "./sampling.ts";
 
 const TextPart = z.strictObject({
@@ -77,12 +78,12 @@ const common = {
   id: z.string().meta({ description: "`chatcmpl-` and the id of the job behind it." }),
   created: z.int(),
   model: z.string(),
-  system_fingerprint: z.string().nullable().meta({ description: "Of the model's files and the engine." }),
 };
 
 export const ChatCompletion = z
   .object({
     ...common,
+    system_fingerprint: z.string().nullable().meta({ description: "Of the model's files and the engine." }),
     object: z.literal("chat.completion"),
     choices: z.array(
       z.object({
@@ -99,17 +100,25 @@ export const ChatCompletion = z
 export type ChatCompletion = z.infer<typeof ChatCompletion>;
 
 /** One `data:` of a streamed answer. */
-export type ChatCompletionChunk = {
-  id: string;
-  object: "chat.completion.chunk";
-  created: number;
-  model: string;
-  choices: {
-    index: 0;
-    delta: { role?: "assistant"; content?: string };
-    /** Of the whole answer, with its end. */
-    logprobs: Logprobs | null;
-    finish_reason: z.infer<typeof FinishReason> | null;
-  }[];
-  usage?: Usage | null;
-};
+export const ChatCompletionChunk = z
+  .object({
+    ...common,
+    object: z.literal("chat.completion.chunk"),
+    choices: z
+      .array(
+        z.object({
+          index: z.literal(0),
+          delta: z.object({ role: z.literal("assistant").optional(), content: z.string().optional() }),
+          logprobs: z.union([Logprobs, z.null()]).meta({ description: "Of the whole answer, with its end." }),
+          finish_reason: z.union([FinishReason, z.null()]).meta({ description: "With the end of the answer." }),
+        }),
+      )
+      .meta({ description: "None beside `usage`." }),
+    usage: Usage.optional(),
+  })
+  .meta({ id: "ChatCompletionChunk" });
+export type ChatCompletionChunk = z.infer<typeof ChatCompletionChunk>;
+
+/** The `data:` that a streamed answer ends with in place of the rest, where there is none. */
+export const ChatCompletionError = z.object({ error: OpenAiError }).meta({ id: "ChatCompletionError" });
+export type ChatCompletionError = z.infer<typeof ChatCompletionError>;

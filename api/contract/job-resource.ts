@@ -44,6 +44,12 @@ export const Job = z
   .meta({ id: "Job" });
 export type Job = z.infer<typeof Job>;
 
+/** An event of a job: what has come to one of its answers. */
+export const JobText = z
+  .object({ index: z.int().meta({ description: "Of the answer." }), text: z.string() })
+  .meta({ id: "JobText" });
+export type JobText = z.infer<typeof JobText>;
+
 export const JobList = z
   .object({
     object: z.literal("list"),

@@ -1,5 +1,13 @@
 import { z } from "zod";
 
+/** An error as clients of OpenAI's API read it. */
+export const OpenAiError = z.object({
+  message: z.string(),
+  type: z.string(),
+  param: z.string().nullable(),
+  code: z.string(),
+});
+
 /** RFC 9457 problem details: the body of every error, as application/problem+json. */
 export const Problem = z
   .looseObject({
@@ -17,10 +25,7 @@ export const Problem = z
       .array(z.object({ field: z.string(), detail: z.string() }))
       .optional()
       .meta({ description: "Every offending field." }),
-    error: z
-      .object({ message: z.string(), type: z.string(), param: z.string().nullable(), code: z.string() })
-      .optional()
-      .meta({ description: "The same as OpenAI's clients read it, where they ask." }),
+    error: OpenAiError.optional().meta({ description: "The same as OpenAI's clients read it, where they ask." }),
   })
   .meta({ id: "Problem", description: "RFC 9457 problem details" });
 export type Problem = z.infer<typeof Problem>;

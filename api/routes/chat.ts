@@ -1,9 +1,16 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
-import { ChatCompletion, type ChatCompletionChunk, CreateChatCompletion, chatExample } from "../contract/chat.ts";
+import {
+  ChatCompletion,
+  ChatCompletionChunk,
+  ChatCompletionError,
+  CreateChatCompletion,
+  chatExample,
+} from "../contract/chat.ts";
 import { AppError } from "../contract/errors.ts";
 import { isTerminal, type JobState } from "../contract/job.ts";
 import { limits } from "../contract/limits.ts";
+import { eventStream } from "../http/event-stream.ts";
 import { mediaTypes } from "../http/media-types.ts";
 import { openAiError } from "../http/openai-error.ts";
 import { toAppError } from "../http/problem.ts";
@@ -18,13 +25,34 @@ import { resolveJob } from "./jobs/resolve-job.ts";
 import { createSentText } from "./jobs/sent-text.ts";
 import { waitForEnd } from "./jobs/wait-for-end.ts";
 
+const DONE = "[DONE]";
+
+/** Each event of a streamed answer: OpenAI's have data and nothing else. */
+const ChatEvent = z.object({
+  data: z.union([
+    ChatCompletionChunk,
+    ChatCompletionError,
+    z.literal(DONE).meta({ description: "The end of an answer that came whole." }),
+  ]),
+  event: z.literal("message").optional().meta({ description: "Is not sent: what every event without a name is." }),
+});
+
+const chatStreamExample = `data: {"id":"chatcmpl-job_f88e76de-cba9-4f33-89cb-75d084e6503b","created":1764072000,"model":"needle","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"3 May 2030."},"logprobs":null,"finish_reason":null}]}
+
+data: {"id":"chatcmpl-job_f88e76de-cba9-4f33-89cb-75d084e6503b","created":1764072000,"model":"needle","object":"chat.completion.chunk","choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+
+data: ${DONE}
+
+`;
+
 const postChat = createRoute({
   method: "post",
   path: "/v1/chat/completions",
   summary: "Answer a conversation, as OpenAI's API does",
   description:
     "A job behind one request: it waits in the same queue, and is cancelled if the client goes away. The header " +
-    "`X-Job-Id` names it. With `stream`, the answer comes as server-sent events and ends with `data: [DONE]`.",
+    "`X-Job-Id` names it. With `stream`, the answer comes as server-sent events, each a ChatCompletionChunk, and " +
+    "ends with `data: [DONE]`, or with a ChatCompletionError where it breaks off.",
   middleware: mediaTypes("application/json"),
   request: {
     body: { required: true, content: { "application/json": { schema: CreateChatCompletion, example: chatExample } } },
@@ -33,7 +61,7 @@ const postChat = createRoute({
     200: {
       description: "The answer.",
       headers: z.object({ "X-Job-Id": z.string() }),
-      content: { "application/json": { schema: ChatCompletion }, "text/event-stream": { schema: z.string() } },
+      content: { "application/json": { schema: ChatCompletion }, ...eventStream(ChatEvent, chatStreamExample) },
     },
     ...problemResponses(400, 404, 409, 413, 415, 429, 503, 504),
   },
@@ -71,7 +99,7 @@ export const chatRoutes = (deps: Deps) => {
       const { usage, ...end } = answerOf(update.state, update.result);
       await send(describeChunk(state, {}, end));
       if (how.usage) await send(describeUsage(state, usage));
-      await stream.writeSSE({ data: "[DONE]" });
+      await stream.writeSSE({ data: DONE });
       return;
     }
     if (how.late.aborted) throw tooSlow(waitMs);
@@ -93,8 +121,8 @@ export const chatRoutes = (deps: Deps) => {
       try {
         await streamAnswer(stream, state, { usage: asked.stream_options?.include_usage === true, signal, late });
       } catch (thrown) {
-        const error = openAiError(await toAppError(thrown, c));
-        await stream.writeSSE({ data: JSON.stringify({ error }) });
+        const failed: ChatCompletionError = { error: openAiError(await toAppError(thrown, c)) };
+        await stream.writeSSE({ data: JSON.stringify(failed) });
       } finally {
         clearInterval(beat);
         await cancelIfGone(state, signal);

@@ -45,7 +45,13 @@ async function schemathesis(url: string, key: string, directory: string): Promis
     ...["--max-examples", values.examples, "--request-timeout", REQUEST_SECONDS, "--suppress-health-check", "all"],
     ...["--continue-on-failure", "--workers", "1", ...(values.seed === undefined ? [] : ["--seed", values.seed])],
   ];
-  const child = spawn(SCHEMATHESIS, args, { cwd: directory, stdio: "inherit" });
+  const env = {
+    ...process.env,
+    PYTHONPATH: here("."),
+    PYTHONDONTWRITEBYTECODE: "1",
+    SCHEMATHESIS_HOOKS: "schemathesis_hooks",
+  };
+  const child = spawn(SCHEMATHESIS, args, { cwd: directory, env, stdio: "inherit" });
   const [status] = await once(child, "close");
   return status ?? 1;
 }

@@ -1,6 +1,9 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { streamSSE } from "hono/streaming";
+import { JobProgress } from "../../contract/job.ts";
+import { Job, JobText } from "../../contract/job-resource.ts";
 import { limits } from "../../contract/limits.ts";
+import { eventStream } from "../../http/event-stream.ts";
 import { createRouter, problemResponses } from "../../http/router.ts";
 import { describeJob } from "./describe-job.ts";
 import { endOf } from "./end-of-stream.ts";
@@ -9,20 +12,37 @@ import type { JobDeps } from "./job-deps.ts";
 import { readJob } from "./read-job.ts";
 import { createSentText, type SentText } from "./sent-text.ts";
 
+/** The id of the last event. */
+const DONE = "done";
+
+const id = z.string().meta({ description: "What `Last-Event-ID` takes." });
+
 /** Each event of the stream. */
-const Event = z.looseObject({
-  event: z.enum(["state", "progress", "text", "reset", "done"]),
-  data: z.string().meta({ description: "JSON." }),
-  id: z.string(),
-});
+const Event = z.discriminatedUnion("event", [
+  z.object({ event: z.literal("state"), data: Job, id }),
+  z.object({ event: z.literal("progress"), data: JobProgress, id }),
+  z.object({ event: z.literal("text"), data: JobText, id }),
+  z.object({ event: z.literal("reset"), data: z.object({}), id }),
+  z.object({ event: z.literal("done"), data: Job, id: z.literal(DONE) }),
+]);
+
+const example = `event: progress
+data: {"prompt_tokens":10371,"prefill_tokens":10371,"generated_tokens":8,"questions_done":0,"questions_total":1}
+id: -4f53cda18c2baa0c
+
+event: text
+data: {"index":0,"text":"Contract KD-4417"}
+id: 16-6d25b9ec7dcb8a7c
+
+`;
 
 const getEvents = createRoute({
   method: "get",
   path: "/v1/jobs/{id}/events",
   summary: "What happens to a job, as it happens",
   description:
-    "Server-sent events: `state` and `done` (a Job), `progress` (a JobProgress), `text` (`{index, text}`: what has come " +
-    "to the answer with this index) and `reset` (`{}`: forget the text so far, another attempt says something else). " +
+    "Server-sent events: `state` and `done` (a Job), `progress` (a JobProgress), `text` (a JobText: what has come to the " +
+    "answer with this index) and `reset` (`{}`: forget the text so far, another attempt says something else). " +
     "`done` is the last. Give the id of the last event you have as `Last-Event-ID`, as browsers do, and only what " +
     "came after it is sent.",
   request: {
@@ -30,14 +50,11 @@ const getEvents = createRoute({
     headers: z.object({ "last-event-id": z.string().max(limits.eventIdCharacters).optional() }),
   },
   responses: {
-    200: { description: "The events.", content: { "text/event-stream": { schema: Event } } },
+    200: { description: "The events.", content: eventStream(Event, example) },
     204: { description: "`done` was sent already: there is nothing to come back for." },
     ...problemResponses(400, 404),
   },
 });
-
-/** The id of the last event. */
-const DONE = "done";
 
 export const jobEventsRoute = (deps: FollowDeps & Pick<JobDeps, "estimates" | "waitMs">) =>
   createRouter().openapi(getEvents, async (c) => {
@@ -79,7 +96,7 @@ async function describe(update: JobUpdate, estimates: JobDeps["estimates"]): Pro
     case "reset":
       return { event: "reset", data: "{}" };
     case "text":
-      return { event: "text", data: JSON.stringify({ index: update.index, text: update.text }) };
+      return { event: "text", data: JSON.stringify({ index: update.index, text: update.text } satisfies JobText) };
     case "end":
       return { event: "done", data: JSON.stringify(await describeJob(update.state, estimates)) };
   }

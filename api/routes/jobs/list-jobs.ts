@@ -30,6 +30,7 @@ const listJobs = createRoute({
         .optional()
         .meta({
           description: "Only jobs with all of these pairs: `metadata[team]=archive`.",
+          propertyNames: { minLength: 1 },
           // Whatever it looks like, in a query it is text.
           additionalProperties: { type: ["string", "number", "boolean", "null"] },
           param: { style: "deepObject", explode: true },
@@ -91,6 +92,7 @@ const metadataFilter = (query: Record<string, string[]>): [string, string][] =>
   Object.entries(query).flatMap(([parameter, values]): [string, string][] => {
     const name = /^metadata\[(.*)\]$/s.exec(parameter)?.[1];
     if (name === undefined) return [];
+    if (name === "") throw badFilter("nameless", "`metadata[]` names no pair");
     if (name.includes("][")) throw badFilter("nested", "`metadata` is not nested");
     const [value = "", ...others] = values;
     if (others.length > 0) throw badFilter("repeated", `\`metadata[${name}]\` can have one value only`);

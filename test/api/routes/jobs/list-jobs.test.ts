@@ -72,6 +72,7 @@ describe("GET /v1/jobs: 400", () => {
   it.each([
     ["limit=0", "limit"],
     ["metadata[team][lead]=a", "metadata"],
+    ["metadata[]=a", "metadata"],
     ["metadata[team]=a&metadata[team]=b", "metadata"],
     ["limit=101", "limit"],
     ["limit=x", "limit"],
