@@ -4,7 +4,8 @@
 //
 // At the end it writes, for the last GNOMON_TRACE_MS (200) milliseconds in which the device worked,
 // every kernel's calls and busy time, and for how long any kernel, and any but the gathers of
-// values, was running.
+// values, was running. GNOMON_TRACE_SPANS=spans.txt gets a line for each run of a kernel in that
+// window: start and end in nanoseconds, and its name.
 
 #include <cupti.h>
 
@@ -56,6 +57,16 @@ uint64_t covered(const std::vector<Span>& in, Counts counts) {
   return total;
 }
 
+void write_spans(const char* path) {
+  std::FILE* out = std::fopen(path, "w");
+  if (out == nullptr) return;
+  const unsigned long long from = spans.front().start;
+  for (const Span& span : spans) {
+    std::fprintf(out, "%llu %llu %s\n", span.start - from, span.end - from, span.name.c_str());
+  }
+  std::fclose(out);
+}
+
 void write() {
   cuptiActivityFlushAll(1);
   std::lock_guard lock(mutex);
@@ -67,6 +78,7 @@ void write() {
   const uint64_t last = spans.back().end;
   const uint64_t length = std::strtoull(window == nullptr ? "200" : window, nullptr, 10) * 1000000;
   std::erase_if(spans, [&](const Span& span) { return span.start + length < last; });
+  if (const char* path = std::getenv("GNOMON_TRACE_SPANS")) write_spans(path);
   std::map<std::string, std::pair<int, uint64_t>> kernels;
   for (const Span& span : spans) {
     auto& [calls, busy] = kernels[span.name];

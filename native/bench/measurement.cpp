@@ -19,7 +19,7 @@ using nlohmann::json;
 
 // A hit rate is found by bisection over short runs, then by timed ones, for it drifts.
 constexpr int64_t kSteerings = 6, kSteeringSteps = 12, kForgetSteps = 4;
-constexpr int64_t kTimedRuns = 3;
+constexpr int64_t kTimedRuns = 6;
 constexpr double kHitTolerance = 0.015;
 
 double seconds_of(const std::function<void()>& work) {

@@ -1,7 +1,6 @@
 #pragma once
 #include <cublasLt.h>
 #include <cuda_runtime.h>
-#include <cusolverDn.h>
 
 #include <string>
 
@@ -21,13 +20,7 @@ inline void check(cublasStatus_t status, const char* call) {
   throw EngineError("device_failed", std::string(call) + ": " + cublasLtGetStatusString(status));
 }
 
-inline void check(cusolverStatus_t status, const char* call) {
-  if (status == CUSOLVER_STATUS_SUCCESS) return;
-  throw EngineError("device_failed",
-                    std::string(call) + ": cuSOLVER status " + std::to_string(status));
-}
-
 }  // namespace gnomon::cuda
 
-/// Checks a CUDA, cuBLASLt or cuSOLVER call.
+/// Checks a CUDA, cuBLAS or cuBLASLt call.
 #define CUDA_CHECK(call) ::gnomon::cuda::check((call), #call)

@@ -22,7 +22,6 @@ enable_language(CUDA)
 
 find_library(CUBLAS NAMES cublas libcublas.so.13 HINTS ${CUDA_HOME}/lib REQUIRED)
 find_library(CUBLASLT NAMES cublasLt libcublasLt.so.13 HINTS ${CUDA_HOME}/lib REQUIRED)
-find_library(CUSOLVER NAMES cusolver libcusolver.so.12 HINTS ${CUDA_HOME}/lib REQUIRED)
 find_library(CUDNN NAMES cudnn libcudnn.so.9 HINTS ${CUDNN_HOME}/lib REQUIRED)
 
 file(GLOB CUDA_SOURCES CONFIGURE_DEPENDS cuda/*.cu cuda/*.cpp)
@@ -45,7 +44,7 @@ function(add_cuda_backend ELEMENT KERNELS LIBRARY TESTS)
     $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 -O3 -lineinfo --expt-relaxed-constexpr ${GENCODE}
       -Xcompiler=-fPIC,-fvisibility=hidden -Werror=all-warnings>)
   set_target_properties(${KERNELS} PROPERTIES CUDA_STANDARD_REQUIRED OFF CUDA_RUNTIME_LIBRARY Static)
-  target_link_libraries(${KERNELS} PUBLIC engine ${CUBLAS} ${CUBLASLT} ${CUSOLVER} ${CUDNN})
+  target_link_libraries(${KERNELS} PUBLIC engine ${CUBLAS} ${CUBLASLT} ${CUDNN})
 
   add_library(${LIBRARY} SHARED cuda/library.cpp)
   target_link_libraries(${LIBRARY} PRIVATE ${KERNELS})

@@ -265,7 +265,7 @@ void DecodeBatch::prepare(int64_t layer, Element* query, const Element* key, con
   const Part part = part_of(layer, caches);
   if (steers_) {
     const int64_t width = config_.query_width();
-    steer_queries(inertia_.as<float>(),
+    steer_queries(inertia_.as<float>(), step_,
                   queries_before_.as<Element>() + (layer * capacity_ + part.first) * width, query,
                   part.shape.batch * width, stream_);
   }

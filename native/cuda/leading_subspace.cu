@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/check.h"
+#include "cuda/cholesky.h"
 #include "cuda/leading_subspace.h"
 
 namespace gnomon::cuda {
@@ -44,16 +45,11 @@ __global__ void shift_diagonal(double* matrix, int size) {
 
 LeadingSubspace::LeadingSubspace(int64_t width) : width_(width) {
   CUDA_CHECK(cublasCreate(&blas_));
-  CUDA_CHECK(cusolverDnCreate(&solver_));
   blas_workspace_ = DeviceBlock(kBlasWorkspaceBytes);
   gram_ = DeviceBlock(sizeof(double) * width * width);
-  info_ = DeviceBlock(sizeof(int));
 }
 
-LeadingSubspace::~LeadingSubspace() {
-  cusolverDnDestroy(solver_);
-  cublasDestroy(blas_);
-}
+LeadingSubspace::~LeadingSubspace() { cublasDestroy(blas_); }
 
 void LeadingSubspace::reserve(int64_t rank, cudaStream_t stream) {
   if (rank <= rank_capacity_) return;
@@ -69,17 +65,12 @@ void LeadingSubspace::reserve(int64_t rank, cudaStream_t stream) {
   std::vector<double> start(rank * width_);
   for (double& value : start) value = normal(random);
   CUDA_CHECK(cudaMemcpy(start_.as<double>(), start.data(), bytes, cudaMemcpyHostToDevice));
-  CUDA_CHECK(cusolverDnDpotrf_bufferSize(solver_, CUBLAS_FILL_MODE_LOWER, static_cast<int>(rank),
-                                         inner_.as<double>(), static_cast<int>(rank),
-                                         &solver_elements_));
-  solver_workspace_ = DeviceBlock(sizeof(double) * solver_elements_);
 }
 
 const double* LeadingSubspace::find(const float* gram, int64_t rank, cudaStream_t stream) {
   reserve(rank, stream);
   CUDA_CHECK(cublasSetStream(blas_, stream));
   CUDA_CHECK(cublasSetWorkspace(blas_, blas_workspace_.as<void>(), kBlasWorkspaceBytes));
-  CUDA_CHECK(cusolverDnSetStream(solver_, stream));
   const int64_t count = width_ * width_;
   widen<<<static_cast<unsigned>((count + kThreads - 1) / kThreads), kThreads, 0, stream>>>(
       gram, count, gram_.as<double>());
@@ -108,8 +99,7 @@ void LeadingSubspace::orthonormalise(double* vectors, int rank, cudaStream_t str
                          vectors, width, &zero, inner, rank));
   shift_diagonal<<<1, kThreads, 0, stream>>>(inner, rank);
   CUDA_CHECK(cudaGetLastError());
-  CUDA_CHECK(cusolverDnDpotrf(solver_, CUBLAS_FILL_MODE_LOWER, rank, inner, rank,
-                              solver_workspace_.as<double>(), solver_elements_, info_.as<int>()));
+  cholesky(blas_, inner, rank, stream);
   CUDA_CHECK(cublasDtrsm(blas_, CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_LOWER, CUBLAS_OP_T,
                          CUBLAS_DIAG_NON_UNIT, width, rank, &one, inner, rank, vectors, width));
 }

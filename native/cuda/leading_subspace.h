@@ -1,7 +1,6 @@
 #pragma once
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
-#include <cusolverDn.h>
 
 #include <cstdint>
 
@@ -34,11 +33,9 @@ class LeadingSubspace {
   int64_t width_;
   int64_t rank_capacity_ = 0;
   cublasHandle_t blas_ = nullptr;
-  cusolverDnHandle_t solver_ = nullptr;
-  int solver_elements_ = 0;
-  DeviceBlock blas_workspace_, gram_;            // gram: (width, width)
-  DeviceBlock start_, vectors_, next_;           // (rank_capacity, width)
-  DeviceBlock inner_, solver_workspace_, info_;  // inner: (rank_capacity, rank_capacity)
+  DeviceBlock blas_workspace_, gram_;   // gram: (width, width)
+  DeviceBlock start_, vectors_, next_;  // (rank_capacity, width)
+  DeviceBlock inner_;                   // (rank_capacity, rank_capacity)
 };
 
 }  // namespace gnomon::cuda

@@ -1,6 +1,7 @@
-// One block per (sequence, KV head). A histogram of the scores finds the few that lie around the
-// k-th largest, and comparing those settles it; bit masks and one prefix sum keep everything in
-// chunk order, so that ties and slots come out the same in every run.
+// One block per (sequence, KV head). The best scores of its threads bound the k-th largest from
+// below, a histogram of what is left finds the few that lie around it, and comparing those settles
+// it; bit masks and prefix sums keep everything in chunk order, so that ties and slots come out the
+// same in every run.
 
 #include <algorithm>
 
@@ -29,6 +30,7 @@ struct Shared {
   float log_sum[kMaxGroup];
   float low[kWarps], high[kWarps];
   int bins[kBins];
+  float best[kThreads];  // of each thread's chunks
   int candidates[kMaxCandidates];
   int num_candidates;
   int bin, remaining;
@@ -37,9 +39,8 @@ struct Shared {
 
 /// Masks of 32 chunks each, in dynamic shared memory, then the scores if they fit there.
 struct Masks {
-  uint32_t* hit;
-  uint32_t* miss;
-  uint32_t* before;  // hits (low half) and misses (high half) of all words before
+  uint32_t* chosen;
+  int* before;  // chosen ones of all words before
 };
 
 __host__ __device__ int words_of(int chunks) { return (chunks + kThreads - 1) / kThreads * kWarps; }
@@ -85,17 +86,64 @@ __device__ float2 block_range(float low, float high, Shared& shared) {
   return {low, high};
 }
 
+/// Calls visit(chunk, score) for all scores (n); they have room for whole fours.
+template <typename Visit>
+__device__ void each_score(const float* scores, int n, Visit visit) {
+  for (int c = 4 * threadIdx.x; c < n; c += 4 * kThreads) {
+    const float4 four = *reinterpret_cast<const float4*>(scores + c);
+    visit(c, four.x);
+    if (c + 1 < n) visit(c + 1, four.y);
+    if (c + 2 < n) visit(c + 2, four.z);
+    if (c + 3 < n) visit(c + 3, four.w);
+  }
+}
+
+/// Sets scores (n) to the logarithm of each chunk's highest probability over the group; outliers
+/// are -inf. Returns the range of the others that the thread has seen.
+__device__ float2 score_group(const float* logits, int group, int max_chunks, int n, float* scores,
+                              const Shared& shared) {
+  constexpr int kHeads = 4;  // whose loads are under way together
+  float low = INFINITY, high = -INFINITY;
+  for (int c = 4 * threadIdx.x; c < n; c += 4 * kThreads) {
+    float best[4] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+    for (int first = 0; first < group; first += kHeads) {
+      float4 of_head[kHeads];
+#pragma unroll
+      for (int h = 0; h < kHeads; ++h) {
+        const int head = min(first + h, group - 1);
+        of_head[h] =
+            *reinterpret_cast<const float4*>(logits + static_cast<int64_t>(head) * max_chunks + c);
+      }
+#pragma unroll
+      for (int h = 0; h < kHeads; ++h) {
+        const float log_sum = shared.log_sum[min(first + h, group - 1)];
+        best[0] = fmaxf(best[0], of_head[h].x - log_sum);
+        best[1] = fmaxf(best[1], of_head[h].y - log_sum);
+        best[2] = fmaxf(best[2], of_head[h].z - log_sum);
+        best[3] = fmaxf(best[3], of_head[h].w - log_sum);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (c + i >= n || best[i] == -INFINITY) continue;
+      low = fminf(low, best[i]);
+      high = fmaxf(high, best[i]);
+    }
+    *reinterpret_cast<float4*>(scores + c) = {best[0], best[1], best[2], best[3]};
+  }
+  return {low, high};
+}
+
 /// Finds the bin of the `shared.remaining`-th largest score within [low, high], and how many of
 /// that bin are wanted. Bins descend. Returns its count. Ends with a barrier.
 __device__ int find_bin(const float* scores, int n, float low, float high, float scale,
                         Shared& shared) {
   for (int i = threadIdx.x; i < kBins; i += kThreads) shared.bins[i] = 0;
   __syncthreads();
-  for (int c = threadIdx.x; c < n; c += kThreads) {
-    const float score = scores[c];
-    if (score < low || score > high) continue;
+  each_score(scores, n, [&](int, float score) {
+    if (score < low || score > high) return;
     atomicAdd(&shared.bins[min(kBins - 1, static_cast<int>((high - score) * scale))], 1);
-  }
+  });
   __syncthreads();
   const int first = shared.bins[2 * threadIdx.x], second = shared.bins[2 * threadIdx.x + 1];
   const int wanted = shared.remaining;
@@ -109,6 +157,20 @@ __device__ int find_bin(const float* scores, int n, float low, float high, float
   }
   __syncthreads();
   return shared.bins[shared.bin];
+}
+
+/// A score that at least k chunks reach: among the best of each thread k reach it, `best` being the
+/// caller's and -inf where it has none. Or `low`, where too few threads have one. Ends with a
+/// barrier.
+__device__ float lower_bound(float best, int k, float low, float high, Shared& shared) {
+  shared.best[threadIdx.x] = best;
+  if (threadIdx.x == 0) shared.remaining = k;
+  if (__syncthreads_count(best > -INFINITY) < k || low == high) return low;
+  const float scale = (kBins - 1) / (high - low);
+  find_bin(shared.best, kThreads, low, high, scale, shared);
+  const bool counts =
+      best >= low && min(kBins - 1, static_cast<int>((high - best) * scale)) <= shared.bin;
+  return block_range(counts ? best : INFINITY, high, shared).x;
 }
 
 /// The lowest `shared.remaining` chunks whose score is `score`: too many to compare with each
@@ -144,17 +206,17 @@ __device__ void find_threshold(const float* scores, int n, int k, float low, flo
     };
     const int count = find_bin(scores, n, low, high, scale, shared);
     if (count <= kMaxCandidates) {
-      for (int c = threadIdx.x; c < n; c += kThreads) {
-        if (in_bin(scores[c])) shared.candidates[atomicAdd(&shared.num_candidates, 1)] = c;
-      }
+      each_score(scores, n, [&](int c, float score) {
+        if (in_bin(score)) shared.candidates[atomicAdd(&shared.num_candidates, 1)] = c;
+      });
       break;
     }
     float bin_low = INFINITY, bin_high = -INFINITY;
-    for (int c = threadIdx.x; c < n; c += kThreads) {
-      if (!in_bin(scores[c])) continue;
-      bin_low = fminf(bin_low, scores[c]);
-      bin_high = fmaxf(bin_high, scores[c]);
-    }
+    each_score(scores, n, [&](int, float score) {
+      if (!in_bin(score)) return;
+      bin_low = fminf(bin_low, score);
+      bin_high = fmaxf(bin_high, score);
+    });
     const float2 range = block_range(bin_low, bin_high, shared);
     low = range.x;
     high = range.y;
@@ -234,8 +296,8 @@ __global__ void __launch_bounds__(kThreads)
     return;
   }
   const int words = words_of(n), max_words = words_of(max_chunks);
-  const Masks masks{dynamic, dynamic + max_words, dynamic + 2 * max_words};
-  float* const scores = n <= shared_scores ? reinterpret_cast<float*>(dynamic + 3 * max_words)
+  const Masks masks{dynamic, reinterpret_cast<int*>(dynamic) + max_words};
+  float* const scores = n <= shared_scores ? reinterpret_cast<float*>(dynamic + 2 * max_words)
                                            : spill + static_cast<int64_t>(index) * max_chunks;
   const int64_t lists = static_cast<int64_t>(index) * max_selected;
   int32_t *const out_slots = selection.slots + lists, *const miss_slots =
@@ -245,61 +307,58 @@ __global__ void __launch_bounds__(kThreads)
   sum_logits(given.partial + static_cast<int64_t>(index) * group * blocks, group, blocks,
              (n + kScoreBlockChunks - 1) / kScoreBlockChunks, shared);
   __syncthreads();
-  // log of the highest probability over the group; outliers are -inf.
-  const float* logits = given.logits + static_cast<int64_t>(index) * group * max_chunks;
-  float low = INFINITY, high = -INFINITY;
-  for (int c = threadIdx.x; c < n; c += kThreads) {
-    float best = -INFINITY;
-    for (int h = 0; h < group; ++h) {
-      best = fmaxf(best, logits[static_cast<int64_t>(h) * max_chunks + c] - shared.log_sum[h]);
-    }
-    scores[c] = best;
-    if (best == -INFINITY) continue;
-    low = fminf(low, best);
-    high = fmaxf(high, best);
-  }
-  const float2 range = block_range(low, high, shared);
-  find_threshold(scores, n, k, range.x, range.y, shared);
+  const float2 own = score_group(given.logits + static_cast<int64_t>(index) * group * max_chunks,
+                                 group, max_chunks, n, scores, shared);
+  const float2 range = block_range(own.x, own.y, shared);
+  const float low = lower_bound(own.y, k, range.x, range.y, shared);
+  find_threshold(scores, n, k, low, range.y, shared);
 
   const Threshold threshold = shared.threshold;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   for (int word = warp; word < words; word += kWarps) {
     const int c = word * 32 + lane;
     const float score = c < n ? scores[c] : -INFINITY;
-    const bool chosen =
-        score > threshold.score || (score == threshold.score && c <= threshold.last);
-    const bool hit = chosen && head.chunk_slot[c] >= 0;
-    const uint32_t hits = __ballot_sync(~0u, hit), misses = __ballot_sync(~0u, chosen && !hit);
-    if (lane == 0) {
-      masks.hit[word] = hits;
-      masks.miss[word] = misses;
-    }
+    const uint32_t chosen = __ballot_sync(
+        ~0u, score > threshold.score || (score == threshold.score && c <= threshold.last));
+    if (lane == 0) masks.chosen[word] = chosen;
   }
   __syncthreads();
-  int taken = 0, missed = 0;
+  int listed = 0;
   for (int base = 0; base < words; base += kThreads) {
     const int word = base + threadIdx.x;
-    const int own = word < words ? __popc(masks.hit[word]) | __popc(masks.miss[word]) << 16 : 0;
     int before, sum;
-    SelectScan(shared.scan).ExclusiveSum(own, before, sum);
+    SelectScan(shared.scan)
+        .ExclusiveSum(word < words ? __popc(masks.chosen[word]) : 0, before, sum);
     __syncthreads();
-    if (word < words) masks.before[word] = before + (taken | missed << 16);
-    taken += sum & 0xffff;
-    missed += sum >> 16;
+    if (word < words) masks.before[word] = before + listed;
+    listed += sum;
   }
   __syncthreads();
-  // Missed chunks come first in the list of slots, in the order of their own list.
   for (int word = warp; word < words; word += kWarps) {
-    const uint32_t hits = masks.hit[word], misses = masks.miss[word], lower = (1u << lane) - 1;
-    if ((hits | misses) == 0) continue;
-    const int c = word * 32 + lane, before = static_cast<int>(masks.before[word]);
-    if (hits >> lane & 1) {
-      const int slot = head.chunk_slot[c];
-      head.slot_used[slot] = step;
-      out_slots[missed + (before & 0xffff) + __popc(hits & lower)] = slot;
-    } else if (misses >> lane & 1) {
-      miss_chunks[(before >> 16) + __popc(misses & lower)] = c;
+    const uint32_t chosen = masks.chosen[word], lower = (1u << lane) - 1;
+    if (chosen >> lane & 1) {
+      miss_chunks[masks.before[word] + __popc(chosen & lower)] = word * 32 + lane;
     }
+  }
+  __syncthreads();
+  // The list shrinks to the missed ones where it is. Their slots come first in the list of slots,
+  // in the same order; those of hits fill it from its end.
+  int taken = 0, missed = 0;
+  for (int base = 0; base < k; base += kThreads) {
+    const int i = base + threadIdx.x;
+    const int chunk = i < k ? miss_chunks[i] : 0, slot = i < k ? head.chunk_slot[chunk] : -1;
+    const bool hit = slot >= 0, miss = i < k && !hit;
+    int before, sum;  // hits in the low half, misses in the high
+    SelectScan(shared.scan).ExclusiveSum(hit | miss << 16, before, sum);
+    __syncthreads();
+    if (hit) {
+      head.slot_used[slot] = step;
+      out_slots[k - 1 - taken - (before & 0xffff)] = slot;
+    } else if (miss) {
+      miss_chunks[missed + (before >> 16)] = chunk;
+    }
+    taken += sum & 0xffff;
+    missed += sum >> 16;
   }
   if (threadIdx.x == 0) {
     selection.miss_counts[index] = missed;
@@ -328,7 +387,7 @@ void select_chunks(const DecodeShape& shape, const HeadView* heads, const ChunkS
                    const int32_t* step, float* spill, const Selection& selection,
                    cudaStream_t stream) {
   static const int most = most_dynamic_bytes();
-  const int mask_bytes = 3 * words_of(shape.max_chunks) * static_cast<int>(sizeof(uint32_t));
+  const int mask_bytes = 2 * words_of(shape.max_chunks) * static_cast<int>(sizeof(uint32_t));
   const int score_bytes = shape.max_chunks * static_cast<int>(sizeof(float));
   const bool fits = mask_bytes + score_bytes <= most;
   select<<<shape.batch * shape.num_kv_heads, kThreads, mask_bytes + (fits ? score_bytes : 0),

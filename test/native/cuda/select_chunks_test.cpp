@@ -18,7 +18,7 @@ struct Case {
 
 /// Several decode steps of random logits that drift, checked against a plain computation.
 void check(const Case& c, uint64_t seed) {
-  const int max_chunks = c.chunks + 13;
+  const int max_chunks = (c.chunks + 31) / 32 * 32;
   std::mt19937_64 random(seed);
   std::normal_distribution<float> normal(0, 3);
   DecodeShape shape{};
@@ -140,38 +140,58 @@ TEST_CASE("cuda select_chunks: the best chunks, each in one slot, over many step
   check({8, 4, 15616, 256, 512, 48, 5}, 3);
   check({3, 7, 1031, 100, 333, 0, 6}, 4);
   check({2, 16, 4097, 1030, 2049, 3, 4}, 5);
+  check({2, 4, 31232, 512, 1024, 48, 4}, 6);
+  check({1, 4, 60001, 600, 1200, 48, 3}, 7);  // scores beyond shared memory
 }
 
 TEST_CASE("cuda select_chunks: equal scores take the lower chunks") {
   NEEDS_GPU();
-  DecodeShape shape{};
-  shape.batch = shape.num_heads = shape.num_kv_heads = 1;
-  shape.head_dim = 64;
-  shape.chunk_size = 8;
-  shape.max_chunks = 100;
-  shape.max_selected = 10;
-  const DeviceVector<int32_t> chunk_slot(std::vector<int32_t>(100, -1));
-  const DeviceVector<int32_t> slot_chunk(std::vector<int32_t>(10, -1));
-  const DeviceVector<int32_t> slot_used(std::vector<int32_t>(10, -100000));
-  const DeviceVector<unsigned long long> hits(std::vector<unsigned long long>{0});
-  HeadView view{};
-  view.num_chunks = 100;
-  view.num_selected = 10;
-  view.num_slots = 10;
-  view.chunk_slot = chunk_slot.data();
-  view.slot_chunk = slot_chunk.data();
-  view.slot_used = slot_used.data();
-  view.hits = hits.data();
-  const DeviceVector<HeadView> heads(std::vector<HeadView>{view});
-  const DeviceVector<float> logits(std::vector<float>(100, 1.0f));
-  const DeviceVector<float2> partial(std::vector<float2>{{1.0f, 100.0f}});
-  const DeviceVector<int32_t> step(std::vector<int32_t>{1}), slots(10), miss_chunks(10),
-      miss_slots(10), miss_counts(1);
-  const DeviceVector<float> spill(100);
-  select_chunks(shape, heads.data(), {logits.data(), partial.data()}, step.data(), spill.data(),
-                {slots.data(), miss_chunks.data(), miss_slots.data(), miss_counts.data()}, nullptr);
-  CUDA_CHECK(cudaDeviceSynchronize());
-  std::vector<int32_t> first(10);
-  std::iota(first.begin(), first.end(), 0);
-  CHECK(slot_chunk.read() == first);
+  // How many chunks there are of each score, 2, 1 and 0, scattered; and how many are chosen.
+  struct Ties {
+    int chunks, twos, ones, selected;
+  };
+  for (const Ties c : {Ties{100, 0, 100, 10}, Ties{20000, 100, 15000, 300},
+                       Ties{5000, 1200, 3800, 700}, Ties{5000, 3, 5, 2000}}) {
+    CAPTURE(c.chunks);
+    CAPTURE(c.selected);
+    const int max_chunks = (c.chunks + 31) / 32 * 32;
+    DecodeShape shape{};
+    shape.batch = shape.num_heads = shape.num_kv_heads = 1;
+    shape.head_dim = 64;
+    shape.chunk_size = 8;
+    shape.max_chunks = max_chunks;
+    shape.max_selected = c.selected;
+    std::vector<float> scores(c.chunks, 0);
+    std::fill_n(scores.begin(), c.twos + c.ones, 1.0f);
+    std::fill_n(scores.begin(), c.twos, 2.0f);
+    std::ranges::shuffle(scores, std::mt19937_64(1));
+    std::vector<int32_t> order(c.chunks);
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::stable_sort(order, [&](int a, int b) { return scores[a] > scores[b]; });
+    std::vector<int32_t> wanted(order.begin(), order.begin() + c.selected);
+    std::ranges::sort(wanted);
+    scores.resize(max_chunks, NAN);
+    const DeviceVector<int32_t> chunk_slot(std::vector<int32_t>(c.chunks, -1));
+    const DeviceVector<int32_t> slot_chunk(std::vector<int32_t>(c.selected, -1));
+    const DeviceVector<int32_t> slot_used(std::vector<int32_t>(c.selected, -100000));
+    const DeviceVector<unsigned long long> hits(std::vector<unsigned long long>{0});
+    HeadView view{};
+    view.num_chunks = c.chunks;
+    view.num_selected = view.num_slots = c.selected;
+    view.chunk_slot = chunk_slot.data();
+    view.slot_chunk = slot_chunk.data();
+    view.slot_used = slot_used.data();
+    view.hits = hits.data();
+    const DeviceVector<HeadView> heads(std::vector<HeadView>{view});
+    const DeviceVector<float> logits(scores), spill(max_chunks);
+    const DeviceVector<float2> partial(
+        std::vector<float2>(score_blocks(shape), float2{2.0f, 100.0f}));
+    const DeviceVector<int32_t> step(std::vector<int32_t>{1}), slots(c.selected),
+        miss_chunks(c.selected), miss_slots(c.selected), miss_counts(1);
+    select_chunks(shape, heads.data(), {logits.data(), partial.data()}, step.data(), spill.data(),
+                  {slots.data(), miss_chunks.data(), miss_slots.data(), miss_counts.data()},
+                  nullptr);
+    CUDA_CHECK(cudaDeviceSynchronize());
+    CHECK(miss_chunks.read() == wanted);
+  }
 }
