@@ -17,12 +17,12 @@ for library in libgnomon_cuda.so libgnomon_cuda_fp32.so; do
   install -D ".build/cuda/$library" "$out/app/.build/native/$library"
 done
 # What the backend links, and what those open by name; not the compilers, headers and static libraries beside them.
-for library in "$wheels"/nvidia/cu13/lib/lib{cublas,cublasLt}.so.* "$wheels"/nvidia/cudnn/lib/libcudnn*.so.*; do
+for library in "$wheels"/nvidia/cu13/lib/lib{cublas,cublasLt,nvrtc,nvrtc-builtins}.so.* "$wheels"/nvidia/cudnn/lib/libcudnn*.so.*; do
   [ -e "$library" ] || continue
   install -D "$library" "$out/cuda/${library#"$venv"/}"
 done
 # Of those that are in the image, the runtime being linked in.
-for licence in "$wheels"/nvidia_{cublas,cuda_runtime,cudnn_cu13}-*.dist-info/{licenses/,}License.txt; do
+for licence in "$wheels"/nvidia_{cublas,cuda_nvrtc,cuda_runtime,cudnn_cu13}-*.dist-info/{licenses/,}License.txt; do
   [ -e "$licence" ] || continue
   install -D -m 644 "$licence" "$out/cuda/${licence#"$venv"/}"
 done

@@ -22,6 +22,7 @@ enable_language(CUDA)
 
 find_library(CUBLAS NAMES cublas libcublas.so.13 HINTS ${CUDA_HOME}/lib REQUIRED)
 find_library(CUBLASLT NAMES cublasLt libcublasLt.so.13 HINTS ${CUDA_HOME}/lib REQUIRED)
+find_library(NVRTC NAMES nvrtc libnvrtc.so.13 HINTS ${CUDA_HOME}/lib REQUIRED)
 find_library(CUDNN NAMES cudnn libcudnn.so.9 HINTS ${CUDNN_HOME}/lib REQUIRED)
 
 file(GLOB CUDA_SOURCES CONFIGURE_DEPENDS cuda/*.cu cuda/*.cpp)
@@ -47,7 +48,10 @@ function(add_cuda_backend ELEMENT KERNELS LIBRARY TESTS)
   target_link_libraries(${KERNELS} PUBLIC engine ${CUBLAS} ${CUBLASLT} ${CUDNN})
 
   add_library(${LIBRARY} SHARED cuda/library.cpp)
-  target_link_libraries(${LIBRARY} PRIVATE ${KERNELS})
+  # cuDNN opens NVRTC by name when it compiles attention; linked, it is missed when the backend is
+  # opened and not by the first prompt.
+  target_link_libraries(${LIBRARY} PRIVATE ${KERNELS}
+    -Wl,--push-state,--no-as-needed ${NVRTC} -Wl,--pop-state)
   add_executable(${TESTS} ${CUDA_TEST_SOURCES} ${CMAKE_CURRENT_SOURCE_DIR}/../test/native/main.cpp)
   target_include_directories(${TESTS} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/..)
   target_compile_definitions(${TESTS} PRIVATE
