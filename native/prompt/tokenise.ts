@@ -12,11 +12,10 @@ const PIECE_CHARACTERS = 65_536;
 
 /** Reads a Hugging Face model directory, to run on this thread. Rejects with EngineError invalid_model. */
 export async function openTokeniser(modelDir: string): Promise<Prompts> {
-  const [config, tokenizerJson, render] = await Promise.all([
-    readModelFile(join(modelDir, "config.json"), PositionsConfig),
-    readModelFile(join(modelDir, "tokenizer.json"), TokenizerJson),
-    loadChatTemplate(modelDir),
-  ]);
+  // One after the other, so that of several faults the same one is told each time.
+  const config = await readModelFile(join(modelDir, "config.json"), PositionsConfig);
+  const tokenizerJson = await readModelFile(join(modelDir, "tokenizer.json"), TokenizerJson);
+  const render = await loadChatTemplate(modelDir);
   const textOf = createTokenTexts(tokenizerJson);
   const hidden = hideSpecialTokens(tokenizerJson);
   const tokenizer = Tokenizer.fromString(JSON.stringify(tokenizerJson));
