@@ -72,18 +72,6 @@ constexpr int kBulkWarps = 4;
 constexpr int kRingBytes = 40 << 10;  // of a warp
 constexpr int kMostStages = 40;
 
-/// A place in a ring, and whether the ring was gone round an odd number of times.
-struct Cursor {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ void advance(int count) {
-    if (++stage < count) return;
-    stage = 0;
-    parity ^= 1;
-  }
-};
-
 /// What one warp keeps in shared memory beside the chunks on their way.
 struct Ring {
   uint64_t arrived[kMostStages];  // barriers
@@ -108,7 +96,8 @@ __global__ void __launch_bounds__(kBulkWarps * 32) gather_in_bulk(Lists lists, i
   const int own = blockIdx.x * kBulkWarps + warp, warps = gridDim.x * kBulkWarps;
   const int mine = (total - own + warps - 1) / warps;
 
-  Cursor in, out;
+  int in = 0, out = 0;  // stages
+  uint32_t parity = 0;  // whether `out` went round the ring an odd number of times
   const auto fetch = [&](int i) {
     if (i >= mine) return;
     if (i % 32 == 0) {  // the lanes look 32 of them up together
@@ -118,27 +107,30 @@ __global__ void __launch_bounds__(kBulkWarps * 32) gather_in_bulk(Lists lists, i
     }
     if (lane == 0) {
       const Copy& copy = ring.looked_up[i % 32];
-      uint64_t* const arrived = &ring.arrived[in.stage];
-      ring.targets[in.stage] = copy.target;
+      uint64_t* const arrived = &ring.arrived[in];
+      ring.targets[in] = copy.target;
       ptx::mbarrier_arrive_expect_tx(ptx::sem_release, ptx::scope_cta, ptx::space_shared, arrived,
                                      bytes);
-      ptx::cp_async_bulk(ptx::space_cluster, ptx::space_global, chunks + in.stage * bytes,
-                         copy.source, bytes, arrived);
+      ptx::cp_async_bulk(ptx::space_cluster, ptx::space_global, chunks + in * bytes, copy.source,
+                         bytes, arrived);
     }
-    in.advance(stages);
+    if (++in == stages) in = 0;
   };
   for (int i = 0; i < stages; ++i) fetch(i);
   for (int i = 0; i < mine; ++i) {
     if (lane == 0) {
-      while (!ptx::mbarrier_try_wait_parity(&ring.arrived[out.stage], out.parity)) {
+      while (!ptx::mbarrier_try_wait_parity(&ring.arrived[out], parity)) {
       }
-      ptx::cp_async_bulk(ptx::space_global, ptx::space_shared, ring.targets[out.stage],
-                         chunks + out.stage * bytes, bytes);
+      ptx::cp_async_bulk(ptx::space_global, ptx::space_shared, ring.targets[out],
+                         chunks + out * bytes, bytes);
       ptx::cp_async_bulk_commit_group();
       // The stage can take another chunk as soon as this one has left it.
       ptx::cp_async_bulk_wait_group_read(ptx::n32_t<0>());
     }
-    out.advance(stages);
+    if (++out == stages) {
+      out = 0;
+      parity ^= 1;
+    }
     fetch(i + stages);
   }
   if (lane == 0) ptx::cp_async_bulk_wait_group(ptx::n32_t<0>());
