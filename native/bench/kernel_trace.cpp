@@ -3,9 +3,9 @@
 //   CUDA_INJECTION64_PATH=libkernel_trace.so GNOMON_TRACE=trace.json bench ...
 //
 // At the end it writes, for the last GNOMON_TRACE_MS (200) milliseconds in which the device worked,
-// every kernel's calls and busy time, and for how long any kernel, and any but the gathers of
-// values, was running. GNOMON_TRACE_SPANS=spans.txt gets a line for each run of a kernel in that
-// window: start and end in nanoseconds, and its name.
+// every kernel's calls, busy time and last launch, and for how long any kernel, and any but the
+// gathers of values, was running. GNOMON_TRACE_SPANS=spans.txt gets a line for each run of a kernel
+// in that window: start and end in nanoseconds, and its name.
 
 #include <cupti.h>
 
@@ -19,9 +19,16 @@
 
 namespace {
 
+/// How a kernel was launched: blocks, threads of a block, registers of a thread, shared bytes of a
+/// block.
+struct Launch {
+  int blocks = 0, threads = 0, registers = 0, shared_bytes = 0;
+};
+
 struct Span {
   uint64_t start, end;
   std::string name;
+  Launch launch;
 };
 
 std::mutex mutex;
@@ -33,13 +40,18 @@ void CUPTIAPI hand_out(uint8_t** buffer, size_t* size, size_t* records) {
   *records = 0;
 }
 
+Launch launch_of(const CUpti_ActivityKernel9& kernel) {
+  return {kernel.gridX * kernel.gridY * kernel.gridZ, kernel.blockX * kernel.blockY * kernel.blockZ,
+          kernel.registersPerThread, kernel.staticSharedMemory + kernel.dynamicSharedMemory};
+}
+
 void CUPTIAPI take_back(CUcontext, uint32_t, uint8_t* buffer, size_t, size_t valid) {
   std::lock_guard lock(mutex);
   CUpti_Activity* record = nullptr;
   while (cuptiActivityGetNextRecord(buffer, valid, &record) == CUPTI_SUCCESS) {
     if (record->kind != CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) continue;
     const auto* kernel = reinterpret_cast<CUpti_ActivityKernel9*>(record);
-    spans.push_back({kernel->start, kernel->end, kernel->name});
+    spans.push_back({kernel->start, kernel->end, kernel->name, launch_of(*kernel)});
   }
   std::free(buffer);
 }
@@ -79,11 +91,17 @@ void write() {
   const uint64_t length = std::strtoull(window == nullptr ? "200" : window, nullptr, 10) * 1000000;
   std::erase_if(spans, [&](const Span& span) { return span.start + length < last; });
   if (const char* path = std::getenv("GNOMON_TRACE_SPANS")) write_spans(path);
-  std::map<std::string, std::pair<int, uint64_t>> kernels;
+  struct Sums {
+    int calls = 0;
+    uint64_t busy = 0;
+    Launch last;
+  };
+  std::map<std::string, Sums> kernels;
   for (const Span& span : spans) {
-    auto& [calls, busy] = kernels[span.name];
-    ++calls;
-    busy += span.end - span.start;
+    Sums& sums = kernels[span.name];
+    ++sums.calls;
+    sums.busy += span.end - span.start;
+    sums.last = span.launch;
   }
   const auto is_gather = [](const Span& s) { return s.name.find("gather") != std::string::npos; };
   const double from = static_cast<double>(spans.front().start);
@@ -95,9 +113,11 @@ void write() {
                covered(spans, is_gather) / 1e6);
   const char* separator = "";
   for (const auto& [name, sums] : kernels) {
-    std::fprintf(out, "%s{\"name\": \"%s\", \"calls\": %d, \"ms\": %.3f, \"us_per_call\": %.2f}",
-                 separator, name.c_str(), sums.first, sums.second / 1e6,
-                 sums.second / 1e3 / sums.first);
+    std::fprintf(out,
+                 "%s{\"name\": \"%s\", \"calls\": %d, \"ms\": %.3f, \"us_per_call\": %.2f, "
+                 "\"blocks\": %d, \"threads\": %d, \"registers\": %d, \"shared_bytes\": %d}",
+                 separator, name.c_str(), sums.calls, sums.busy / 1e6, sums.busy / 1e3 / sums.calls,
+                 sums.last.blocks, sums.last.threads, sums.last.registers, sums.last.shared_bytes);
     separator = ",\n";
   }
   std::fprintf(out, "]}\n");

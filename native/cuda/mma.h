@@ -62,20 +62,23 @@ __device__ inline void mma_tf32(float (&c)[4], uint32_t a0, uint32_t a1, uint32_
 
 /// c (16, 8) += a (16, 8) b (8, 8), of which a lane holds a pair of columns of rows l/4 and
 /// l/4 + 8, and the same pair of rows of column l/4. A product of fp32 is three of TF32, the
-/// smallest first; that of the two rests is below what fp32 keeps. kExact: b has no rest.
+/// smallest first; that of the two rests is below what fp32 keeps. kExact: a has no rest.
 template <bool kExact>
 __device__ void mma_fp32(float (&c)[4], const Pair& upper, const Pair& lower, const Pair& b) {
-  const Split a0 = split(upper.x), a1 = split(lower.x), a2 = split(upper.y), a3 = split(lower.y);
-  const Split b0 = kExact ? Split{__float_as_uint(b.x), 0} : split(b.x);
-  const Split b1 = kExact ? Split{__float_as_uint(b.y), 0} : split(b.y);
-  mma_tf32(c, a0.small, a1.small, a2.small, a3.small, b0.big, b1.big);
-  if (!kExact) mma_tf32(c, a0.big, a1.big, a2.big, a3.big, b0.small, b1.small);
+  const auto split_a = [](float value) {
+    return kExact ? Split{__float_as_uint(value), 0} : split(value);
+  };
+  const Split a0 = split_a(upper.x), a1 = split_a(lower.x);
+  const Split a2 = split_a(upper.y), a3 = split_a(lower.y);
+  const Split b0 = split(b.x), b1 = split(b.y);
+  if (!kExact) mma_tf32(c, a0.small, a1.small, a2.small, a3.small, b0.big, b1.big);
+  mma_tf32(c, a0.big, a1.big, a2.big, a3.big, b0.small, b1.small);
   mma_tf32(c, a0.big, a1.big, a2.big, a3.big, b0.big, b1.big);
 }
 
 /// c (16, 8) += a (16, 16) b (16, 8). Lane l holds of a: rows l/4 and l/4 + 8, columns 2(l%4) and
 /// 2(l%4) + 8, in pairs; of b: rows 2(l%4) and 2(l%4) + 8, in pairs, column l/4; of c: rows l/4
-/// (first two) and l/4 + 8, columns 2(l%4) and the next. kExact: b consists of small whole numbers.
+/// (first two) and l/4 + 8, columns 2(l%4) and the next. kExact: a consists of small whole numbers.
 template <bool kExact = false>
 __device__ void mma_16x8x16(float (&c)[4], const Pair (&a)[4], const Pair& b0, const Pair& b1) {
   // The instruction pairs columns l%4 and l%4 + 4 of a with such rows of b: any order will do that
@@ -115,7 +118,7 @@ __device__ inline void ldmatrix_x4_transposed(Pair (&out)[4], const float* row) 
 
 /// c (16, 8) += a (16, 16) b (16, 8). Lane l holds of a: rows l/4 and l/4 + 8, columns 2(l%4) and
 /// 2(l%4) + 8, in pairs; of b: rows 2(l%4) and 2(l%4) + 8, in pairs, column l/4; of c: rows l/4
-/// (first two) and l/4 + 8, columns 2(l%4) and the next. What b consists of makes no difference.
+/// (first two) and l/4 + 8, columns 2(l%4) and the next. What a consists of makes no difference.
 template <bool = false>
 __device__ void mma_16x8x16(float (&c)[4], const Pair (&a)[4], Pair b0, Pair b1) {
   asm volatile(

@@ -32,26 +32,37 @@ __device__ int column_at(int p) {
   return p / 32 * 32 + k % 8 / 2 * 8 + step * 4 + k / 8 * 2 + k % 2;
 }
 
-/// The 16 tokens that a warp rebuilds at a time; a lane sees rows l/4 and l/4 + 8.
+/// Rotations at the starts of the chunks that the two halves of a tile are from.
+template <int kHeadDim>
+using Starts = float2[2][kHeadDim / 2];
+
+/// The 16 tokens that a warp rebuilds at a time; a lane sees rows l/4 and l/4 + 8. Each half is
+/// from one chunk, whose start's rotation the lanes work out together.
 template <int kHeadDim>
 struct TokenTile {
-  int chunk_start[2], offset[2];  // positions
-  Element* target[2];             // null past the last token
+  const float2* fine[2];  // rotations by the tokens' offsets in their chunks
+  Element* target[2];     // null past the last token
   const Element* factor[2];
 
   __device__ TokenTile(const HeadView& head, const int32_t* chunks, const int32_t* slots, int first,
-                       int tokens, int chunk_size, int rank) {
+                       int tokens, int chunk_bits, int rank, const RopeTables& rope,
+                       Starts<kHeadDim>& starts) {
     const int lane = threadIdx.x % 32;
+    __syncwarp();  // of the tile before, all is read
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int token = first + lane / 4 + half * 8;
-      const int miss = min(token, tokens - 1) / chunk_size;
-      chunk_start[half] = chunks[miss] * chunk_size;
-      offset[half] = token % chunk_size;
-      const int64_t row = static_cast<int64_t>(slots[miss]) * chunk_size + offset[half];
-      target[half] = token < tokens ? head.slot_keys + row * kHeadDim : nullptr;
-      factor[half] = head.factor + static_cast<int64_t>(chunk_start[half] + offset[half]) * rank;
+      const int begin = first + half * 8, miss = min(begin, tokens - 1) >> chunk_bits;
+      const int start = chunks[miss] << chunk_bits;
+      const int offset = (begin & (1 << chunk_bits) - 1) + lane / 4;
+      const int64_t row = (static_cast<int64_t>(slots[miss]) << chunk_bits) + offset;
+      target[half] = begin < tokens ? head.slot_keys + row * kHeadDim : nullptr;
+      factor[half] = head.factor + static_cast<int64_t>(start + offset) * rank;
+      fine[half] = rope.fine_row(head.first_position + start, offset);
+      for (int i = lane; i < kHeadDim / 2; i += 32) {
+        starts[half][i] = rope.at(head.first_position + start, i);
+      }
     }
+    __syncwarp();
   }
 
   /// Columns of pairs [begin, begin + kHeldPairs); 0 past the rank.
@@ -104,16 +115,17 @@ __device__ void multiply(const Pairs4 (&held)[2][kHeldPairs], const Element* bas
 /// Rotates the columns at the tile's positions and writes them to its slots.
 template <int kHeadDim>
 __device__ void rotate_and_store(const PairedSums& sums, int column,
-                                 const TokenTile<kHeadDim>& tile, int first_position,
-                                 const RopeTables& rope) {
+                                 const TokenTile<kHeadDim>& tile, const Starts<kHeadDim>& starts) {
 #pragma unroll
   for (int n = 0; n < 2; ++n) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       if (tile.target[half] == nullptr) continue;
       const int at = column + n * 8 + threadIdx.x % 4 * 2;
-      float2 angle[2];
-      rope.at_two(first_position + tile.chunk_start[half], tile.offset[half], at, angle);
+      const float4 start = *reinterpret_cast<const float4*>(&starts[half][at]);
+      const float4 fine = *reinterpret_cast<const float4*>(tile.fine[half] + at);
+      const float2 angle[2] = {turn({start.x, start.y}, {fine.x, fine.y}),
+                               turn({start.z, start.w}, {fine.z, fine.w})};
       float low[2], high[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
@@ -130,11 +142,12 @@ __device__ void rotate_and_store(const PairedSums& sums, int column,
 template <int kHeadDim>
 __global__ void __launch_bounds__(kWarps * 32, kBlocks)
     reconstruct(const HeadView* heads, Selection selection, RopeTables rope, int max_selected,
-                int chunk_size, int rank) {
+                int chunk_bits, int rank) {
   constexpr int kPitch = kHeadDim + 8;
   extern __shared__ __align__(16) Element basis[];  // (32 pairs, kPitch), rows permuted
+  __shared__ __align__(16) Starts<kHeadDim> all_starts[kWarps];
   const int index = blockIdx.y;
-  const int tokens = selection.miss_counts[index] * chunk_size;
+  const int tokens = selection.miss_counts[index] << chunk_bits;
   if (static_cast<int>(blockIdx.x) * kWarps * 16 >= tokens) return;
   const HeadView head = heads[index];
   const int pairs = pairs_of(rank);
@@ -154,7 +167,8 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks)
   const int32_t* slots = selection.miss_slots + static_cast<int64_t>(index) * max_selected;
   int first = (blockIdx.x * kWarps + threadIdx.x / 32) * 16;
   // The first rows travel while the basis does.
-  TokenTile<kHeadDim> tile(head, chunks, slots, min(first, tokens - 1), tokens, chunk_size, rank);
+  Starts<kHeadDim>& starts = all_starts[threadIdx.x / 32];
+  TokenTile<kHeadDim> tile(head, chunks, slots, first, tokens, chunk_bits, rank, rope, starts);
   Pairs4 held[2][kHeldPairs];
   tile.load(0, rank, held);
   __pipeline_wait_prior(0);
@@ -169,11 +183,11 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks)
         tile.load(begin, rank, more);
         multiply<kHeadDim>(more, basis, begin, pairs, column, sums);
       }
-      rotate_and_store<kHeadDim>(sums, column, tile, head.first_position, rope);
+      rotate_and_store<kHeadDim>(sums, column, tile, starts);
     }
     first += gridDim.x * kWarps * 16;
     if (first >= tokens) break;
-    tile = TokenTile<kHeadDim>(head, chunks, slots, first, tokens, chunk_size, rank);
+    tile = TokenTile<kHeadDim>(head, chunks, slots, first, tokens, chunk_bits, rank, rope, starts);
     tile.load(0, rank, held);
   }
 }
@@ -197,7 +211,7 @@ void launch(const DecodeShape& shape, const HeadView* heads, const Selection& se
   const int blocks = std::max(1, tokens / 2 / (kWarps * 16));
   reconstruct<kHeadDim>
       <<<dim3(blocks, shape.batch * shape.num_kv_heads), kWarps * 32, bytes, stream>>>(
-          heads, selection, rope, shape.max_selected, shape.chunk_size, shape.rank);
+          heads, selection, rope, shape.max_selected, shape.chunk_size == 16 ? 4 : 3, shape.rank);
   CUDA_CHECK(cudaGetLastError());
 }
 
@@ -207,7 +221,8 @@ int64_t most_rank(int64_t head_dim) {
   int device = 0, most = 0;
   CUDA_CHECK(cudaGetDevice(&device));
   CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  return most / static_cast<int64_t>(pair_bytes(head_dim)) * 32;
+  const int64_t starts = kWarps * head_dim * static_cast<int64_t>(sizeof(float2));
+  return (most - starts) / static_cast<int64_t>(pair_bytes(head_dim)) * 32;
 }
 
 void reconstruct_keys(const DecodeShape& shape, const HeadView* heads, const Selection& selection,

@@ -8,6 +8,11 @@
 
 namespace gnomon::cuda {
 
+/// The rotation by two angles, one after the other: x is a cosine, y a sine.
+__device__ inline float2 turn(float2 a, float2 b) {
+  return {a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y};
+}
+
 /// Cosine and sine of any position out of two small tables: position = 256 a + b, and the angles
 /// add. In double precision on the host, so that a million positions lose nothing. The scale of
 /// LongRoPE and YaRN is in the coarse table. Positions from original_context_start() on have
@@ -22,26 +27,11 @@ struct RopeTables {
   __device__ float2 at(int32_t position, int32_t i) const {
     const float2 a = coarse[static_cast<int64_t>(position >> 8) * half + i];
     const int32_t row = (position & 255) + (position < original_start ? 0 : 256);
-    const float2 b = fine[row * half + i];
-    return turn(a, b);
+    return turn(a, fine[row * half + i]);
   }
-  /// Of pairs i and i + 1, i even, at `start` + `offset`, which is small: what the threads that
-  /// share a start load is the same.
-  __device__ void at_two(int32_t start, int32_t offset, int32_t i, float2 (&out)[2]) const {
-    const float2* rows = fine + (start < original_start ? 0 : 256 * half) + i;
-    const float4 a =
-        *reinterpret_cast<const float4*>(coarse + static_cast<int64_t>(start >> 8) * half + i);
-    const float4 b = *reinterpret_cast<const float4*>(rows + (start & 255) * half);
-    const float4 c = *reinterpret_cast<const float4*>(rows + offset * half);
-    const float2 first = turn(turn({a.x, a.y}, {b.x, b.y}), {c.x, c.y});
-    const float2 second = turn(turn({a.z, a.w}, {b.z, b.w}), {c.z, c.w});
-    out[0] = first;
-    out[1] = second;
-  }
-
- private:
-  static __device__ float2 turn(float2 a, float2 b) {
-    return {a.x * b.x - a.y * b.y, a.y * b.x + a.x * b.y};
+  /// Rotations by `offset`, less than 256, from `start`: (half).
+  __device__ const float2* fine_row(int32_t start, int32_t offset) const {
+    return fine + (offset + (start < original_start ? 0 : 256)) * half;
   }
 };
 

@@ -1,9 +1,11 @@
-// One warp takes 32 landmarks at a time straight from global memory as the B operand of the tensor
-// product; the query heads of the group, times the steps of the landmarks' levels, are its rows.
-// Landmarks are read once, with the columns of a row permuted alike in both operands so that a lane
-// loads sixteen contiguous levels.
+// One warp takes 32 landmarks at a time straight from global memory as the rows of the tensor
+// product; the query heads of the group, times the steps of the landmarks' levels and the scale of
+// logits, are its columns. Landmarks are read once, with the columns of a row permuted alike in
+// both operands so that a lane loads sixteen contiguous levels, and those of the next turn take the
+// registers of this one's as soon as they are multiplied.
 
 #include <cmath>
+#include <numbers>
 #include <string>
 
 #include "cuda/check.h"
@@ -31,11 +33,11 @@ __device__ int column_of(int pair, int lane) {
                                     : pair * 32 + lane % 4 * 8;
 }
 
-/// Eight columns of a query row, each times its step.
-__device__ Pairs4 scaled(const Element* row, const float* steps) {
+/// Eight columns of a query row, each times its step and `scale`.
+__device__ Pairs4 scaled(const Element* row, const float* steps, float scale) {
   Floats8 values = load8(row);
 #pragma unroll
-  for (int i = 0; i < 8; ++i) values.at[i] *= steps[i];
+  for (int i = 0; i < 8; ++i) values.at[i] *= steps[i] * scale;
   Pairs4 pairs;
   store8(reinterpret_cast<Element*>(&pairs), values);
   return pairs;
@@ -47,24 +49,35 @@ struct Levels {
   static constexpr int kPairs = kHeadDim / 32;
   uint2 at[kEights][kPairs];
 
-  __device__ void load(const HeadView& head, int first) {
+  /// Pair `pair`, which is even, of every landmark, and the next if there is one.
+  __device__ void load(const HeadView& head, int first, int pair) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
     for (int eight = 0; eight < kEights; ++eight) {
       const int chunk = min(first + eight * 8 + lane / 4, head.num_chunks - 1);
-      const uint8_t* row = head.landmarks + static_cast<int64_t>(chunk) * kHeadDim;
-#pragma unroll
-      for (int pair = 0; pair + 1 < kPairs; pair += 2) {
-        const uint4 both =
-            __ldcs(reinterpret_cast<const uint4*>(row + column_of<kHeadDim>(pair, lane)));
+      const uint8_t* source =
+          head.landmarks + static_cast<int64_t>(chunk) * kHeadDim + column_of<kHeadDim>(pair, lane);
+      if (pair + 1 < kPairs) {
+        const uint4 both = __ldcs(reinterpret_cast<const uint4*>(source));
         at[eight][pair] = {both.x, both.y};
         at[eight][pair + 1] = {both.z, both.w};
-      }
-      if constexpr (kPairs % 2 == 1) {
-        at[eight][kPairs - 1] =
-            __ldcs(reinterpret_cast<const uint2*>(row + column_of<kHeadDim>(kPairs - 1, lane)));
+      } else {
+        at[eight][pair] = __ldcs(reinterpret_cast<const uint2*>(source));
       }
     }
+  }
+};
+
+/// Sums of exponentials of two heads, those of a lane's columns, by the largest so far.
+struct Softmax {
+  float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};
+
+  __device__ void join(int i, float other_maximum, float other_total) {
+    const float top = fmaxf(maximum[i], other_maximum);
+    if (top > -INFINITY) {
+      total[i] = total[i] * exp2f(maximum[i] - top) + other_total * exp2f(other_maximum - top);
+    }
+    maximum[i] = top;
   }
 };
 
@@ -82,105 +95,108 @@ __global__ void __launch_bounds__(kWarps * 32)
             end = min(head.num_chunks, begin + kScoreBlockChunks);
 
   int first = begin + warp * kWarpChunks;
-  Levels<kHeadDim> next;
-  if (first < end) next.load(head, first);
+  Levels<kHeadDim> levels;
+#pragma unroll
+  for (int p = 0; p < kPairs; p += 2) {
+    if (first < end) levels.load(head, first, p);
+  }
   after_previous();
 
-  // Query rows l/4 and l/4 + 8: four pairs per pair of k-steps and row. A dense sequence has
-  // neither chunks nor steps.
-  Pairs4 low[kPairs], high[kPairs];
+  // Query heads l/4 and l/4 + 8: four pairs per pair of k-steps. A dense sequence has neither
+  // chunks nor steps.
+  Pairs4 columns[kHalves][kPairs];
   const Element* rows = query + static_cast<int64_t>(index) * group * kHeadDim;
 #pragma unroll
-  for (int p = 0; p < kPairs; ++p) {
-    const int row = lane / 4, column = column_of<kHeadDim>(p, lane);
-    const float* steps = head.landmark_steps + column;
-    low[p] = begin < end && row < group ? scaled(rows + row * kHeadDim + column, steps) : Pairs4{};
-    high[p] = begin < end && kWide && row + 8 < group
-                  ? scaled(rows + (row + 8) * kHeadDim + column, steps)
-                  : Pairs4{};
+  for (int half = 0; half < kHalves; ++half) {
+#pragma unroll
+    for (int p = 0; p < kPairs; ++p) {
+      const int of_group = lane / 4 + half * 8, column = column_of<kHeadDim>(p, lane);
+      columns[half][p] =
+          begin < end && of_group < group
+              ? scaled(rows + of_group * kHeadDim + column, head.landmark_steps + column, scale)
+              : Pairs4{};
+    }
   }
 
-  float maximum[2] = {-INFINITY, -INFINITY}, total[2] = {};
+  Softmax softmax[kHalves];
   float* const logits = scores.logits + static_cast<int64_t>(index) * group * max_chunks;
   while (first < end) {
-    const Levels<kHeadDim> levels = next;
     const int ahead = first + kWarps * kWarpChunks;
-    if (ahead < end) next.load(head, ahead);
     const uint32_t outliers = head.outliers[first / 32];
-    float sums[kEights][4] = {};
+    float sums[kHalves][kEights / 2][4] = {};
 #pragma unroll
-    for (int i = 0; i < kEights * kPairs; ++i) {
-      // The halves of fp32 are made once a pair of k-steps: more than one such pair has no room.
-      const int eight = sizeof(Element) == 2 ? i / kPairs : i % kEights;
-      const int p = sizeof(Element) == 2 ? i % kPairs : i / kEights;
-      const Pair a0[4] = {low[p].x, high[p].x, low[p].y, high[p].y};
-      const Pair a1[4] = {low[p].z, high[p].z, low[p].w, high[p].w};
-      Pair b[4];
-      levels_to_pairs(levels.at[eight][p].x, b[0], b[1]);
-      levels_to_pairs(levels.at[eight][p].y, b[2], b[3]);
-      mma_16x8x16<true>(sums[eight], a0, b[0], b[1]);
-      mma_16x8x16<true>(sums[eight], a1, b[2], b[3]);
+    for (int p = 0; p < kPairs; ++p) {
+#pragma unroll
+      for (int tile = 0; tile < kEights / 2; ++tile) {
+        const uint2 upper = levels.at[2 * tile][p], lower = levels.at[2 * tile + 1][p];
+        Pair a0[4], a1[4];
+        levels_to_pairs(upper.x, a0[0], a0[2]);
+        levels_to_pairs(lower.x, a0[1], a0[3]);
+        levels_to_pairs(upper.y, a1[0], a1[2]);
+        levels_to_pairs(lower.y, a1[1], a1[3]);
+#pragma unroll
+        for (int half = 0; half < kHalves; ++half) {
+          const Pairs4 b = columns[half][p];
+          mma_16x8x16<true>(sums[half][tile], a0, b.x, b.y);
+          mma_16x8x16<true>(sums[half][tile], a1, b.z, b.w);
+        }
+      }
+      if ((p % 2 == 1 || p + 1 == kPairs) && ahead < end) levels.load(head, ahead, p / 2 * 2);
     }
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {
-      const int row = lane / 4 + half * 8;
-      float top = maximum[half];
 #pragma unroll
-      for (int eight = 0; eight < kEights; ++eight) {
-        const int bit = eight * 8 + lane % 4 * 2;  // of a chunk and the next
-        float2 logit{sums[eight][half * 2] * scale, sums[eight][half * 2 + 1] * scale};
-        if (first + bit >= end || outliers >> bit & 1) logit.x = -INFINITY;
-        if (first + bit + 1 >= end || outliers >> bit & 2) logit.y = -INFINITY;
-        // Rows have room for whole words of chunks.
-        if (row < group) {
-          *reinterpret_cast<float2*>(logits + static_cast<int64_t>(row) * max_chunks + first +
-                                     bit) = logit;
+      for (int i = 0; i < 2; ++i) {
+        const int of_group = half * 8 + lane % 4 * 2 + i;
+        float* const row = logits + static_cast<int64_t>(of_group) * max_chunks + first + lane / 4;
+        float logit[kEights], top = -INFINITY;
+#pragma unroll
+        for (int eight = 0; eight < kEights; ++eight) {
+          const int chunk = eight * 8 + lane / 4;
+          const bool counts = first + chunk < end && !(outliers >> chunk & 1);
+          logit[eight] = counts ? sums[half][eight / 2][eight % 2 * 2 + i] : -INFINITY;
+          top = fmaxf(top, logit[eight]);
+          // Rows have room for whole words of chunks.
+          if (of_group < group) row[eight * 8] = logit[eight];
         }
-        sums[eight][half * 2] = logit.x;
-        sums[eight][half * 2 + 1] = logit.y;
-        top = fmaxf(top, fmaxf(logit.x, logit.y));
-      }
-      if (top == -INFINITY) continue;
-      total[half] *= __expf(maximum[half] - top);
-      maximum[half] = top;
+        if (top == -INFINITY) continue;
+        top = fmaxf(top, softmax[half].maximum[i]);
+        float total = softmax[half].total[i] * exp2f(softmax[half].maximum[i] - top);
 #pragma unroll
-      for (int eight = 0; eight < kEights; ++eight) {
-        total[half] +=
-            __expf(sums[eight][half * 2] - top) + __expf(sums[eight][half * 2 + 1] - top);
+        for (int eight = 0; eight < kEights; ++eight) total += exp2f(logit[eight] - top);
+        softmax[half].maximum[i] = top;
+        softmax[half].total[i] = total;
       }
     }
     first = ahead;
   }
 
-  // Join the quad's lanes, then the warps.
+  // Join the lanes of a column, then the warps.
   __shared__ float2 joined[kWarps][kMaxGroup];
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
+  for (int half = 0; half < kHalves; ++half) {
 #pragma unroll
-    for (int step = 1; step < 4; step *= 2) {
-      const float other_maximum = __shfl_xor_sync(~0u, maximum[half], step);
-      const float other_total = __shfl_xor_sync(~0u, total[half], step);
-      const float updated = fmaxf(maximum[half], other_maximum);
-      if (updated > -INFINITY) {
-        total[half] = total[half] * __expf(maximum[half] - updated) +
-                      other_total * __expf(other_maximum - updated);
+    for (int i = 0; i < 2; ++i) {
+#pragma unroll
+      for (int step = 4; step < 32; step *= 2) {
+        const float maximum = __shfl_xor_sync(~0u, softmax[half].maximum[i], step);
+        const float total = __shfl_xor_sync(~0u, softmax[half].total[i], step);
+        softmax[half].join(i, maximum, total);
       }
-      maximum[half] = updated;
+      if (lane < 4) {
+        joined[warp][half * 8 + lane * 2 + i] = {softmax[half].maximum[i], softmax[half].total[i]};
+      }
     }
-    if (lane % 4 == 0) joined[warp][lane / 4 + half * 8] = {maximum[half], total[half]};
   }
   __syncthreads();
   if (threadIdx.x < group) {
-    float2 sum = joined[0][threadIdx.x];
-    for (int w = 1; w < kWarps; ++w) {
+    Softmax sum;
+    for (int w = 0; w < kWarps; ++w) {
       const float2 other = joined[w][threadIdx.x];
-      const float updated = fmaxf(sum.x, other.x);
-      if (updated > -INFINITY) {
-        sum.y = sum.y * __expf(sum.x - updated) + other.y * __expf(other.x - updated);
-      }
-      sum.x = updated;
+      sum.join(0, other.x, other.y);
     }
-    scores.partial[(static_cast<int64_t>(index) * group + threadIdx.x) * gridDim.x + block] = sum;
+    scores.partial[(static_cast<int64_t>(index) * group + threadIdx.x) * gridDim.x + block] = {
+        sum.maximum[0], sum.total[0]};
   }
 }
 
@@ -193,7 +209,7 @@ int score_blocks(const DecodeShape& shape) {
 void score_chunks(const DecodeShape& shape, const HeadView* heads, const Element* query,
                   const ChunkScores& scores, cudaStream_t stream) {
   const dim3 grid(score_blocks(shape), shape.num_kv_heads, shape.batch);
-  const float scale = 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+  const float scale = std::numbers::log2e_v<float> / std::sqrt(static_cast<float>(shape.head_dim));
   const auto launch = [&](auto kernel) {
     launch_early(kernel, grid, kWarps * 32, 0, stream, heads, query, scores, shape.num_kv_heads,
                  shape.group(), shape.max_chunks, scale);

@@ -45,7 +45,7 @@ struct Masks {
 
 __host__ __device__ int words_of(int chunks) { return (chunks + kThreads - 1) / kThreads * kWarps; }
 
-/// Logarithm of the softmax denominator of every query head of the group.
+/// Logarithm, of base 2, of the softmax denominator of every query head of the group.
 __device__ void sum_logits(const float2* partial, int group, int blocks, int used, Shared& shared) {
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   if (warp >= group) return;
@@ -55,11 +55,11 @@ __device__ void sum_logits(const float2* partial, int group, int blocks, int use
   for (int step = 16; step > 0; step /= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, step));
   for (int i = lane; i < used; i += 32) {
     const float2 part = partial[warp * blocks + i];
-    total += part.y * __expf(part.x - top);
+    total += part.y * exp2f(part.x - top);
   }
 #pragma unroll
   for (int step = 16; step > 0; step /= 2) total += __shfl_xor_sync(~0u, total, step);
-  if (lane == 0) shared.log_sum[warp] = top + __logf(total);
+  if (lane == 0) shared.log_sum[warp] = top + __log2f(total);
 }
 
 /// Smallest and largest of what the threads hold, to all of them. Contains two barriers.

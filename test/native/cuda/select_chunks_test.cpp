@@ -68,7 +68,7 @@ void check(const Case& c, uint64_t seed) {
         for (int chunk = c.outliers; chunk < c.chunks; ++chunk) {
           float2& part = partial[(kv * c.group + h) * blocks + chunk / 512];
           const float top = std::max(part.x, logit(kv, h, chunk));
-          part.y = part.y * std::exp(part.x - top) + std::exp(logit(kv, h, chunk) - top);
+          part.y = part.y * std::exp2(part.x - top) + std::exp2(logit(kv, h, chunk) - top);
           part.x = top;
         }
       }
@@ -93,10 +93,10 @@ void check(const Case& c, uint64_t seed) {
       for (int h = 0; h < c.group; ++h) {
         double total = 0;
         for (int chunk = c.outliers; chunk < c.chunks; ++chunk) {
-          total += std::exp(static_cast<double>(logit(kv, h, chunk)));
+          total += std::exp2(static_cast<double>(logit(kv, h, chunk)));
         }
         for (int chunk = c.outliers; chunk < c.chunks; ++chunk) {
-          score[chunk] = std::max(score[chunk], logit(kv, h, chunk) - std::log(total));
+          score[chunk] = std::max(score[chunk], logit(kv, h, chunk) - std::log2(total));
         }
       }
       std::vector<int> order(c.chunks);
