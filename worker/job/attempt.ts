@@ -98,7 +98,12 @@ export async function runAttempt(
     await text.remove();
   }
 
-  async function giveBack(held: Claim, delayMs: number, why: string, how: Parameters<JobStore["release"]>[1]): Promise<void> {
+  async function giveBack(
+    held: Claim,
+    delayMs: number,
+    why: string,
+    how: Parameters<JobStore["release"]>[1],
+  ): Promise<void> {
     await jobs.release(held, how);
     await queue.extend(receipt, delayMs);
     log.info({ delay_ms: delayMs }, why);

@@ -15,7 +15,7 @@ import { EXIT } from "./exit-status.ts";
 import { interruptible } from "./interruptible.ts";
 import { statOf } from "./source-file.ts";
 import { sending } from "./upload.ts";
-import { BATCH_POLL_MS as POLL_MS, batchExit, waitForBatch } from "./wait-for-batch.ts";
+import { batchExit, BATCH_POLL_MS as POLL_MS, waitForBatch } from "./wait-for-batch.ts";
 import { openWatched } from "./watched-file.ts";
 
 /** At the same results, where the connection breaks each time. */
