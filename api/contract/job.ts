@@ -86,6 +86,8 @@ export const JobState = z.object({
   status: JobStatus,
   /** Times a worker has claimed the job. */
   attempt: z.int(),
+  /** An engine died while it ran, and it may be why: from then on it runs alone. */
+  is_suspect: z.boolean().default(false),
   lease: z.object({ owner: z.string(), token: z.string(), until_ms: z.int() }).nullable(),
   progress: JobProgress,
   /** When a client asked to cancel it; whoever holds the lease then ends it. */

@@ -82,7 +82,8 @@ export async function runAttempt(
     const failure = finalFailure(error, claim.state);
     if (failure === null) {
       log.warn({ err: error }, "attempt failed");
-      return giveBack(held, backoffMs(claim.state.attempt), "job given back to try again", { isSpent: true });
+      const how = { isSpent: true, isSuspect: isEngineDead(thrown) };
+      return giveBack(held, backoffMs(claim.state.attempt), "job given back to try again", how);
     }
     log.error({ err: error, code: failure.code }, "job failed");
     if ((await jobs.settleFailed(held, failure)) !== null) await queue.delete(receipt);
@@ -97,7 +98,12 @@ export async function runAttempt(
     await text.remove();
   }
 
-  async function giveBack(held: Claim, delayMs: number, why: string, how: { isSpent: boolean }): Promise<void> {
+  async function giveBack(
+    held: Claim,
+    delayMs: number,
+    why: string,
+    how: Parameters<JobStore["release"]>[1],
+  ): Promise<void> {
     await jobs.release(held, how);
     await queue.extend(receipt, delayMs);
     log.info({ delay_ms: delayMs }, why);

@@ -72,7 +72,7 @@ export function createIntake({ jobs, queue, engine, leases, limits, now, log, de
       tokens: isCheck ? 1 : reserved.prompt_tokens + reserved.completion_tokens,
       memory: isCheck ? { deviceBytes: 0, hostBytes: 0 } : memoryOf(reserved, sequences, seats),
       // A lease that ended by itself: its worker died, and this job may be why.
-      isSuspect: state.status === "running",
+      isSuspect: state.status === "running" || state.is_suspect,
     };
   }
 

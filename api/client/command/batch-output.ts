@@ -1,4 +1,4 @@
-import { open, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { access, open, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { UsageError } from "./errors.ts";
@@ -44,6 +44,18 @@ export function createBatchOutput(path: string) {
       await file.close();
     },
 
+    /** Moves what is in it to a file of its own, whose path it returns, so that another batch can begin. Null if it is empty. */
+    async setAside(): Promise<string | null> {
+      const found = await stat(path);
+      if (!found.isFile() || found.size === 0) return null;
+      for (let number = 1; ; number++) {
+        const aside = `${path}.${number}`;
+        if (await exists(aside)) continue;
+        await rename(path, aside);
+        return aside;
+      }
+    },
+
     /** Of this input; null if there was none. */
     async load(input: string): Promise<BatchRun | null> {
       const text = await readFile(statePath, "utf8").catch(() => "null");
@@ -80,5 +92,11 @@ export function createBatchOutput(path: string) {
     },
   };
 }
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
 
 export type BatchOutput = ReturnType<typeof createBatchOutput>;

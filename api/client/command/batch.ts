@@ -15,9 +15,9 @@ import { EXIT } from "./exit-status.ts";
 import { interruptible } from "./interruptible.ts";
 import { statOf } from "./source-file.ts";
 import { sending } from "./upload.ts";
+import { batchExit, BATCH_POLL_MS as POLL_MS, waitForBatch } from "./wait-for-batch.ts";
 import { openWatched } from "./watched-file.ts";
 
-const POLL_MS = 1_000;
 /** At the same results, where the connection breaks each time. */
 const READ_TRIES = 5;
 /** Of the faults of a batch that is run: more would push what follows off the screen. */
@@ -77,6 +77,9 @@ async function begin(context: Context, path: string, output: BatchOutput): Promi
     );
     return { batch: earlier, run: { ...known, batch: earlier.id } };
   }
+  // What was answered and paid for before is nobody's to overwrite.
+  const aside = await output.setAside();
+  if (aside !== null) note(`What was in ${output.path} is in ${aside} now.`);
   // Written down before the batch is made: a crash in between leaves the file to make it of.
   const file = await upload(context, path);
   const run: BatchRun = { input, file, batch: null, cursor: "", bytes: 0, is_over: false };
@@ -168,19 +171,16 @@ function report({ terminal, json }: Pick<Context, "terminal" | "json">, batch: B
       terminal.print(line);
     }
   }
-  if (batch.status === "failed") return EXIT.refused;
-  return batch.status === "completed" && batch.request_counts.failed === 0 ? EXIT.done : EXIT.failed;
+  return batchExit(batch);
 }
 
 async function dryRun(context: Context, path: string): Promise<number> {
-  const { client, terminal, progress, json } = context;
+  const { client, terminal, json } = context;
   const file = await upload(context, path);
-  let batch = await client.batches.create({ ...NEW_BATCH, input_file_id: file, dry_run: true });
-  for (; !isBatchOver(batch.status); batch = await client.batches.get(batch.id)) {
-    progress.show([{ name: "checking", value: 0, total: 0, unit: "line", note: batch.status }]);
-    await pause(POLL_MS, undefined);
-  }
-  progress.stop();
+  const begun = await client.batches.create({ ...NEW_BATCH, input_file_id: file, dry_run: true });
+  const batch = await waitForBatch(context, begun, ({ status }) => [
+    { name: "checking", value: 0, total: 0, unit: "line", note: status },
+  ]);
   if (json) terminal.print(JSON.stringify(batch));
   else {
     for (const line of [...errorLines(batch), ...(batch.status === "failed" ? [] : [quoteLine(batch)])]) {

@@ -23,7 +23,7 @@ export function parseId(text: string): string {
 export function parseJobId(text: string): string {
   if (isBatchId(text)) {
     throw new InvalidArgumentError(
-      `That is a batch: \`gnomon status ${text}\` shows it, and \`gnomon batch FILE\` collects its results.`,
+      `That is a batch: \`gnomon status ${text}\` shows it, and \`gnomon result ${text}\` prints its results.`,
     );
   }
   return parseId(text);

@@ -8,16 +8,17 @@ import { EXIT } from "./exit-status.ts";
 import { jobLines, jobRows } from "./job-lines.ts";
 import { parseCount, parseId } from "./parse-option.ts";
 import { formatTable } from "./table.ts";
+import { batchExit, waitForBatch } from "./wait-for-batch.ts";
 import { assertSucceeded, waitForJob } from "./wait-for-job.ts";
 
 export const statusCommand = (run: Run) =>
   createCommand("status", "how a job or a batch stands, or the latest jobs")
     .argument("[id]", "of a job or a batch", parseId)
-    .option("--wait", "until the job is over")
+    .option("--wait", "until it is over")
     .option("--limit <n>", "how many jobs are listed, 100 at most", parseCount, 20)
     .action((id, options) =>
       run(options, async (context) => {
-        if (id === undefined && options.wait) throw new UsageError("--wait needs the id of a job.");
+        if (id === undefined && options.wait) throw new UsageError("--wait needs the id of a job or a batch.");
         if (id === undefined) return list(context, options.limit);
         if (isBatchId(id)) return showBatch(context, id, options.wait ?? false);
         return show(context, id, options.wait ?? false);
@@ -33,12 +34,13 @@ async function show(context: Context, id: string, wait: boolean): Promise<number
   return EXIT.done;
 }
 
-async function showBatch({ client, terminal, json }: Context, id: string, wait: boolean): Promise<number> {
-  if (wait) throw new UsageError("`gnomon batch FILE` waits for a batch, and collects its results.");
-  const batch = await client.batches.get(id);
+async function showBatch(context: Context, id: string, wait: boolean): Promise<number> {
+  const { client, terminal, json } = context;
+  const found = await client.batches.get(id);
+  const batch = wait ? await waitForBatch(context, found) : found;
   const lines = [batchLine(batch), ...errorLines(batch), ...(batch.quote === null ? [] : [quoteLine(batch)])];
   terminal.print(json ? JSON.stringify(batch) : lines.join("\n"));
-  return EXIT.done;
+  return wait ? batchExit(batch) : EXIT.done;
 }
 
 async function list({ client, terminal, json }: Context, limit: number): Promise<number> {

@@ -58,7 +58,8 @@ async function summarizeStored(document: Document, level: number, deps: Deps, na
 
   const text = await client.text(document.id);
   const tokensPerByte = promptTokens / document.text_bytes;
-  // The same for all sections, so that the service prefills it once.
+  // The same for all sections: each is read as a part of the whole. It is too short, beside a section, for the engine to
+  // prefill it once for all of them (native/engine/prefix_group.h).
   const prefix = await client.sendDocument(prefixOf(name, text, (room * OUTLINE_SHARE) / tokensPerByte));
   const max = (room - prefix.text_bytes * tokensPerByte - Buffer.byteLength(question)) * MARGIN;
   const summaries = await mapSections({ text, max, tokensPerByte, prefixId: prefix.id }, deps);

@@ -27,12 +27,13 @@ const schema = `
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     queue TEXT NOT NULL,
     body TEXT NOT NULL,
-    group_id TEXT,
+    group_id TEXT NOT NULL,
     sent_ms INTEGER NOT NULL,
     visible_ms INTEGER NOT NULL,
     receive_count INTEGER NOT NULL
   ) STRICT;
-  CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (queue, visible_ms, id);
+  CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (queue, visible_ms);
+  CREATE INDEX IF NOT EXISTS messages_by_group ON messages (queue, group_id, visible_ms, id);
   CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 `;
 

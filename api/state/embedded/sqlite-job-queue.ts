@@ -1,6 +1,7 @@
 // The queue of the embedded state. A message is visible when its `visible_ms` has come; receiving moves that into the
 // future and counts. The receipt names message and count, so it ends with the next receive or the move to the dead
-// letters, and needs no column of its own.
+// letters, and needs no column of its own. Groups take turns, as in SQS's fair queues: however many messages one of them
+// has, the others wait for one each.
 import type { JobQueue, OutgoingMessage, ReceivedMessage } from "../job-queue.ts";
 import type { Database } from "./database.ts";
 
@@ -17,6 +18,7 @@ type Options = {
 };
 
 type Row = { id: number; body: string; receive_count: number };
+type Group = { group_id: string };
 
 export function createSqliteJobQueue({ database, name, now, maxReceives }: Options): JobQueue {
   const deadName = `${name}-dead`;
@@ -31,8 +33,14 @@ function queueNamed({ database, name, now, maxReceives, deadName, deadLetter }: 
     "INSERT INTO messages (queue, body, group_id, sent_ms, visible_ms, receive_count) VALUES (?, ?, ?, ?, ?, 0)",
   );
   const selectAny = database.prepare("SELECT 1 FROM messages WHERE queue = ? AND visible_ms <= ? LIMIT 1");
+  const selectGroup = database.prepare(
+    "SELECT group_id FROM messages WHERE queue = ? AND group_id >= ? ORDER BY group_id LIMIT 1",
+  );
+  const selectNextGroup = database.prepare(
+    "SELECT group_id FROM messages WHERE queue = ? AND group_id > ? ORDER BY group_id LIMIT 1",
+  );
   const selectVisible = database.prepare(
-    "SELECT id, body, receive_count FROM messages WHERE queue = ? AND visible_ms <= ? ORDER BY visible_ms, id LIMIT ?",
+    "SELECT id, body, receive_count FROM messages WHERE queue = ? AND group_id = ? AND visible_ms <= ? ORDER BY visible_ms, id LIMIT 1",
   );
   const take = database.prepare(
     "UPDATE messages SET visible_ms = ?, receive_count = receive_count + 1 WHERE id = ? RETURNING id, body, receive_count",
@@ -44,6 +52,8 @@ function queueNamed({ database, name, now, maxReceives, deadName, deadLetter }: 
   );
   const remove = database.prepare("DELETE FROM messages WHERE id = ? AND receive_count = ? AND queue = ?");
 
+  /** The group that had its turn last, in this process. */
+  let served = "";
   const waiting = new Set<() => void>();
   let closed = false;
   const wakeAll = () => {
@@ -64,18 +74,32 @@ function queueNamed({ database, name, now, maxReceives, deadName, deadLetter }: 
       waiting.add(wake);
     });
 
-  /** Moves exhausted messages away until there are others to take, or none at all. */
-  function takeVisible(max: number, visibilityMs: number): ReceivedMessage[] {
-    for (;;) {
-      const nowMs = now();
-      const rows = selectVisible.all(name, nowMs, max) as Row[];
-      const taken: ReceivedMessage[] = [];
-      for (const { id, receive_count } of rows) {
-        if (receive_count >= maxReceives) bury.run(deadName, nowMs, id);
-        else taken.push(received(take.get(nowMs + visibilityMs, id) as Row));
+  /** The oldest visible message of the next group that has one. */
+  function nextVisible(nowMs: number): Row | undefined {
+    let group = (selectNextGroup.get(name, served) ?? selectGroup.get(name, "")) as Group | undefined;
+    for (const first = group?.group_id; group !== undefined; ) {
+      const row = selectVisible.get(name, group.group_id, nowMs) as Row | undefined;
+      if (row !== undefined) {
+        served = group.group_id;
+        return row;
       }
-      if (taken.length > 0 || rows.length === 0) return taken;
+      group = (selectNextGroup.get(name, group.group_id) ?? selectGroup.get(name, "")) as Group | undefined;
+      if (group?.group_id === first) return undefined;
     }
+    return undefined;
+  }
+
+  /** Moves exhausted messages away on its way to others. */
+  function takeVisible(max: number, visibilityMs: number): ReceivedMessage[] {
+    const nowMs = now();
+    const taken: ReceivedMessage[] = [];
+    while (taken.length < max) {
+      const row = nextVisible(nowMs);
+      if (row === undefined) break;
+      if (row.receive_count >= maxReceives) bury.run(deadName, nowMs, row.id);
+      else taken.push(received(take.get(nowMs + visibilityMs, row.id) as Row));
+    }
+    return taken;
   }
 
   async function sendBatch(messages: OutgoingMessage[]): Promise<void> {
@@ -85,7 +109,7 @@ function queueNamed({ database, name, now, maxReceives, deadName, deadLetter }: 
     await database.writeSoon(() => {
       const nowMs = now();
       for (const { body, groupId, delaySeconds = 0 } of messages) {
-        insert.run(name, body, groupId ?? null, nowMs, nowMs + delaySeconds * 1000);
+        insert.run(name, body, groupId ?? "", nowMs, nowMs + delaySeconds * 1000);
       }
     });
     wakeAll();

@@ -130,13 +130,15 @@ export function createJobClaims({ objects, states, endUnclaimed, now, newId, lea
 
     /**
      * Gives the job back unfinished; its message must become visible again. One that is to be cancelled, or has expired,
-     * ends here. An attempt that is not spent does not count: nothing went wrong with it. Null if the lease was lost.
+     * ends here. An attempt that is not spent does not count: nothing went wrong with it. A suspect may be what the engine
+     * died of. Null if the lease was lost.
      */
-    async release(claim: Claim, { isSpent = true } = {}): Promise<JobState | null> {
+    async release(claim: Claim, { isSpent = true, isSuspect = false } = {}): Promise<JobState | null> {
       const stored = await changeClaimed(claim, (state) => {
         const status = dueEnd(state, now());
         const attempt = isSpent ? state.attempt : state.attempt - 1;
-        return status ? finish(state, status, now()) : advance(state, "queued", { lease: null, attempt });
+        const is_suspect = state.is_suspect || isSuspect;
+        return status ? finish(state, status, now()) : advance(state, "queued", { lease: null, attempt, is_suspect });
       });
       return stored?.changed ? stored.value : null;
     },

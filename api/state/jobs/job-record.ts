@@ -27,6 +27,7 @@ export function newJob({ id, tenant, request, nowMs }: NewJob): JobState {
     revision: 1,
     status: "queued",
     attempt: 0,
+    is_suspect: false,
     lease: null,
     progress: {
       prompt_tokens: promptTokens,

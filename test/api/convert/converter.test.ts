@@ -22,7 +22,7 @@ test("HTML is read as it reads: blocks apart, entities resolved, no scripts, sty
     <ul><li>one</li><li>two</li></ul><table><tr><th>Pier</th><th>Tons</th></tr><tr><td>North</td><td>40</td></tr></table>
     <img src="x" alt="y"></body></html>`;
   expect(await convert(html, "text/html")).toBe(
-    "Minutes\n\nThe board met & voted: see.\n\n * one\n * two\n\nPier    Tons\nNorth   40",
+    "# Minutes\n\nThe board met & voted: see.\n\n * one\n * two\n\nPier    Tons\nNorth   40",
   );
 });
 

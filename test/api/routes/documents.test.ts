@@ -107,16 +107,16 @@ describe("HTML and PDF", () => {
   it("are turned to text that jobs read, and can be downloaded as they were sent", async () => {
     const html = "<h1>Minutes</h1><p>The board met.</p>";
     const sent = await readJson(Document, await app.post("/v1/documents", html, "text/html"));
-    expect(sent).toMatchObject({ media_type: "text/html", bytes: html.length, text_bytes: 23 });
+    expect(sent).toMatchObject({ media_type: "text/html", bytes: html.length, text_bytes: 25 });
     const text = await app.get(sent.urls.text);
     expect(text.headers.get("content-type")).toBe("text/plain; charset=utf-8");
-    expect(await text.text()).toBe("Minutes\n\nThe board met.");
+    expect(await text.text()).toBe("# Minutes\n\nThe board met.");
     const read = async (query: string) => {
       const { url } = await readJson(Download, await app.get(`${sent.urls.download}${query}`));
       return (await app.app.request(url)).text();
     };
     expect(await read("")).toBe(html);
-    expect(await read("?of=text")).toBe("Minutes\n\nThe board met.");
+    expect(await read("?of=text")).toBe("# Minutes\n\nThe board met.");
     expect((await app.submit({ document: { id: sent.id } })).progress.prompt_tokens).toBeGreaterThan(5);
     const pdf = await app.app.request("/v1/documents", {
       method: "POST",

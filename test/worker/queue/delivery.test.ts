@@ -186,7 +186,7 @@ describe("a job that fails", () => {
     (await worker.sequence(0)).fail(engineError("device_failed"));
     await delivery.done;
     expect(worker.onEngineDead).toHaveBeenCalledOnce();
-    expect((await worker.job(id)).status).toBe("queued");
+    expect(await worker.job(id)).toMatchObject({ status: "queued", is_suspect: true });
   });
 });
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { delay } from "../../../worker/delay.ts";
+import { backoffMs } from "../../../worker/failure.ts";
 import { createJobConsumer } from "../../../worker/queue/job-consumer.ts";
 import { eventually } from "../../support/eventually.ts";
 import { openTestWorker, type TestWorker } from "../../support/test-worker.ts";
@@ -36,6 +37,7 @@ function consume(maxBatch: number, { lookAhead = 1, capacity = plenty } = {}) {
 }
 
 const soon = () => delay(150);
+const engineError = (code: string) => Object.assign(new Error(`engine says ${code}`), { code });
 
 describe("receiving", () => {
   it("fills the batch, and refills it as sequences end", async () => {
@@ -116,6 +118,34 @@ describe("choosing", () => {
     (await worker.sequence(1)).finish(1);
     await eventually(async () => expect((await worker.job(suspect)).status).toBe("succeeded"));
     expect(sequences).toBe(1);
+    await consumer.stop(0);
+  });
+});
+
+describe("jobs that ran when the engine died", () => {
+  it("run alone, one after the other, before those that did not", async () => {
+    const ids = [await worker.submit(), await worker.submit()];
+    const dying = consume(8, { lookAhead: 8 });
+    await worker.sequence(1);
+    for (const sequence of worker.fake.sequences) sequence.fail(engineError("device_failed"));
+    await eventually(async () => {
+      for (const id of ids) expect(await worker.job(id)).toMatchObject({ status: "queued", is_suspect: true });
+    });
+    await dying.stop(0);
+    const bystander = await worker.submit();
+    worker.state.advance(backoffMs(1));
+    const consumer = consume(8, { lookAhead: 8 });
+    for (const index of [2, 3]) {
+      await worker.sequence(index);
+      await soon();
+      expect(worker.fake.sequences.length).toBe(index + 1);
+      expect(await worker.job(bystander)).toMatchObject({ status: "queued", is_suspect: false });
+      worker.fake.sequences[index]?.finish(1);
+    }
+    (await worker.sequence(4)).finish(1);
+    await eventually(async () => {
+      for (const id of [...ids, bystander]) expect((await worker.job(id)).status).toBe("succeeded");
+    });
     await consumer.stop(0);
   });
 });

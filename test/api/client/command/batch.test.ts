@@ -100,6 +100,40 @@ describe("batch", () => {
     expect(again.err).toContain(`remove ${results}.state.json to run it again.`);
   });
 
+  test("keeps what an earlier batch, or anything else, has left in its output", async () => {
+    const results = join(directory, "in-results.jsonl");
+    await writeFile(results, "not of any batch\n");
+    await writeLines(chatLine("a"));
+    const first = await runGnomon(["batch", file, "--no-wait"], { fetch: fetchOf(service) });
+    expect(first.err).toContain(`What was in ${results} is in ${results}.1 now.`);
+    expect(await readFile(`${results}.1`, "utf8")).toBe("not of any batch\n");
+    await service.work();
+    const running = await service.begin();
+    (await service.worker.sequence(0)).finish(1);
+    await running.done;
+    await runGnomon(["batch", file], { fetch: fetchOf(service) });
+    const answered = await readFile(results, "utf8");
+    expect(answered).toContain('"custom_id":"a"');
+    // The input is another one now, and so is its batch.
+    await writeLines(chatLine("b"));
+    const second = await runGnomon(["batch", file, "--no-wait"], { fetch: fetchOf(service) });
+    expect(second.err).toContain(`What was in ${results} is in ${results}.2 now.`);
+    expect(await readFile(`${results}.2`, "utf8")).toBe(answered);
+    expect(await readFile(results, "utf8").catch(() => "")).toBe("");
+  });
+
+  test("Ctrl-C asks whether to cancel a dry run", async () => {
+    await writeLines(chatLine("a"));
+    const terminal = createTestTerminal({ answers: ["y"] });
+    const begun = runGnomon(["batch", file, "--dry-run"], { fetch: fetchOf(service), terminal });
+    await eventually(async () => expect(await batches()).toHaveLength(1));
+    terminal.interrupt();
+    expect((await begun).status).toBe(130);
+    const [batch] = await batches();
+    expect(terminal.asked).toEqual([expect.stringContaining(`Cancel batch ${batch?.id}?`)]);
+    expect(batch?.status).toMatch(/^cancell/);
+  });
+
   test("sends its file again where the service could not take it", async () => {
     await writeLines(chatLine("a"));
     const send = fetchOf(service);
@@ -163,5 +197,28 @@ describe("batch", () => {
     const { status, out } = await begun;
     expect(status).toBe(5);
     expect(out).toMatch(/^Line 2: `body\.n` .*\n1 line, 4 prompt tokens, at most 14 in all/);
+  });
+});
+
+describe("a batch by its id", () => {
+  test("`status --wait` waits for its end, and `result` prints its lines", async () => {
+    await writeLines(chatLine("a"), chatLine("b"));
+    const fetch = fetchOf(service);
+    const id = (await runGnomon(["batch", file, "--no-wait"], { fetch })).out.trim();
+    await service.work();
+    const running = await service.begin();
+    (await service.worker.sequence(0)).finish(1);
+    await eventually(async () => {
+      const { status, out } = await runGnomon(["result", id], { fetch });
+      expect(status).toBe(0);
+      expect(out.trimEnd().split("\n")).toHaveLength(1);
+    });
+    const waited = runGnomon(["status", id, "--wait"], { fetch });
+    (await service.worker.sequence(1)).finish(1);
+    await running.done;
+    expect(await waited).toMatchObject({ status: 0, out: expect.stringContaining("2 of 2 lines answered, 0 failed.") });
+    const { out } = await runGnomon(["result", id, "--wait"], { fetch });
+    const lines = out.trimEnd().split("\n");
+    expect(lines.map((line): string => JSON.parse(line).custom_id).toSorted()).toEqual(["a", "b"]);
   });
 });

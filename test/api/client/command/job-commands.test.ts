@@ -66,8 +66,7 @@ describe("a job that somebody submitted", () => {
   test("a batch, or what can be no id, is refused with what to do instead", async () => {
     const fetch = () => Promise.reject(new Error("not to be called"));
     const of = (...args: string[]) => runGnomon(args, { fetch });
-    expect((await of("result", "batch_1")).err).toContain("`gnomon status batch_1` shows it");
-    expect((await of("logs", "batch_1")).err).toContain("`gnomon batch FILE` collects its results");
+    expect((await of("logs", "batch_1")).err).toContain("`gnomon result batch_1` prints its results");
     expect(await of("status", "../models")).toMatchObject({
       status: 2,
       err: expect.stringContaining("An id has letters, digits, _ and - only."),

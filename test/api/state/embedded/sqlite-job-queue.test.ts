@@ -69,3 +69,17 @@ test("messages that became exhausted together do not hide the ones behind them",
   expect(received.map(({ body }) => body)).toEqual(["good"]);
   await close();
 });
+
+test("groups take turns, each in its own order, however many messages one of them has", async () => {
+  await using directory = await temporaryDirectory();
+  let nowMs = 0;
+  const { queue, close } = await openEmbedded(directory.path, () => nowMs);
+  for (let number = 0; number < 50; number++) await queue.send({ body: `noisy ${number}`, groupId: "noisy" });
+  nowMs += 1;
+  await queue.sendBatch(["a 0", "z 0", "a 1"].map((body) => ({ body, groupId: body[0] ?? "" })));
+  const take = async (max: number) =>
+    (await queue.receive({ max, waitMs: 0, visibilityMs: 100 })).map(({ body }) => body);
+  expect(await take(4)).toEqual(["a 0", "noisy 0", "z 0", "a 1"]);
+  expect(await take(3)).toEqual(["noisy 1", "noisy 2", "noisy 3"]);
+  await close();
+});
