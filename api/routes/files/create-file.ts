@@ -41,7 +41,7 @@ const description = {
   },
 } as const;
 
-export const createFileRoute = (files: FileStore, now: () => number) => {
+export const createFileRoute = (files: FileStore) => {
   const router = createRouter();
   router.openAPIRegistry.registerPath(description);
   return router.post(path, mediaTypes("multipart/form-data"), async (c) => {
@@ -54,10 +54,10 @@ export const createFileRoute = (files: FileStore, now: () => number) => {
       });
       const { purpose, expires_after } = parseFields(fields);
       if (file === null || file.bytes === 0) throw missingFile(file === null);
-      const seconds = expires_after?.seconds ?? limits.maxFileExpirySeconds;
+      const expirySeconds = expires_after?.seconds ?? limits.maxFileExpirySeconds;
       const filename = file.filename.slice(0, limits.filenameCharacters);
-      const expiresMs = now() + seconds * 1000;
-      return c.json(describeFile(await files.publish(tenant, { id, filename, purpose, bytes: file.bytes, expiresMs })));
+      const made = { id, filename, purpose, bytes: file.bytes, expirySeconds };
+      return c.json(describeFile(await files.publish(tenant, made)));
     } catch (error) {
       await files.discard(tenant, id);
       throw error;

@@ -145,7 +145,7 @@ describe("400", () => {
   it("does not take a file that a batch made", async () => {
     await using test = await openTestApp();
     await test.state.files.write("default", "file-x", [Buffer.from("{}")] as never);
-    const file = { id: "file-x", filename: "x", purpose: "batch_output" as const, bytes: 2, expiresMs: null };
+    const file = { id: "file-x", filename: "x", purpose: "batch_output" as const, bytes: 2, expirySeconds: null };
     await test.state.files.publish("default", file);
     expect((await readProblem(await post(test, asked("file-x")))).field).toBe("input_file_id");
   });
