@@ -4,7 +4,7 @@ import { CreateFileFields, ExpiresAfter, File } from "../../contract/file.ts";
 import { limits } from "../../contract/limits.ts";
 import { payloadTooLarge } from "../../http/body-limits.ts";
 import { mediaTypes } from "../../http/media-types.ts";
-import { receiveMultipart } from "../../http/multipart.ts";
+import { BESIDE_FILE_BYTES, receiveMultipart } from "../../http/multipart.ts";
 import { createRouter, problemResponses } from "../../http/router.ts";
 import { refuseInvalid } from "../../http/validation.ts";
 import { bounded } from "../../state/byte-streams.ts";
@@ -45,6 +45,7 @@ export const createFileRoute = (files: FileStore) => {
   const router = createRouter();
   router.openAPIRegistry.registerPath(description);
   return router.post(path, mediaTypes("multipart/form-data"), async (c) => {
+    if (Number(c.req.header("content-length")) > limits.batchFileBytes + BESIDE_FILE_BYTES) throw tooLarge();
     const tenant = c.get("tenant");
     const id = files.newId();
     try {
