@@ -83,7 +83,8 @@ export const Batch = z
         prompt_tokens: z.int().meta({ description: "Exact, over all of these." }),
         max_total_tokens: z.int(),
         estimated_hours: z.number().nullable().meta({
-          description: "Of running it alone at the rates that the workers have measured; null until there are any.",
+          description:
+            "Of running it alone at the rates that the workers have measured; null without any, and after the run.",
         }),
         max_cost: z.object({ amount: z.number(), currency: z.string() }).nullable(),
       })

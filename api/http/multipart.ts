@@ -16,6 +16,9 @@ type Receive = {
 const FIELDS = 16;
 const FIELD_BYTES = 4_096;
 
+/** More than a form has beside its file: the values of its fields, and the headers of its parts, each below 80 KiB. */
+export const BESIDE_FILE_BYTES = 2 * 1024 * 1024;
+
 /**
  * Reads a multipart form of one file and a few short fields, in whatever order and of whatever length, without ever
  * holding the file. Throws AppError `invalid_request`.

@@ -63,7 +63,7 @@ const deleteFile = createRoute({
   },
 });
 
-export const fileRoutes = ({ files, now }: { files: FileStore; now: () => number }) => {
+export const fileRoutes = ({ files }: { files: FileStore }) => {
   async function read(tenant: string, id: string): Promise<FileInfo> {
     const info = await files.get(tenant, id);
     if (info === null) throw fileNotFound(id);
@@ -71,7 +71,7 @@ export const fileRoutes = ({ files, now }: { files: FileStore; now: () => number
   }
 
   return createRouter()
-    .route("/", createFileRoute(files, now))
+    .route("/", createFileRoute(files))
     .openapi(listFiles, async (c) => {
       const tenant = c.get("tenant");
       const { after: afterId, ...page } = c.req.valid("query");

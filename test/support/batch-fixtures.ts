@@ -2,6 +2,7 @@ import { expect } from "vitest";
 import { BatchOutputLine } from "../../api/contract/batch-line.ts";
 import { Batch } from "../../api/contract/batch-resource.ts";
 import { File as FileResource } from "../../api/contract/file.ts";
+import type { Price } from "../../api/contract/job.ts";
 import { limits } from "../../api/contract/limits.ts";
 import { openTestApp, readJson, type TestApp } from "./test-app.ts";
 import { openTestWorker, type TestWorker } from "./test-worker.ts";
@@ -53,10 +54,13 @@ export async function readResults(test: TestApp, id: string, after?: string) {
 }
 
 /** The app, and a worker whose engine a test moves, on the same state. */
-export async function openTestService(options: Parameters<typeof openTestWorker>[0] = {}) {
+export async function openTestService({
+  price = null,
+  ...options
+}: Parameters<typeof openTestWorker>[0] & { price?: Price | null } = {}) {
   let worker: TestWorker = await openTestWorker(options);
   const { state } = worker;
-  const test = await openTestApp({ state });
+  const test = await openTestApp({ state, price });
   const deliver = async () => worker.deliver(await worker.receive());
   return {
     ...test,

@@ -48,13 +48,13 @@ async function countsOf(state: BatchState, { parts }: BatchStore): Promise<Batch
 }
 
 async function quoteOf(
-  { lines, invalid_lines, size, price, status }: BatchState,
+  { lines, invalid_lines, size, price, status, dry_run }: BatchState,
   estimates: Deps["estimates"],
 ): Promise<Batch["quote"]> {
   if (size === null) return null;
   const tokens = { promptTokens: size.prompt_tokens, completionTokens: size.completion_tokens };
   // Of what is over nobody asks how long it would take, and its description stays as it is.
-  const run = isBatchOver(status) && status !== "completed" ? null : await estimates.seconds(tokens);
+  const run = isBatchOver(status) && !dry_run ? null : await estimates.seconds(tokens);
   const usage = {
     prompt_tokens: size.prompt_tokens,
     prompt_tokens_details: { cached_tokens: 0 },

@@ -4,7 +4,7 @@ import { CreateFileFields, ExpiresAfter, File } from "../../contract/file.ts";
 import { limits } from "../../contract/limits.ts";
 import { payloadTooLarge } from "../../http/body-limits.ts";
 import { mediaTypes } from "../../http/media-types.ts";
-import { receiveMultipart } from "../../http/multipart.ts";
+import { BESIDE_FILE_BYTES, receiveMultipart } from "../../http/multipart.ts";
 import { createRouter, problemResponses } from "../../http/router.ts";
 import { refuseInvalid } from "../../http/validation.ts";
 import { bounded } from "../../state/byte-streams.ts";
@@ -41,10 +41,11 @@ const description = {
   },
 } as const;
 
-export const createFileRoute = (files: FileStore, now: () => number) => {
+export const createFileRoute = (files: FileStore) => {
   const router = createRouter();
   router.openAPIRegistry.registerPath(description);
   return router.post(path, mediaTypes("multipart/form-data"), async (c) => {
+    if (Number(c.req.header("content-length")) > limits.batchFileBytes + BESIDE_FILE_BYTES) throw tooLarge();
     const tenant = c.get("tenant");
     const id = files.newId();
     try {
@@ -54,10 +55,10 @@ export const createFileRoute = (files: FileStore, now: () => number) => {
       });
       const { purpose, expires_after } = parseFields(fields);
       if (file === null || file.bytes === 0) throw missingFile(file === null);
-      const seconds = expires_after?.seconds ?? limits.maxFileExpirySeconds;
+      const expirySeconds = expires_after?.seconds ?? limits.maxFileExpirySeconds;
       const filename = file.filename.slice(0, limits.filenameCharacters);
-      const expiresMs = now() + seconds * 1000;
-      return c.json(describeFile(await files.publish(tenant, { id, filename, purpose, bytes: file.bytes, expiresMs })));
+      const made = { id, filename, purpose, bytes: file.bytes, expirySeconds };
+      return c.json(describeFile(await files.publish(tenant, made)));
     } catch (error) {
       await files.discard(tenant, id);
       throw error;

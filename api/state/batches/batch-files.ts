@@ -5,20 +5,20 @@ import type { ObjectStore } from "../object-store.ts";
 import type { BatchParts } from "./batch-parts.ts";
 import { addCounts, NO_LINES, type ResultLine, readResults } from "./batch-results.ts";
 
-type Deps = { objects: ObjectStore; parts: BatchParts; files: FileStore; now: () => number };
+type Deps = { objects: ObjectStore; parts: BatchParts; files: FileStore };
 
 const PIECE_CHARACTERS = 65_536;
 
 type Summary = Pick<BatchState, "output_file_id" | "error_file_id" | "request_counts" | "usage">;
 
 /** The results of a batch as its two files, without more than a piece of them in memory. */
-export function createBatchFiles({ objects, parts, files, now }: Deps) {
+export function createBatchFiles({ objects, parts, files }: Deps) {
   async function* allResults(batch: BatchState): AsyncGenerator<ResultLine> {
     for (const { key, bytes } of await parts.listResults(batch)) yield* readResults(objects, key, 0, bytes);
   }
 
   async function writeFile(batch: BatchState, kind: "output" | "error", lines: AsyncIterable<ResultLine>) {
-    const { tenant, output_expires_seconds: seconds } = batch;
+    const { tenant, output_expires_seconds: expirySeconds } = batch;
     // Named after the batch: if two processes end it at once, they write the same file.
     const id = `file-${batch.id.replace(/^batch_/, "")}-${kind}`;
     const { bytes } = await files.write(tenant, id, encoded(lines));
@@ -27,8 +27,7 @@ export function createBatchFiles({ objects, parts, files, now }: Deps) {
       return null;
     }
     const filename = `${batch.id}_${kind}.jsonl`;
-    const expiresMs = seconds === null ? null : now() + seconds * 1000;
-    await files.publish(tenant, { id, filename, purpose: "batch_output", bytes, expiresMs });
+    await files.publish(tenant, { id, filename, purpose: "batch_output", bytes, expirySeconds });
     return id;
   }
 

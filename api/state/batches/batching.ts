@@ -21,7 +21,7 @@ export function createBatching({
 }) {
   const files = createFileStore({ objects, now, newId });
   const batches = createBatchStore({ objects });
-  const batchFiles = createBatchFiles({ objects, parts: batches.parts, files, now });
+  const batchFiles = createBatchFiles({ objects, parts: batches.parts, files });
   return { files, batches, batchEnd: createBatchEnd({ objects, batches, batchFiles, onOver, now }) };
 }
 

@@ -8,7 +8,14 @@ export type FileStore = ReturnType<typeof createFileStore>;
 
 type Deps = { objects: ObjectStore; now: () => number; newId: () => string };
 
-type NewFile = { id: string; filename: string; purpose: FilePurpose; bytes: number; expiresMs: number | null };
+type NewFile = {
+  id: string;
+  filename: string;
+  purpose: FilePurpose;
+  bytes: number;
+  /** After it was made; null: as long as its bucket keeps it. */
+  expirySeconds: number | null;
+};
 
 export type ListFiles = { after: FileInfo | null; limit: number; order: "asc" | "desc"; purpose: string | undefined };
 
@@ -40,12 +47,14 @@ export function createFileStore({ objects, now, newId }: Deps) {
     },
 
     /** Makes written content a file. A repetition finds the file as it is. */
-    async publish(tenant: string, { id, filename, purpose, bytes, expiresMs }: NewFile): Promise<FileInfo> {
-      const info: FileInfo = { id, filename, purpose, bytes, created_ms: now(), expires_ms: expiresMs };
-      await objects.put(keys.fileIndex(tenant, info.created_ms, id), new Uint8Array());
+    async publish(tenant: string, { id, filename, purpose, bytes, expirySeconds }: NewFile): Promise<FileInfo> {
+      const created_ms = now();
+      const expires_ms = expirySeconds === null ? null : created_ms + expirySeconds * 1000;
+      const info: FileInfo = { id, filename, purpose, bytes, created_ms, expires_ms };
+      await objects.put(keys.fileIndex(tenant, created_ms, id), new Uint8Array());
       const etag = await objects.putIfAbsent(keys.fileInfo(tenant, id), encode(info));
       if (etag !== null) return info;
-      await objects.delete(keys.fileIndex(tenant, info.created_ms, id));
+      await objects.delete(keys.fileIndex(tenant, created_ms, id));
       return (await get(tenant, id)) ?? info;
     },
 

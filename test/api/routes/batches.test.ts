@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { Batch, BatchList } from "../../../api/contract/batch-resource.ts";
 import { AppError } from "../../../api/contract/errors.ts";
+import { limits } from "../../../api/contract/limits.ts";
 import { chatLines, createBatch, getBatch, readResults, uploadLines } from "../../support/batch-fixtures.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../support/test-app.ts";
 
@@ -13,6 +14,11 @@ const asked = (input_file_id: string, changes: object = {}) => ({
 
 const post = (test: TestApp, body: unknown, headers: Record<string, string> = {}) =>
   test.post("/v1/batches", body, "application/json", headers);
+
+/** 16 pairs, each with a key of 64 characters and a value of 512. */
+const LARGEST_METADATA = Object.fromEntries(
+  Array.from({ length: 16 }, (_, index) => [String(index).padStart(64, "k"), "v".repeat(512)]),
+);
 
 describe("200", () => {
   it("makes a batch that is validated within a day, and keeps its input", async () => {
@@ -100,6 +106,22 @@ describe("200", () => {
     expect(second).toMatchObject({ first_id: ids[0], last_id: ids[0], has_more: false });
   });
 
+  it.each([limits.minFileExpirySeconds, limits.maxFileExpirySeconds])(
+    "takes an `output_expires_after` of %i seconds",
+    async (seconds) => {
+      await using test = await openTestApp();
+      const output_expires_after = { anchor: "created_at", seconds };
+      const { id } = await createBatch(test, chatLines(1), { output_expires_after });
+      expect((await test.state.batches.get("default", id))?.output_expires_seconds).toBe(seconds);
+    },
+  );
+
+  it("takes metadata as large as OpenAI does, and gives it back", async () => {
+    await using test = await openTestApp();
+    const { id } = await createBatch(test, chatLines(1), { metadata: LARGEST_METADATA });
+    expect((await getBatch(test, id)).metadata).toEqual(LARGEST_METADATA);
+  });
+
   it("has no results before anything ran", async () => {
     await using test = await openTestApp();
     const { id } = await createBatch(test, chatLines(1));
@@ -142,10 +164,49 @@ describe("400", () => {
     );
   });
 
+  it.each([
+    ["shorter than an hour", { seconds: 3_599 }, "seconds", "must be at least 3600"],
+    ["longer than 30 days", { seconds: 2_592_001 }, "seconds", "must be at most 2592000"],
+    ["of half a second", { seconds: 3_600.5 }, "seconds", "must be an integer"],
+    ["of a text", { seconds: "3600" }, "seconds", "must be a number"],
+    ["of no length", { seconds: undefined }, "seconds", "is missing: give a number"],
+    ["from another time", { anchor: "last_active_at" }, "anchor", "must be `created_at`"],
+    ["from no time", { anchor: undefined }, "anchor", "must be `created_at`"],
+    ["with a field of no meaning", { days: 1 }, "days", "is not a known field: remove it"],
+  ])("does not take an `output_expires_after` %s", async (_, changes, field, detail) => {
+    await using test = await openTestApp();
+    const { id } = await uploadLines(test, chatLines(1));
+    const output_expires_after = { anchor: "created_at", seconds: 3_600, ...changes };
+    const problem = await readProblem(await post(test, asked(id, { output_expires_after })));
+    const named = `output_expires_after.${field}`;
+    expect(problem).toMatchObject({ status: 400, code: "invalid_request", field: named });
+    expect(problem.errors).toEqual([{ field: named, detail }]);
+    expect(problem.error).toMatchObject({ type: "invalid_request_error", param: named });
+  });
+
+  it.each([
+    ["17 pairs", { ...LARGEST_METADATA, more: "" }, "metadata", "must not have more than 16 pairs"],
+    [
+      "a key of 65 characters",
+      { ["k".repeat(65)]: "v" },
+      `metadata.${"k".repeat(65)}`,
+      "has a name that must have at most 64 characters",
+    ],
+    ["a value of 513 characters", { night: "v".repeat(513) }, "metadata.night", "must have at most 512 characters"],
+    ["a value that is no text", { night: 1 }, "metadata.night", "must be a string"],
+  ])("does not take metadata with %s", async (_, metadata, field, detail) => {
+    await using test = await openTestApp();
+    const { id } = await uploadLines(test, chatLines(1));
+    const problem = await readProblem(await post(test, asked(id, { metadata })));
+    expect(problem).toMatchObject({ status: 400, code: "invalid_request", field });
+    expect(problem.errors).toEqual([{ field, detail }]);
+    expect(problem.error).toMatchObject({ type: "invalid_request_error", param: field });
+  });
+
   it("does not take a file that a batch made", async () => {
     await using test = await openTestApp();
     await test.state.files.write("default", "file-x", [Buffer.from("{}")] as never);
-    const file = { id: "file-x", filename: "x", purpose: "batch_output" as const, bytes: 2, expiresMs: null };
+    const file = { id: "file-x", filename: "x", purpose: "batch_output" as const, bytes: 2, expirySeconds: null };
     await test.state.files.publish("default", file);
     expect((await readProblem(await post(test, asked("file-x")))).field).toBe("input_file_id");
   });

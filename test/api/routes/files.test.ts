@@ -171,6 +171,66 @@ describe("404", () => {
   });
 });
 
+describe("413", () => {
+  const HEAD = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n';
+  const TAIL = '\r\n--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--x--\r\n';
+  const tooLarge = { status: 413, code: "payload_too_large", limit_bytes: 200 * 1024 * 1024 };
+
+  /** Sends a form as it is asked for, and nothing of it before that. */
+  async function send(test: TestApp, pieces: Iterable<Uint8Array>, headers: Fields = {}) {
+    let pulled = 0;
+    const iterator = pieces[Symbol.iterator]();
+    const body = new ReadableStream<Uint8Array>(
+      {
+        pull(controller) {
+          const { done, value } = iterator.next();
+          if (done) return controller.close();
+          pulled += value.length;
+          controller.enqueue(value);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const type = { "Content-Type": "multipart/form-data; boundary=x" };
+    const init = { method: "POST", headers: { ...type, ...headers }, body, duplex: "half" as const };
+    const response = await test.app.request(new Request("http://localhost/v1/files", init));
+    return { response, pulled };
+  }
+
+  function* endless(): Generator<Uint8Array> {
+    yield Buffer.from(HEAD);
+    const piece = Buffer.alloc(1024 * 1024, LINES);
+    for (;;) yield piece;
+  }
+
+  it("refuses a body that says it is too large before any of it is read", async () => {
+    await using test = await openTestApp();
+    const { response, pulled } = await send(test, endless(), { "Content-Length": String(203 * 1024 * 1024) });
+    const problem = await readProblem(response);
+    expect(problem).toMatchObject(tooLarge);
+    expect(problem.error).toMatchObject({ type: "invalid_request_error", code: "payload_too_large" });
+    expect(pulled).toBe(0);
+  });
+
+  it("stops reading a file of unknown length soon after the limit, and keeps nothing", async () => {
+    await using test = await openTestApp();
+    const { response, pulled } = await send(test, endless());
+    expect(await readProblem(response)).toMatchObject(tooLarge);
+    expect(pulled).toBeGreaterThan(limits.batchFileBytes);
+    expect(pulled).toBeLessThan(limits.batchFileBytes + 16 * 1024 * 1024);
+    expect(await test.state.objects.list("t/default/f")).toEqual([]);
+  });
+
+  it("leaves room for what a form has beside the largest file", async () => {
+    await using test = await openTestApp();
+    const pieces = [HEAD, LINES, TAIL].map((piece) => Buffer.from(piece));
+    const length = String(limits.batchFileBytes + HEAD.length + TAIL.length);
+    // The body itself is short: what it says of its length is all that is looked at.
+    const { response } = await send(test, pieces, { "Content-Length": length });
+    expect((await readJson(FileResource, response)).bytes).toBe(LINES.length);
+  });
+});
+
 it("answers 415 to a body that is no form", async () => {
   await using test = await openTestApp();
   expect((await test.post("/v1/files", { purpose: "batch" })).status).toBe(415);

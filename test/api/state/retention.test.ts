@@ -87,7 +87,7 @@ describe("batches and files past their retention", () => {
       filename: "short.jsonl",
       purpose: "batch_output",
       bytes: 1,
-      expiresMs: state.now() + hour,
+      expirySeconds: 3_600,
     });
     state.advance(2 * hour);
     expect(await removeOld()).toEqual({ ...NOTHING, files: 1 });
@@ -125,7 +125,7 @@ it("keeps on with other kinds and other tenants, where something cannot be read"
     const created_ms = state.now();
     await state.objects.put(keys.batchIndex(tenant, created_ms, "batch_1"), Buffer.of());
     await state.objects.put(keys.batchState(tenant, "batch_1"), Buffer.from("{}"));
-    await state.files.publish(tenant, { id: "file-1", filename: "f", purpose: "batch", bytes: 1, expiresMs: null });
+    await state.files.publish(tenant, { id: "file-1", filename: "f", purpose: "batch", bytes: 1, expirySeconds: null });
   }
   state.advance(31 * days);
   expect(await createRetention({ ...state, retentionMs, log })()).toEqual({ ...NOTHING, files: 2 });
@@ -145,7 +145,7 @@ describe("what a request left that broke off", () => {
     state.advance(23 * hour);
     await removeOld();
     expect(await keysBelow(state, "t/t/")).toHaveLength(4);
-    const late = { id: "file-late", filename: "a", purpose: "batch" as const, bytes: 1, expiresMs: null };
+    const late = { id: "file-late", filename: "a", purpose: "batch" as const, bytes: 1, expirySeconds: null };
     await state.files.publish("t", late);
     state.advance(2 * hour);
     await removeOld();

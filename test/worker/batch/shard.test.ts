@@ -211,6 +211,33 @@ describe("a cancel", () => {
     ]);
     expect((await cancel(test, id)).status).toBe(200);
   });
+
+  it("keeps the answers and the usage of a shard that had ended, where another has not begun", async () => {
+    await using test = await openTestService();
+    const { id } = await createBatch(test, chatLines(limits.shardLines + 1));
+    await test.work();
+    const first = await test.begin();
+    await test.worker.sequence(limits.shardLines - 1);
+    for (const sequence of test.worker.fake.sequences) sequence.finish(7, 8);
+    await first.done;
+    const answered = (await readResults(test, id)).lines;
+    expect(answered).toHaveLength(limits.shardLines);
+    expect((await cancel(test, id)).status).toBe(200);
+    const batch = await getBatch(test, id);
+    expect(batch).toMatchObject({
+      status: "cancelled",
+      request_counts: { total: limits.shardLines + 1, completed: limits.shardLines, failed: 1 },
+      usage: { input_tokens: 4 * limits.shardLines, output_tokens: 2 * limits.shardLines },
+    });
+    const output = await readLines(test, batch.output_file_id);
+    expect(output).toEqual(answered);
+    expect(output[0]?.response?.body.choices).toMatchObject([{ message: { content: "tokens 7 8" } }]);
+    expect(await readLines(test, batch.error_file_id)).toMatchObject([
+      { custom_id: `line-${limits.shardLines + 1}`, response: null, error: { code: "batch_cancelled" } },
+    ]);
+    await test.work();
+    expect(test.worker.fake.sequences).toHaveLength(limits.shardLines);
+  });
 });
 
 describe("a worker that dies", () => {
