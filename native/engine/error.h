@@ -13,7 +13,8 @@ namespace gnomon {
 ///   context_overflow    prompt + new tokens exceed the model's positions
 ///   out_of_memory       the memory ledger or the device cannot hold it
 ///   device_unavailable  the asked-for device does not exist here
-///   device_failed       the device reported an error; the engine is unusable from now on
+///   device_failed       the device reported an error, or memory ran out while several sequences
+///                       decoded; the engine is unusable from now on
 ///   cancelled           the request was cancelled
 ///   closed              the engine was closed
 ///   internal            a bug

@@ -151,7 +151,12 @@ void Scheduler::decode_step() {
     model_.decode({tokens, positions, caches});
     next = next_tokens(decoding_);
   } catch (...) {
-    const EngineError error = as_engine_error(std::current_exception());
+    EngineError error = as_engine_error(std::current_exception());
+    // The ledger let all of them in, so that none asks for too much by itself; which of them is in
+    // the others' way cannot be told. A new engine can take each alone.
+    if (error.code == "out_of_memory" && decoding_.size() > 1) {
+      error = EngineError("device_failed", error.what());
+    }
     auto failed = std::move(decoding_);
     decoding_.clear();
     for (auto& sequence : failed) {

@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <new>
 #include <string>
 
 #include "test/native/support/tiny_model.h"
+#include "test/native/support/watched_backend.h"
 
 using namespace gnomon;
 using namespace gnomon::test;
@@ -17,7 +19,7 @@ struct Bench {
   explicit Bench(CacheOptions options, int64_t max_batch = 8, int64_t device_bytes = 0)
       : tiny(tiny_config()),
         backend(make_cpu_backend(tiny.config(), {.threads = 2, .device_bytes = device_bytes})),
-        model(tiny.config(), tiny.load(*backend), *backend, max_batch),
+        model(tiny.config(), tiny.load(backend), backend, max_batch),
         scheduler(model, options, max_batch) {}
 
   void add(uint64_t id, std::vector<uint32_t> tokens, int64_t max_new_tokens,
@@ -43,7 +45,7 @@ struct Bench {
   }
 
   TinyModel tiny;
-  std::unique_ptr<Backend> backend;
+  WatchedBackend backend;
   Model model;
   Scheduler scheduler;
   std::map<uint64_t, GenerateResult> results;
@@ -349,4 +351,23 @@ TEST_CASE("scheduler: a group is no larger than memory and batch have room for")
   CHECK(small.scheduler.stats().prefilling == 2);
   small.drain();
   CHECK(small.results.size() == 5);
+}
+
+TEST_CASE("scheduler: memory that runs out under several sequences is no fault of theirs") {
+  const auto run_out = [](const DecodeStep&) { throw std::bad_alloc(); };
+  Bench alone(full_cache());
+  alone.backend.before_step = run_out;
+  alone.add(1, random_tokens(30, 1), 20);
+  alone.drain();
+  CHECK(alone.errors.at(1) == "out_of_memory");
+
+  Bench several(full_cache());
+  several.backend.before_step = [&](const DecodeStep& step) {
+    if (step.tokens.size() > 1) run_out(step);
+  };
+  several.add(1, random_tokens(30, 1), 20);
+  several.add(2, random_tokens(30, 2), 20);
+  CHECK_THROWS_AS(several.drain(), EngineError);
+  CHECK(several.errors.at(1) == "device_failed");
+  CHECK(several.errors.at(2) == "device_failed");
 }
