@@ -14,8 +14,16 @@ export const limits = {
   maxReceives: 20,
   /** A worker whose main thread does nothing for so long is killed, for its jobs to go to others. */
   stallMs: 300_000,
-  /** A submit that has not stored its job after this gives up; one found unfinished after three times this broke off. */
+  /** A submit that has not stored its job after this begins no further step of it. */
   submitMs: 20_000,
+  /** A try of a request to S3 is given up after so long without a byte, */
+  s3TryMs: 20_000,
+  /** the request after so many tries, */
+  s3Tries: 4,
+  /** and a conditional write after this, whatever its tries and conflicts: all of the former, and the pauses between. */
+  conditionalWriteMs: 90_000,
+  /** Clocks of two machines differ by no more than this. */
+  clocksApartMs: 60_000,
   /** A job that nobody has begun so long after its message was sent gets another, should that one be lost. */
   resendMs: 12 * 3_600_000,
   /** How often every api and worker process looks at a page of the active jobs for what a crash left undone. */

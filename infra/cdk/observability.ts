@@ -70,7 +70,7 @@ export class Observability extends Construct {
     const depth = ({ queue, deadLetters }: QueuePair) => [
       queue.metricApproximateNumberOfMessagesVisible(),
       queue.metricApproximateNumberOfMessagesNotVisible(),
-      deadLetters.metricApproximateNumberOfMessagesVisible(),
+      ...(deadLetters ? [deadLetters.metricApproximateNumberOfMessagesVisible()] : []),
     ];
     dashboard.addWidgets(
       new TextWidget({
@@ -88,14 +88,16 @@ export class Observability extends Construct {
     );
     dashboard.addWidgets(
       graph("Jobs: waiting, running, dead", depth(queues.jobs)),
-      graph("Webhooks: waiting, in delivery, dead", depth(queues.webhooks)),
+      graph("Webhooks: waiting, in delivery", depth(queues.webhooks)),
     );
   }
 
   private queueAlarms(name: string, { queue, deadLetters }: QueuePair, waitSeconds: number): void {
-    const dead = deadLetters.metricApproximateNumberOfMessagesVisible({ period: Duration.minutes(1) });
-    // Workers empty the jobs' dead letters within minutes; what stays is what nobody could bury.
-    this.alarm(`${name}Dead`, dead, 1, 15, `Dead letters of ${name} stay. See "redrive" in infra/README.md.`);
+    if (deadLetters !== null) {
+      const dead = deadLetters.metricApproximateNumberOfMessagesVisible({ period: Duration.minutes(1) });
+      // Workers empty the jobs' dead letters within minutes; what stays is what nobody could bury.
+      this.alarm(`${name}Dead`, dead, 1, 15, `Dead letters of ${name} stay. See "redrive" in infra/README.md.`);
+    }
     const age = queue.metricApproximateAgeOfOldestMessage({ period: Duration.minutes(1) });
     this.alarm(`${name}Old`, age, 4 * waitSeconds, 5, `The oldest message of ${name} waits four times too long.`);
   }

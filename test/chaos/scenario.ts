@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { createBatching, inTurn } from "../../api/state/batches/batching.ts";
+import { brokenOffMs } from "../../api/state/jobs/idempotency.ts";
 import { createJobStore } from "../../api/state/jobs/job-store.ts";
 import { openAdapters, type State } from "../../api/state/open-state.ts";
 import { createWebhookStore } from "../../api/state/webhooks/webhook-store.ts";
@@ -47,15 +48,15 @@ export type ChaosReport = Strikes &
     findings: Findings;
   };
 
-/** After the last fault everything must come to rest within this time: the sweeper alone may take more than a minute. */
-const REST_MS = 240_000;
+/** After the last fault everything must come to rest within this time: the sweeper alone may take some minutes. */
+const REST_MS = brokenOffMs + 180_000;
 const SUBMITTERS = 6;
 /** Between two jobs of one of them. */
 const SUBMIT_MS = 2_000;
 /** Between two batches, in multiples of the time between two kills. */
 const BATCH_EVERY = 4;
 /** Beyond what any sweeper waits for, short of what expires. */
-const SWEEP_AHEAD_MS = 120_000;
+const SWEEP_AHEAD_MS = brokenOffMs + 60_000;
 
 /** A service under a steady load whose processes are killed and whose wires fail, and then a look at what it made of it. */
 export async function runChaos(backend: Backend, options: ChaosOptions): Promise<ChaosReport> {
@@ -125,7 +126,7 @@ export async function runChaos(backend: Backend, options: ChaosOptions): Promise
   }
 }
 
-/** What the sweepers of the processes would do in a minute or two. */
+/** What the sweepers of the processes would do in some minutes. */
 async function sweepAhead(state: State): Promise<void> {
   const now = () => Date.now() + SWEEP_AHEAD_MS;
   const newId = randomUUID;

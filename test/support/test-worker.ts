@@ -23,15 +23,16 @@ export async function openTestWorker({
   state: given = null as TempState | null,
 } = {}) {
   const state = given ?? (await openTempState({ maxReceives }));
+  const testLimits = { ...limits, heartbeatMs: 40, progressMs: 5, streamMs: 5 };
   let isDead = false;
+  // Wakes early: its clock is moved ahead while it sleeps.
   const beat: typeof delay = async (ms, signal) => {
-    await delay(ms, signal);
+    await delay(Math.min(ms, testLimits.progressMs), signal);
     if (isDead) await new Promise(() => {});
   };
   const fake = createFakeEngine(plan);
   const log = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
   const onEngineDead = vi.fn();
-  const testLimits = { ...limits, heartbeatMs: 40, progressMs: 5, streamMs: 5 };
   const leases = createLeases({ now: state.now });
   const { jobs, queue } = state;
   leases.connect(

@@ -6,7 +6,7 @@ import type { WebhookKeyrings } from "../../api/state/webhooks/webhook-keyring.t
 import type { WebhookStore } from "../../api/state/webhooks/webhook-store.ts";
 import { parseMessage } from "../queue/message.ts";
 import type { PostOutcome } from "./post.ts";
-import { retryDelayMs } from "./schedule.ts";
+import { busyDelayMs, retryDelayMs } from "./schedule.ts";
 import { signedHeaders } from "./sign.ts";
 import type { Slots } from "./slots.ts";
 
@@ -23,8 +23,6 @@ export type WebhookDeliveryDeps = {
 
 /** A message may come a little before its time: clocks differ, and delays are whole seconds. */
 const EARLY_MS = 1_000;
-/** Until a tenant is looked at again whose deliveries are all slow. */
-const BUSY_MS = 5_000;
 
 /**
  * Takes one message of the webhook queue to its end. The next attempt is sent for before the log says that it is due,
@@ -41,7 +39,7 @@ export async function deliverWebhook(received: ReceivedMessage, deps: WebhookDel
   }
   const giveBack = deps.slots.take(message.tenant);
   if (giveBack === null) {
-    await queue.extend(received.receipt, BUSY_MS);
+    await queue.extend(received.receipt, busyDelayMs(received.receiveCount, deps.random));
     return;
   }
   try {

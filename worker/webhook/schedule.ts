@@ -19,6 +19,16 @@ export const RETRY_DELAYS_MS = [
 const JITTER = 0.1;
 const MAX_RETRY_AFTER_MS = 24 * HOUR;
 
+/** Until a tenant is looked at again whose deliveries are all slow: the first time, and the longest. */
+const BUSY_MS = 5 * SECOND;
+const LONGEST_BUSY_MS = 5 * MINUTE;
+
+/** How long a message waits that was received so often, its tenant being busy; a backlog does not come back at once. */
+export function busyDelayMs(receiveCount: number, random: () => number): number {
+  const ceiling = Math.min(LONGEST_BUSY_MS, BUSY_MS * 2 ** (receiveCount - 1));
+  return Math.round((ceiling * (1 + random())) / 2);
+}
+
 type Failed = {
   /** Attempts of this run through the schedule, the failed one included. */
   attempts: number;

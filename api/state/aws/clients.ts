@@ -1,5 +1,6 @@
 import { S3Client } from "@aws-sdk/client-s3";
 import { SQSClient } from "@aws-sdk/client-sqs";
+import { limits } from "../../contract/limits.ts";
 
 type Options = {
   region: string;
@@ -9,7 +10,6 @@ type Options = {
   connections?: number;
 };
 
-const maxAttempts = 4;
 const connectionTimeout = 3_000;
 
 const agents = (maxSockets: number) => ({
@@ -20,8 +20,8 @@ const agents = (maxSockets: number) => ({
 export const createS3Client = ({ region, endpoint, connections = 50 }: Options): S3Client =>
   new S3Client({
     region,
-    maxAttempts,
-    requestHandler: { connectionTimeout, socketTimeout: 20_000, ...agents(connections) },
+    maxAttempts: limits.s3Tries,
+    requestHandler: { connectionTimeout, socketTimeout: limits.s3TryMs, ...agents(connections) },
     // Checksums only where S3 demands them: the SDK would put one of an empty body into presigned PUT URLs, and servers
     // other than AWS refuse the trailers.
     requestChecksumCalculation: "WHEN_REQUIRED",
@@ -32,7 +32,7 @@ export const createS3Client = ({ region, endpoint, connections = 50 }: Options):
 export const createSqsClient = ({ region, endpoint }: Options): SQSClient =>
   new SQSClient({
     region,
-    maxAttempts,
+    maxAttempts: 4,
     // Above the longest long poll.
     requestHandler: { connectionTimeout, socketTimeout: 30_000 },
     // A server of its own may name its queues by an address that only it can resolve.

@@ -13,6 +13,7 @@ import {
 import { Upload } from "@aws-sdk/lib-storage";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
 import { AppError } from "../../contract/errors.ts";
+import { limits } from "../../contract/limits.ts";
 import { assertKey } from "../object-key.ts";
 import type { Etag, ObjectInfo, ObjectStore } from "../object-store.ts";
 import { putStepsInTurn } from "../put-steps.ts";
@@ -33,12 +34,18 @@ type Deps = {
   client: S3Client;
   bucket: string;
   newId: () => string;
+  conditionalWriteMs?: number;
 };
 
 type Condition = Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch">;
 
 /** Objects of one S3 bucket; conditional writes by `If-Match` and `If-None-Match`. */
-export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStore {
+export function createS3ObjectStore({
+  client,
+  bucket,
+  newId,
+  conditionalWriteMs = limits.conditionalWriteMs,
+}: Deps): ObjectStore {
   const at = (key: string) => {
     assertKey(key);
     return { Bucket: bucket, Key: key };
@@ -46,14 +53,16 @@ export function createS3ObjectStore({ client, bucket, newId }: Deps): ObjectStor
 
   /**
    * The etag if this call wrote the object, null if the condition did not hold. The SDK repeats a request whose answer
-   * was lost, and the repetition then fails on our own write: the mark tells that write from anyone else's.
+   * was lost, and the repetition then fails on our own write: the mark tells that write from anyone else's. Ends in
+   * conditionalWriteMs: the sweeper counts on a submit that is over by then.
    */
   async function putIf(key: string, body: Uint8Array, condition: Condition): Promise<Etag | null> {
     const mark = newId();
     const command = new PutObjectCommand({ ...at(key), Body: body, Metadata: { write: mark }, ...condition });
+    const abortSignal = AbortSignal.timeout(conditionalWriteMs);
     for (let conflicts = 0; ; conflicts++) {
       try {
-        return etagOf(await client.send(command));
+        return etagOf(await client.send(command, { abortSignal }));
       } catch (error) {
         if (isRefusal(error)) return (error.$metadata.attempts ?? 1) > 1 ? etagIfMarked(key, mark) : null;
         if (!isStatus(error, 409) || conflicts >= maxConflicts) throw unavailable(`put of ${key}`, error);

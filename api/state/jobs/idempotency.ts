@@ -72,5 +72,8 @@ export function createIdempotencyKeys({ objects, states, now }: Deps) {
   };
 }
 
-/** After this a submit that has not stored its job has given up. */
-export const brokenOffMs = 3 * limits.submitMs;
+/**
+ * After this a submit that has not stored its job never will, and what it wrote can be removed: its last step, a
+ * conditional write of the state, was begun within submitMs, and the clock that says so may be another machine's.
+ */
+export const brokenOffMs = limits.submitMs + limits.conditionalWriteMs + limits.clocksApartMs;

@@ -131,19 +131,27 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
     });
   });
 
-  it("gives every queue dead letters after the contract's attempts, and hides a message for longer than a lease", () => {
+  it("gives jobs dead letters after the contract's attempts, and hides a message for longer than a lease", () => {
     const queues = Object.values(template().findResources("AWS::SQS::Queue"));
-    expect(queues).toHaveLength(4);
+    expect(queues).toHaveLength(3);
     const redriven = queues.filter(({ Properties }) => Properties.RedrivePolicy);
-    expect(redriven).toHaveLength(2);
-    const attempts = redriven.map(({ Properties }) => Properties.RedrivePolicy.maxReceiveCount);
-    expect(attempts).toEqual([limits.maxReceives, 1_000]);
-    for (const { Properties } of redriven) {
+    expect(redriven.map(({ Properties }) => Properties.RedrivePolicy.maxReceiveCount)).toEqual([limits.maxReceives]);
+    for (const { Properties } of queues) {
       expect(Properties.MessageRetentionPeriod).toBe(14 * 24 * 3600);
     }
-    const visibilities = redriven.map(({ Properties }) => Properties.VisibilityTimeout as number);
+    const visibilities = queues.map(({ Properties }) => Properties.VisibilityTimeout as number);
     expect(Math.max(...visibilities) * 1000).toBeGreaterThan(limits.leaseMs);
     expect(Math.min(...visibilities) * 1000).toBeGreaterThan(2 * limits.heartbeatMs);
+  });
+
+  it("lets no number of deliveries take a webhook out of its queue", () => {
+    const [webhooks] = Object.values(
+      template().findResources("AWS::SQS::Queue", {
+        Properties: { VisibilityTimeout: limits.webhookVisibilityMs / 1000 },
+      }),
+    );
+    expect(webhooks?.Properties).toBeDefined();
+    expect(webhooks?.Properties.RedrivePolicy).toBeUndefined();
   });
 
   it("starts with no worker, and replaces one only when its successor runs", () => {
@@ -290,11 +298,11 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
     it.each([
       ["api", ["Jobs", "Webhooks"], []],
       ["upkeep", ["Jobs", "Webhooks"], []],
-      ["worker", ["Jobs", "Webhooks"], ["Jobs", "JobsDeadLetters", "Webhooks", "WebhooksDeadLetters"]],
-      ["sender", ["Webhooks"], ["Webhooks", "WebhooksDeadLetters"]],
-    ] as const)("the %s sends to %j and takes from %j, of the four queues", (role, sends, takes) => {
+      ["worker", ["Jobs", "Webhooks"], ["Jobs", "JobsDeadLetters", "Webhooks"]],
+      ["sender", ["Webhooks"], ["Webhooks"]],
+    ] as const)("the %s sends to %j and takes from %j, of the three queues", (role, sends, takes) => {
       const may = (action: string) =>
-        ["Jobs", "JobsDeadLetters", "Webhooks", "WebhooksDeadLetters"].filter((name) =>
+        ["Jobs", "JobsDeadLetters", "Webhooks"].filter((name) =>
           mayDo(statementsOf(roles[role]), action, idOf("AWS::SQS::Queue", new RegExp(`^Queues${name}[0-9A-F]{8}$`))),
         );
       expect(may("sqs:SendMessage")).toEqual(sends);

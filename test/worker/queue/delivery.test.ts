@@ -304,6 +304,25 @@ describe("a job whose lease is lost", () => {
     expect((await worker.job(id)).status).toBe("running");
   });
 
+  it("stops its run if the lease ends while the store does not answer", async () => {
+    const id = await worker.submit();
+    const delivery = worker.deliver(await worker.receive());
+    const sequence = await worker.sequence(0);
+    let answer: (error: Error) => void = () => {};
+    const hung = new Promise<never>((_, reject) => {
+      answer = reject;
+    });
+    const swap = vi.spyOn(worker.state.objects, "compareAndSwap").mockReturnValue(hung);
+    await eventually(() => expect(swap).toHaveBeenCalled());
+    worker.state.advance(worker.deps.limits.leaseMs);
+    await eventually(() => expect(sequence.ended).toBe(true));
+    answer(new AppError("unavailable", "no answer"));
+    await delivery.done;
+    vi.restoreAllMocks();
+    expect((await worker.job(id)).status).toBe("running");
+    expect(await worker.messagesLeft()).toBe(1);
+  });
+
   it("keeps lease and visibility ahead of the clock while it runs", async () => {
     const id = await worker.submit();
     const delivery = worker.deliver(await worker.receive());

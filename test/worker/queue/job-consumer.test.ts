@@ -96,8 +96,10 @@ describe("choosing", () => {
     await worker.submit(["is it low"], { priority: "low" });
     await worker.submit(["is it of high priority"], { priority: "high" });
     await soon();
-    worker.state.advance(worker.deps.limits.visibilityMs - 100);
-    await soon();
+    for (let lease = 0; lease < 2; lease++) {
+      worker.state.advance(worker.deps.limits.leaseMs - 2_000);
+      await soon();
+    }
     await expect(worker.receive()).rejects.toThrow("no message");
     worker.fake.sequences[0]?.finish(1);
     expect((await worker.sequence(1)).request.tokens.length).toBe(9);

@@ -276,4 +276,21 @@ describe("a tenant whose receivers are all slow", () => {
     for (const id of ids) expect(await hooks.event(id)).toMatchObject({ status: "delivered", attempt: 1 });
     expect(hooks.sent).toHaveLength(4);
   });
+
+  it("is looked at ever less often, and told within minutes of the end of that", async () => {
+    const { slots } = hooks.deps;
+    const taken = [slots.take("default"), slots.take("default")];
+    const id = await hooks.endJob();
+    let looks = 0;
+    for (let minute = 0; minute < 60; minute++) {
+      hooks.state.advance(60_000);
+      looks += await hooks.deliverDue();
+    }
+    expect(looks).toBeGreaterThan(5);
+    expect(looks).toBeLessThan(25);
+    for (const giveBack of taken) giveBack?.();
+    hooks.state.advance(5 * 60_000);
+    await hooks.deliverDue();
+    expect(await hooks.event(id)).toMatchObject({ status: "delivered", attempt: 1 });
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { RETRY_DELAYS_MS, retryDelayMs } from "../../../worker/webhook/schedule.ts";
+import { busyDelayMs, RETRY_DELAYS_MS, retryDelayMs } from "../../../worker/webhook/schedule.ts";
 
 const middle = () => 0.5;
 const failed = (attempts: number, retryAfterMs: number | null = null) => ({ attempts, retryAfterMs });
@@ -20,5 +20,14 @@ describe("retryDelayMs", () => {
     expect(retryDelayMs(failed(1, 60_000), middle)).toBe(60_000);
     expect(retryDelayMs(failed(3, 60_000), middle)).toBe(30 * 60_000);
     expect(retryDelayMs(failed(1, 10 * 24 * 3_600_000), middle)).toBe(24 * 3_600_000);
+  });
+});
+
+describe("busyDelayMs", () => {
+  it("doubles from five seconds to five minutes, and spreads each over its upper half", () => {
+    const ceilings = [1, 2, 3, 7, 20_000].map((count) => busyDelayMs(count, () => 0.999999) / 1_000);
+    expect(ceilings).toEqual([5, 10, 20, 300, 300]);
+    expect(busyDelayMs(1, () => 0)).toBe(2_500);
+    expect(busyDelayMs(20_000, () => 0)).toBe(150_000);
   });
 });

@@ -21,13 +21,17 @@ async function openBucket(endpoint: string) {
 }
 
 /** Runs `use` with a store whose requests all go to `handle`. */
-async function withServer(handle: Handler, use: (store: ObjectStore) => Promise<void>): Promise<void> {
+async function withServer(
+  handle: Handler,
+  use: (store: ObjectStore) => Promise<void>,
+  options: { conditionalWriteMs?: number } = {},
+): Promise<void> {
   const server = createServer(handle).listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const client = createS3Client({ region: "us-east-1", endpoint: `http://127.0.0.1:${port}` });
   try {
-    await use(createS3ObjectStore({ client, bucket: "gnomon", newId: randomUUID }));
+    await use(createS3ObjectStore({ client, bucket: "gnomon", newId: randomUUID, ...options }));
   } finally {
     client.destroy();
     server.closeAllConnections();
@@ -167,6 +171,27 @@ describe("S3 answers that moto never gives", () => {
     await withServer(handle, async (store) => {
       await expect(store.putIfAbsent("a", Buffer.from("b"))).rejects.toMatchObject({ code: "unavailable" });
     });
+  });
+
+  test("a conditional write is given up in its time, though bytes come all the while", async () => {
+    const isOver = new AbortController();
+    const handle: Handler = (incoming, response) => {
+      incoming.resume();
+      response.writeHead(500, { "content-type": "application/xml" });
+      const trickle = setInterval(() => response.write(" "), 10);
+      response.on("close", () => {
+        clearInterval(trickle);
+        isOver.abort();
+      });
+    };
+    await withServer(
+      handle,
+      async (store) => {
+        await expect(store.putIfAbsent("a", Buffer.from("b"))).rejects.toMatchObject({ code: "unavailable" });
+        if (!isOver.signal.aborted) await once(isOver.signal, "abort");
+      },
+      { conditionalWriteMs: 200 },
+    );
   });
 
   test("503 is tried again and then unavailable, with its cause", async () => {

@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { Job } from "../../../../api/contract/job-resource.ts";
-import { limits } from "../../../../api/contract/limits.ts";
+import { brokenOffMs } from "../../../../api/state/jobs/idempotency.ts";
 import { mountSmallDisk } from "../../../support/small-disk.ts";
 import { openTempState } from "../../../support/temp-state.ts";
 import { openTestApp, readJson, readProblem, type TestApp } from "../../../support/test-app.ts";
@@ -64,7 +64,7 @@ it.skipIf(!mayMount)(
 
 /** Every job comes to a worker, if need be by way of the sweeper, and none that was refused does. */
 async function expectAllRun(app: TestApp, accepted: readonly string[]): Promise<void> {
-  app.state.advance(4 * limits.submitMs);
+  app.state.advance(brokenOffMs + 1);
   for (let after: string | undefined; ; ) {
     const { next } = await app.state.jobs.sweep(after);
     if (next === null) break;
