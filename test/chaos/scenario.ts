@@ -140,7 +140,9 @@ async function sweepAhead(state: State): Promise<void> {
 /** Waits until nothing is left to do, or for so long that something must be wrong. */
 async function comeToRest(state: State, ledger: Ledger, told: ReadonlyMap<string, unknown> | null): Promise<void> {
   const deadline = performance.now() + REST_MS;
-  const isTold = () => told === null || ledger.jobs.every(({ id, body }) => !("webhook" in body) || told.has(id));
+  // Of a job that was deleted before it could be told nothing more comes.
+  const isTold = () =>
+    told === null || ledger.jobs.every(({ id, body, isDeleted }) => isDeleted || !("webhook" in body) || told.has(id));
   while (performance.now() < deadline) {
     if ((await isSettled(state)) && isTold()) return;
     await delay(1_000);
