@@ -1,4 +1,4 @@
-import { access, open, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { open, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { UsageError } from "./errors.ts";
@@ -50,7 +50,7 @@ export function createBatchOutput(path: string) {
       if (!found.isFile() || found.size === 0) return null;
       for (let number = 1; ; number++) {
         const aside = `${path}.${number}`;
-        if (await exists(aside)) continue;
+        if ((await stat(aside).catch(() => null)) !== null) continue;
         await rename(path, aside);
         return aside;
       }
@@ -92,11 +92,5 @@ export function createBatchOutput(path: string) {
     },
   };
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 export type BatchOutput = ReturnType<typeof createBatchOutput>;

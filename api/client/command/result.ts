@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { isBatchId } from "./batch-lines.ts";
 import { createCommand, type Run } from "./command.ts";
 import type { Context } from "./context.ts";
@@ -31,10 +32,7 @@ async function printLines(context: Context, id: string, wait: boolean): Promise<
   const over = wait ? await waitForBatch(context, await client.batches.get(id)) : null;
   const { lines } = await client.batches.results(id, "");
   for await (const chunk of lines ?? []) {
-    if (!terminal.out.write(chunk)) await drained(terminal.out);
+    if (!terminal.out.write(chunk)) await once(terminal.out, "drain");
   }
   return over === null ? EXIT.done : batchExit(over);
 }
-
-const drained = (out: Context["terminal"]["out"]): Promise<void> =>
-  new Promise((resolve) => out.once("drain", resolve));

@@ -387,16 +387,3 @@ describe.each(Object.keys(variants) as Variant[])("the stack of %s", (variant) =
     expect(stdout).toBe("");
   });
 });
-
-describe("settings", () => {
-  it("name what is wrong with them", async () => {
-    const context = { api: "ec2", max_workers: "-1", worker_image: "no tag" };
-    await expect(synthesise(context, join(folder, "wrong"))).rejects.toThrow(
-      /api: .*\s+worker_image: .*\s+max_workers: /,
-    );
-  });
-
-  it("ask for a certificate where a load balancer needs one", async () => {
-    await expect(synthesise({ api: "fargate" }, join(folder, "bare"))).rejects.toThrow(/certificate_arn: needed/);
-  });
-});
