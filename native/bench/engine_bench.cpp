@@ -7,6 +7,7 @@
 //         [--rank N] [--chunk-size N] [--sparse-budget N[,N]] [--outlier-chunks N]
 //         [--local-window N] [--slots N] [--values auto|device|host] [--hit-rates 0.6,0.8]
 //         [--prefills N] [--threads N] [--device-bytes N] [--host-bytes N]
+//         [--temperature T] [--top-p P] [--top-k N]
 //   bench ... --questions 1,4,16 [--question-tokens 64]
 //
 //   bench --load DIR [--shape llama-3.1-8b] [--device cpu|cuda] [--dtype auto|bfloat16|float32]
@@ -20,6 +21,7 @@
 // prefilled, and the other sequences of a batch are copies. Of several sparse budgets, each goes
 // with the prompt length at its place. With --questions nothing decodes: it times the prefill of so
 // many prompts that differ in their last --question-tokens only, one after the other and together.
+// Tokens are greedy ones unless a --temperature says that they are drawn, which the host does.
 
 #include <algorithm>
 #include <cstdio>
@@ -92,6 +94,9 @@ json run(Arguments arguments) {
   shared.question_tokens = arguments.number("question-tokens", 64);
   m.prefills = arguments.number("prefills", 0);
   m.steps = arguments.number("steps", 64);
+  m.sampling.temperature = std::stod(arguments.text("temperature", "0"));
+  m.sampling.top_p = std::stod(arguments.text("top-p", "1"));
+  m.sampling.top_k = arguments.number("top-k", 0);
   BackendOptions backend_options;
   backend_options.dtype = dtype_of(dtype);
   backend_options.threads = arguments.number("threads", 0);
@@ -148,6 +153,9 @@ json run(Arguments arguments) {
           {"outlier_chunks", shadow.outlier_chunks},
           {"local_window", shadow.local_window},
           {"prefills", m.prefills},
+          {"temperature", m.sampling.temperature},
+          {"top_p", m.sampling.top_p},
+          {"top_k", m.sampling.top_k},
           {"rows", rows}};
 }
 

@@ -9,6 +9,7 @@
 #include "engine/error.h"
 #include "engine/memory_ledger.h"
 #include "engine/prefill.h"
+#include "engine/token_picker.h"
 #include "engine/value_placement.h"
 
 namespace gnomon {
@@ -47,6 +48,7 @@ class Bench {
  public:
   Bench(Model& model, const std::vector<uint32_t>& text, const Measurement& m)
       : model_(model),
+        picker_(model),
         backend_(model.backend()),
         text_(text),
         m_(m),
@@ -116,6 +118,9 @@ class Bench {
       std::fprintf(stderr, "\r%s %ld tokens: %s %ld/%ld ", m_.cache_name.c_str(), m_.prompt_tokens,
                    i < real ? "prefill" : "copy", i + 1, n);
       caches_.push_back(backend_.make_cache(geometries[i]));
+      sequences_.push_back(std::make_unique<Sequence>());
+      sequences_.back()->request.sampling = m_.sampling;
+      sequences_.back()->request.sampling.seed = i;
       device_bytes_ += backend_.cache_bytes(geometries[i]).device;
       host_bytes_ += backend_.cache_bytes(geometries[i]).host;
       if (i >= real) {
@@ -139,8 +144,12 @@ class Bench {
     for (int64_t i = 0; i < batch; ++i) group.push_back(caches_[i].get());
     const size_t n = static_cast<size_t>(batch);
     model_.decode({{next_.data(), n}, {positions_.data(), n}, group});
-    std::ranges::copy(model_.greedy_tokens(), next_.begin());
-    for (int64_t i = 0; i < batch; ++i) ++positions_[i];
+    const std::vector<NextToken> picked = picker_.pick({sequences_.data(), n});
+    for (size_t i = 0; i < n; ++i) {
+      next_[i] = picked[i].token;
+      sequences_[i]->generated.push_back(next_[i]);
+      ++positions_[i];
+    }
   }
 
   CacheStats stats(int64_t batch) const {
@@ -224,11 +233,13 @@ class Bench {
   }
 
   Model& model_;
+  TokenPicker picker_;
   Backend& backend_;
   const std::vector<uint32_t>& text_;
   const Measurement& m_;
   const int64_t warm_up_;
   std::vector<std::unique_ptr<SequenceCache>> caches_;
+  std::vector<std::unique_ptr<Sequence>> sequences_;  // what the picker asks of each
   std::vector<uint32_t> next_;
   std::vector<int32_t> positions_;
   std::vector<double> prefill_seconds_;

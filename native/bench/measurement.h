@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/engine.h"
 #include "engine/model.h"
 
 namespace gnomon {
@@ -21,6 +22,8 @@ struct Measurement {
   /// Sequences really prefilled; the others of a batch are copies. 0: all.
   int64_t prefills = 0;
   int64_t steps = 64;
+  /// How decoded tokens are picked; each sequence has a seed of its own.
+  SamplingOptions sampling;
 
   static constexpr int64_t kLargest = 0;
 };

@@ -9,7 +9,7 @@
 #define HWY_TARGET_INCLUDE "cpu/attend.cpp"
 // foreach_target.h must come before everything of Highway.
 // clang-format off
-#include "cpu/simd_targets.h"
+#include "engine/simd_targets.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "hwy/contrib/math/math-inl.h"

@@ -6,7 +6,7 @@
 #include <limits>
 #include <optional>
 
-#include "cpu/control_groups.h"
+#include "engine/control_groups.h"
 
 namespace gnomon::cpu {
 

@@ -2,8 +2,8 @@
 // What the files of this folder share: the element type is float, a Matrix is a float matrix.
 
 #include "cpu/rope_table.h"
-#include "cpu/thread_pool.h"
 #include "engine/backend.h"
+#include "engine/thread_pool.h"
 
 namespace gnomon::cpu {
 

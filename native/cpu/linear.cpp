@@ -4,7 +4,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "cpu/linear.cpp"
-#include "cpu/simd_targets.h"
+#include "engine/simd_targets.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "cpu/thread_pool.h"
+#include "engine/thread_pool.h"
 
 namespace gnomon::cpu {
 

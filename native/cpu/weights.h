@@ -5,8 +5,8 @@
 #include <span>
 
 #include "cpu/memory_block.h"
-#include "cpu/thread_pool.h"
 #include "engine/backend.h"
+#include "engine/thread_pool.h"
 
 namespace gnomon::cpu {
 

@@ -4,12 +4,15 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/softmax.h"
+
 namespace gnomon {
 
 TokenLogprobs token_logprobs(std::span<const float> logits, uint32_t token, int64_t top) {
   const double largest = *std::ranges::max_element(logits);
-  double total = 0;
-  for (const float logit : logits) total += std::exp(logit - largest);
+  std::vector<float> weights(logits.size());
+  const std::vector<double> sums = softmax_weights(logits, 1, 0, weights);
+  const double total = std::accumulate(sums.begin(), sums.end(), 0.0);
   const double normaliser = largest + std::log(total);
   const auto logprob = [&](uint32_t id) { return static_cast<float>(logits[id] - normaliser); };
 

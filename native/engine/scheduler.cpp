@@ -5,9 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "engine/logprobs.h"
-#include "engine/sampler.h"
-
 namespace gnomon {
 
 namespace {
@@ -20,6 +17,7 @@ constexpr int kPrefillShare = 4;
 
 Scheduler::Scheduler(Model& model, const CacheOptions& cache, int64_t max_batch)
     : model_(model),
+      picker_(model),
       cache_options_(cache),
       max_batch_(max_batch),
       ledger_(model.backend().capacity(), model.backend().unified_memory()) {
@@ -149,7 +147,7 @@ void Scheduler::decode_step() {
   std::vector<NextToken> next;
   try {
     model_.decode({tokens, positions, caches});
-    next = next_tokens(decoding_);
+    next = picker_.pick(decoding_);
   } catch (...) {
     EngineError error = as_engine_error(std::current_exception());
     // The ledger let all of them in, so that none asks for too much by itself; which of them is in
@@ -174,37 +172,6 @@ void Scheduler::decode_step() {
   decode_took_ = decode_ended_ - started;
   totals_.decode_seconds += milliseconds(decode_took_) / 1e3;
   totals_.decoded_tokens += static_cast<int64_t>(tokens.size());
-}
-
-std::vector<Scheduler::NextToken> Scheduler::next_tokens(
-    std::span<const std::unique_ptr<Sequence>> rows) {
-  const auto needs_no_logits = [](const auto& row) {
-    return row->request.sampling.temperature <= 0 && !row->penalties &&
-           row->request.top_logprobs < 0;
-  };
-  std::vector<NextToken> next;
-  if (std::ranges::all_of(rows, needs_no_logits)) {
-    for (const uint32_t token : model_.greedy_tokens()) next.push_back({token, {}});
-    return next;
-  }
-  const std::span<const float> logits = model_.logits();
-  const int64_t vocab = model_.config().vocab_size;
-  std::vector<float> penalised;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const Sequence& sequence = *rows[i];
-    const auto row = logits.subspan(i * vocab, vocab);
-    std::span<const float> sampled = row;
-    if (sequence.penalties) {
-      penalised.assign(row.begin(), row.end());
-      sequence.penalties->apply(penalised);
-      sampled = penalised;
-    }
-    const uint32_t token =
-        sample(sequence.request.sampling, sampled, static_cast<int64_t>(sequence.generated.size()));
-    const int64_t top = sequence.request.top_logprobs;
-    next.push_back({token, top < 0 ? TokenLogprobs{} : token_logprobs(row, token, top)});
-  }
-  return next;
 }
 
 bool Scheduler::take_token(Sequence& sequence, NextToken next) {

@@ -9,6 +9,7 @@
 #include "engine/model.h"
 #include "engine/prefill.h"
 #include "engine/sequence.h"
+#include "engine/token_picker.h"
 
 namespace gnomon {
 
@@ -51,12 +52,6 @@ class Scheduler {
   void prefill_step();
   void decode_step();
   bool decode_is_due() const;
-  struct NextToken {
-    uint32_t token;
-    TokenLogprobs logprobs;  // if the sequence asks for them
-  };
-  /// The token that follows each row of the model's last step.
-  std::vector<NextToken> next_tokens(std::span<const std::unique_ptr<Sequence>> rows);
   /// Adds a token to the sequence; true if that ended it.
   bool take_token(Sequence& sequence, NextToken next);
   void report_progress(const Sequence& sequence) const;
@@ -65,6 +60,7 @@ class Scheduler {
   bool is_stop_token(const Sequence& sequence, uint32_t token) const;
 
   Model& model_;
+  TokenPicker picker_;
   CacheOptions cache_options_;
   int64_t max_batch_;
   MemoryLedger ledger_;

@@ -214,7 +214,7 @@ void Scheduler::begin_decoding() {
       sequence.penalties.emplace(sequence.request.sampling, sequence.request.tokens);
     }
   }
-  std::vector<NextToken> next = next_tokens(prefilling_);
+  std::vector<NextToken> next = picker_.pick(prefilling_);
   for (size_t i = 0; i < prefilling_.size(); ++i) {
     if (!take_token(*prefilling_[i], std::move(next[i]))) {
       decoding_.push_back(std::move(prefilling_[i]));

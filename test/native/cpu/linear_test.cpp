@@ -20,7 +20,7 @@ double tolerance(int64_t in) { return 1e-6 * static_cast<double>(in); }
 
 std::unique_ptr<Weight> load(const std::vector<float>& w, int64_t in, int64_t out,
                              const std::vector<float>& bias = {}) {
-  cpu::ThreadPool pool(2);
+  ThreadPool pool(2);
   const HostTensor weight = host_tensor(w, {out, in});
   if (bias.empty()) return cpu::load_linear(pool, {&weight, 1}, {});
   const HostTensor tensor = host_tensor(bias, {out});

@@ -2,8 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
+#include <numeric>
+#include <random>
+#include <set>
 #include <vector>
 
 #include "engine/logprobs.h"
@@ -18,6 +23,33 @@ std::map<uint32_t, double> frequencies(const SamplingOptions& options,
   std::map<uint32_t, double> counts;
   for (int64_t i = 0; i < draws; ++i) counts[sample(options, logits, i)] += 1.0 / draws;
   return counts;
+}
+
+/// More tokens than one block of sums has, some of them equal, the last 1,500 impossible.
+std::vector<float> many_logits(float spread) {
+  std::mt19937_64 random(7);
+  std::normal_distribution<float> normal(0, spread);
+  std::vector<float> logits(5000, -std::numeric_limits<float>::infinity());
+  for (size_t i = 0; i < 3500; ++i) logits[i] = std::round(normal(random) * 64) / 64;
+  return logits;
+}
+
+/// Tokens in the order of their logits, and the softmax of all at temperature 1.
+struct Sorted {
+  std::vector<uint32_t> tokens;
+  std::vector<double> probabilities;
+};
+Sorted sorted(const std::vector<float>& logits) {
+  Sorted out;
+  out.tokens.resize(logits.size());
+  std::iota(out.tokens.begin(), out.tokens.end(), 0u);
+  std::ranges::stable_sort(out.tokens, [&](auto a, auto b) { return logits[a] > logits[b]; });
+  double total = 0;
+  for (const float logit : logits) total += std::exp(static_cast<double>(logit));
+  for (const uint32_t token : out.tokens) {
+    out.probabilities.push_back(std::exp(static_cast<double>(logits[token])) / total);
+  }
+  return out;
 }
 
 }  // namespace
@@ -68,6 +100,57 @@ TEST_CASE("sampler: min_p drops tokens less likely than its share of the likelie
   CHECK(frequencies({.temperature = 1.0, .min_p = 0.2}, logits, 3000).size() == 3);
   CHECK(frequencies({.temperature = 1.0, .min_p = 0.5}, logits, 3000).size() == 2);
   CHECK(frequencies({.temperature = 1.0, .min_p = 1.0}, logits, 500).size() == 1);
+}
+
+TEST_CASE("sampler: of many tokens each is drawn as often as it is likely, impossible ones never") {
+  const std::vector<float> logits = many_logits(2);
+  const Sorted all = sorted(logits);
+  const int64_t draws = 40000;
+  const auto seen = frequencies({.temperature = 1.0, .seed = 3}, logits, draws);
+  double tail = 1, seen_tail = 1;
+  for (size_t i = 0; i < 20; ++i) {
+    const double expected = all.probabilities[i];
+    const double found = seen.contains(all.tokens[i]) ? seen.at(all.tokens[i]) : 0;
+    CHECK(std::abs(found - expected) < 5 * std::sqrt(expected / draws));
+    tail -= expected;
+    seen_tail -= found;
+  }
+  CHECK(seen_tail == doctest::Approx(tail).epsilon(0.02));
+  CHECK(seen.rbegin()->first < 3500);
+}
+
+TEST_CASE("sampler: of many tokens top_p keeps just those that reach the mass") {
+  for (const float spread : {0.2f, 3.0f}) {
+    const std::vector<float> logits = many_logits(spread);
+    const Sorted all = sorted(logits);
+    for (const double top_p : {0.0, 0.02, 0.1}) {
+      std::set<uint32_t> expected;
+      double mass = 0;
+      for (size_t i = 0; i == 0 || mass < top_p; ++i) {
+        expected.insert(all.tokens[i]);
+        mass += all.probabilities[i];
+      }
+      std::set<uint32_t> seen;
+      for (int64_t step = 0; step < 6000; ++step) {
+        seen.insert(sample({.temperature = 1.0, .top_p = top_p, .seed = 5}, logits, step));
+      }
+      CHECK(seen == expected);
+    }
+  }
+}
+
+TEST_CASE("sampler: top_p takes its share of what top_k and min_p leave") {
+  // Probabilities 0.4, 0.3, 0.2, 0.1.
+  const std::vector<float> logits{std::log(0.4f), std::log(0.3f), std::log(0.2f), std::log(0.1f)};
+  const auto kept = [&](const SamplingOptions& options) {
+    return frequencies(options, logits, 3000).size();
+  };
+  CHECK(kept({.temperature = 1.0, .top_p = 0.5, .top_k = 2}) == 1);
+  CHECK(kept({.temperature = 1.0, .top_p = 0.6, .top_k = 2}) == 2);
+  CHECK(kept({.temperature = 1.0, .top_p = 0.5, .min_p = 0.7}) == 1);
+  CHECK(kept({.temperature = 1.0, .top_p = 0.6, .min_p = 0.7}) == 2);
+  CHECK(kept({.temperature = 1.0, .top_k = 3, .min_p = 0.7}) == 2);
+  CHECK(kept({.temperature = 1.0, .top_k = 100}) == 4);
 }
 
 TEST_CASE("penalties: repetition counts the prompt, presence and frequency the answer alone") {

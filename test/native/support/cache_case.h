@@ -125,7 +125,7 @@ struct CpuSide {
   }
 
   ModelConfig config;
-  cpu::ThreadPool pool;
+  ThreadPool pool;
   cpu::RopeTable rope;
   cpu::Context context;
 };

@@ -10,7 +10,7 @@ class CpuContext {
       : config_(config), pool_(threads), rope_(config) {}
 
   operator cpu::Context&() { return context_; }
-  cpu::ThreadPool& pool() { return pool_; }
+  ThreadPool& pool() { return pool_; }
 
   static ModelConfig one_head() {
     ModelConfig config;
@@ -21,7 +21,7 @@ class CpuContext {
 
  private:
   ModelConfig config_;
-  cpu::ThreadPool pool_;
+  ThreadPool pool_;
   cpu::RopeTable rope_;
   cpu::Context context_{config_, pool_, rope_};
 };

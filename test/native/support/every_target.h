@@ -1,7 +1,7 @@
 #pragma once
 #include <doctest/doctest.h>
 
-#include "cpu/simd_targets.h"  // before Highway, as in the kernels
+#include "engine/simd_targets.h"  // before Highway, as in the kernels
 #include "hwy/targets.h"
 
 namespace gnomon::test {

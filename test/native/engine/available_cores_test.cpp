@@ -1,11 +1,11 @@
-#include "cpu/available_cores.h"
+#include "engine/available_cores.h"
 
 #include <doctest/doctest.h>
 #include <sched.h>
 
 #include "test/native/support/temp_dir.h"
 
-using namespace gnomon::cpu;
+using namespace gnomon;
 using gnomon::test::TempDir;
 
 namespace {

@@ -1,4 +1,4 @@
-#include "cpu/thread_pool.h"
+#include "engine/thread_pool.h"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-using namespace gnomon::cpu;
+using namespace gnomon;
 
 TEST_CASE("thread pool: every index runs once, on a worker of the team") {
   for (const int64_t threads : {1, 2, 5}) {

@@ -1,4 +1,4 @@
-#include "cpu/available_cores.h"
+#include "engine/available_cores.h"
 
 #include <sched.h>
 
@@ -8,9 +8,9 @@
 #include <optional>
 #include <thread>
 
-#include "cpu/control_groups.h"
+#include "engine/control_groups.h"
 
-namespace gnomon::cpu {
+namespace gnomon {
 
 namespace {
 
@@ -52,4 +52,4 @@ int64_t available_cores(const fs::path& root) {
   return cores;
 }
 
-}  // namespace gnomon::cpu
+}  // namespace gnomon

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 
-namespace gnomon::cpu {
+namespace gnomon {
 
 /// Cores that this process may keep busy, at least 1: those it may run on, or as many whole ones as
 /// the tightest CPU quota of a control group around it pays for, whichever is less. A team of more
@@ -10,4 +10,4 @@ namespace gnomon::cpu {
 /// system root, given by tests.
 int64_t available_cores(const std::filesystem::path& root = "/");
 
-}  // namespace gnomon::cpu
+}  // namespace gnomon

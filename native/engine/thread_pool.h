@@ -7,10 +7,10 @@
 #include <thread>
 #include <vector>
 
-namespace gnomon::cpu {
+namespace gnomon {
 
 /// A fixed team of threads for loops of independent iterations. The calling thread is one of them.
-/// Not reentrant; used from the backend's thread only.
+/// Not reentrant, and used from one thread only.
 class ThreadPool {
  public:
   explicit ThreadPool(int64_t threads);  // 0: as available_cores() says
@@ -39,4 +39,4 @@ class ThreadPool {
   const std::function<void(int64_t, int64_t)>* body_ = nullptr;
 };
 
-}  // namespace gnomon::cpu
+}  // namespace gnomon

@@ -1,9 +1,9 @@
-#include "cpu/control_groups.h"
+#include "engine/control_groups.h"
 
 #include <fstream>
 #include <sstream>
 
-namespace gnomon::cpu {
+namespace gnomon {
 
 namespace {
 
@@ -64,4 +64,4 @@ std::optional<int64_t> field_in(const fs::path& file, const std::string& name) {
   return std::nullopt;
 }
 
-}  // namespace gnomon::cpu
+}  // namespace gnomon

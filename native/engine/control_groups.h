@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace gnomon::cpu {
+namespace gnomon {
 
 /// Folders of the control groups around this process, innermost first, under the file system root
 /// `root`. The limits of each of them hold. In a container, which may not see the folder of its
@@ -23,4 +23,4 @@ std::optional<int64_t> number_in(const std::filesystem::path& file);
 /// The number after `name` in a file of "name value" lines.
 std::optional<int64_t> field_in(const std::filesystem::path& file, const std::string& name);
 
-}  // namespace gnomon::cpu
+}  // namespace gnomon

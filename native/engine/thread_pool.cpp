@@ -1,10 +1,10 @@
-#include "cpu/thread_pool.h"
+#include "engine/thread_pool.h"
 
 #include <chrono>
 
-#include "cpu/available_cores.h"
+#include "engine/available_cores.h"
 
-namespace gnomon::cpu {
+namespace gnomon {
 
 namespace {
 
@@ -92,4 +92,4 @@ void ThreadPool::take_indices(int64_t worker) {
   }
 }
 
-}  // namespace gnomon::cpu
+}  // namespace gnomon
