@@ -58,8 +58,8 @@ export function createHeartbeat(deps: HeartbeatDeps, tell: (receipt: string, new
       // The job may be claimed while its message is being extended.
       const { claim } = entry;
       if (!isDue && (claim === null || reported === written)) continue;
-      // This process stood still: it tries all the same, as nobody may have taken the job.
-      if (entry.endsMs <= startedMs) entry.endsMs = startedMs + limits.leaseMs;
+      // After a renewal that went well this process stood still: it tries all the same, as nobody may have taken the job.
+      if (entry.isAnswered && entry.endsMs <= startedMs) entry.endsMs = startedMs + limits.leaseMs;
       entry.isAnswered = false;
       try {
         const [renewed, visible] = await Promise.all([

@@ -158,3 +158,18 @@ it("counts the lease anew from the start of each renewal", async () => {
   await extended();
   await heartbeat.drop("receipt");
 });
+
+it("loses it even where the clock is past the end of the lease when the next renewal is due", async () => {
+  const { heartbeat, news, pass, beat, extended } = open();
+  heartbeat.keep("receipt", claim);
+  await beat();
+  await extended();
+  await beat();
+  await pass(50);
+  await extended(new Error("no route"));
+  await pass(50);
+  await pass(150);
+  expect(news).toMatchObject([{ kind: "renewed" }, { kind: "warning" }, { kind: "lost" }]);
+  await extended(new Error("no route"));
+  await heartbeat.drop("receipt");
+});
