@@ -17,10 +17,6 @@ namespace {
 
 constexpr int64_t kStepArrays = 4;  // tokens, positions, generated, attended
 
-// Graphs that are kept. They take device memory that no ledger knows of, and a worker that lives
-// long meets any number of shapes.
-constexpr size_t kMostGraphs = 128;
-
 /// Graphs bake the largest extents in: rounded up, a growing sequence needs a new one seldom.
 int32_t round_up(int64_t value, int64_t step) {
   return static_cast<int32_t>((value + step - 1) / step * step);
@@ -30,7 +26,6 @@ int32_t round_up(int64_t value, int64_t step) {
 
 struct DecodeBatch::Graph {
   cudaGraphExec_t executable = nullptr;
-  int32_t used = 0;  // step of the last use
   ~Graph() { cudaGraphExecDestroy(executable); }
 };
 
@@ -240,21 +235,9 @@ void DecodeBatch::run(const DecodeStep& step, int64_t first_part,
     cudaGraphDestroy(recorded);
     CUDA_CHECK(instantiated);
     graph = made.release();
-    graph->used = steps_;
-    if (graphs_.size() > kMostGraphs) forget_oldest();
     return;
   }
-  graph->used = steps_;
   CUDA_CHECK(cudaGraphLaunch(graph->executable, stream_));
-}
-
-void DecodeBatch::forget_oldest() {
-  CUDA_CHECK(cudaStreamSynchronize(stream_));
-  const auto oldest = std::ranges::min_element(graphs_, {}, [](const auto& entry) {
-    return entry.second == nullptr ? -1 : entry.second->used;  // null: recording it failed
-  });
-  delete oldest->second;
-  graphs_.erase(oldest);
 }
 
 DecodeBatch::Part DecodeBatch::part_of(int64_t layer,

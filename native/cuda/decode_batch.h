@@ -18,7 +18,7 @@
 namespace gnomon::cuda {
 
 /// The batch that decodes: its tables in device memory, the attention of one layer, and the step
-/// recorded as a CUDA graph for the shapes of batch that were met last.
+/// recorded as a CUDA graph for every shape of batch met so far.
 class DecodeBatch {
  public:
   DecodeBatch(const ModelConfig& config, RopeTables rope, cudaStream_t stream);
@@ -27,7 +27,7 @@ class DecodeBatch {
   DecodeBatch& operator=(const DecodeBatch&) = delete;
 
   /// Uploads what changed since the last step, then records `forward`, whose first part has
-  /// `first_part` rows, or replays its graph, if that is among those used last.
+  /// `first_part` rows, or replays its graph.
   void run(const DecodeStep& step, int64_t first_part, const std::function<void()>& forward);
 
   /// The parts that a step of these sequences is cut into (cut_step.h).
@@ -71,7 +71,6 @@ class DecodeBatch {
   void upload(const DecodeStep& step);
   void upload_tables(std::span<CudaCache* const> caches);
   void reserve_scratch();
-  void forget_oldest();
 
   const ModelConfig& config_;
   RopeTables rope_;
